@@ -1,0 +1,37 @@
+/* machine.h - the computer we run on: what it is, and what it can do when asked
+ *
+ * Discovery reads /proc, cgroup files, hwloc and the dynamic loader; nothing is assumed present. Measurements take a
+ * fraction of a second each and are noisy on shared machines: they are for shares and warnings, never for tests. */
+#ifndef MU_BASE_MACHINE_H
+#define MU_BASE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <muster/err.h>
+
+struct mu_pool;
+
+struct mu_machine {
+    char cpu_model[96];
+    int sockets, cores, numa_nodes; /* of the machine, by hwloc */
+    int cores_allowed;              /* this process may use */
+    uint64_t l2_bytes, l3_bytes;    /* of one cache; 0 unknown */
+    uint64_t memory_bytes;          /* of the machine */
+    uint64_t memory_available;      /* what can still be taken: MemAvailable, cut by the cgroup's limit */
+    bool is_memory_limited;         /* the cgroup's limit is the lower one */
+};
+
+int mu_machine_discover(struct mu_machine *m, struct mu_err *e);
+
+/* The most resident memory this process has had, in bytes (VmHWM); 0 where /proc does not tell. */
+uint64_t mu_process_peak_bytes(void);
+
+/* Bytes a second that the pool's threads read together from memory, best of a few passes over bytes_each per thread. */
+int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e);
+
+/* f32 multiply-adds, counted as two operations each, that the pool's threads do together in registers, with the widest
+ * vectors of this CPU. */
+int mu_measure_fma_rate(struct mu_pool *pool, double *flop_per_s, struct mu_err *e);
+
+#endif

@@ -1,0 +1,160 @@
+/* measure.c - read bandwidth and multiply-add rate of this machine, as loops nothing can beat */
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/machine.h"
+#include "base/mem.h"
+#include "base/pool.h"
+
+#define READ_BYTES_A_THREAD ((size_t)96 << 20) /* beyond a last-level cache */
+#define READ_PASSES         4
+#define FMA_ROUNDS          2000000
+#define FMA_PASSES          4
+
+struct read_job {
+    const uint64_t *data;
+    size_t words_a_thread;
+    uint64_t sink[MU_POOL_THREADS_MAX];
+};
+
+static void read_share(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct read_job *j = arg;
+    uint64_t a = 0, b = 0, c = 0, d = 0, f = 0, g = 0, h = 0, i = 0;
+    const uint64_t *p = j->data + (size_t)begin * j->words_a_thread;
+    const uint64_t *stop = j->data + (size_t)end * j->words_a_thread;
+    for (; p < stop; p += 8) {
+        a += p[0], b += p[1], c += p[2], d += p[3];
+        f += p[4], g += p[5], h += p[6], i += p[7];
+    }
+    j->sink[worker] = a + b + c + d + f + g + h + i;
+}
+
+static void fill_share(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct read_job *j = arg;
+    (void)worker;
+    memset((void *)(uintptr_t)(j->data + (size_t)begin * j->words_a_thread), 1,
+           (size_t)(end - begin) * j->words_a_thread * sizeof(uint64_t));
+}
+
+int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e)
+{
+    struct mu_clock *clock = mu_clock_real();
+    int n = mu_pool_threads(pool);
+    size_t bytes = (size_t)n * READ_BYTES_A_THREAD;
+    struct read_job *job = NULL;
+    uint64_t *data = NULL;
+    int rc = MU_OK;
+
+    *bytes_per_s = 0;
+    MU_TRY(MU_NEW(&job, "a bandwidth measurement", e));
+    data = mu_alloc(bytes);
+    if (!data) {
+        rc = mu_fail_nomem(e, bytes, "a bandwidth measurement");
+        goto out;
+    }
+    job->data = data;
+    job->words_a_thread = READ_BYTES_A_THREAD / sizeof(uint64_t);
+    mu_pool_for(pool, n, 1, fill_share, job);
+    for (int pass = 0; pass < READ_PASSES; pass++) {
+        int64_t t = mu_now_ns(clock);
+        mu_pool_for(pool, n, 1, read_share, job);
+        t = mu_now_ns(clock) - t;
+        *bytes_per_s = MU_MAX(*bytes_per_s, (double)bytes * 1e9 / (double)MU_MAX(t, 1));
+    }
+out:
+    mu_free(data);
+    mu_free(job);
+    return rc;
+}
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+/* Twelve independent chains hide the latency of 4 cycles on two ports. */
+#define FMA_CHAINS 12
+
+__attribute__((target("avx512f"))) static float fma_loop_avx512(int64_t rounds)
+{
+    __m512 acc[FMA_CHAINS], x = _mm512_set1_ps(0.999f), y = _mm512_set1_ps(1e-3f);
+    for (int i = 0; i < FMA_CHAINS; i++)
+        acc[i] = _mm512_set1_ps((float)i);
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < FMA_CHAINS; i++)
+            acc[i] = _mm512_fmadd_ps(acc[i], x, y);
+    for (int i = 1; i < FMA_CHAINS; i++)
+        acc[0] = _mm512_add_ps(acc[0], acc[i]);
+    return _mm512_reduce_add_ps(acc[0]);
+}
+
+__attribute__((target("avx2,fma"))) static float fma_loop_avx2(int64_t rounds)
+{
+    __m256 acc[FMA_CHAINS], x = _mm256_set1_ps(0.999f), y = _mm256_set1_ps(1e-3f);
+    for (int i = 0; i < FMA_CHAINS; i++)
+        acc[i] = _mm256_set1_ps((float)i);
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < FMA_CHAINS; i++)
+            acc[i] = _mm256_fmadd_ps(acc[i], x, y);
+    for (int i = 1; i < FMA_CHAINS; i++)
+        acc[0] = _mm256_add_ps(acc[0], acc[i]);
+    return _mm256_cvtss_f32(acc[0]);
+}
+#else
+#define FMA_CHAINS 12
+#endif
+
+static float fma_loop_plain(int64_t rounds)
+{
+    float acc[FMA_CHAINS];
+    for (int i = 0; i < FMA_CHAINS; i++)
+        acc[i] = (float)i;
+    for (int64_t r = 0; r < rounds; r++)
+        for (int i = 0; i < FMA_CHAINS; i++)
+            acc[i] = acc[i] * 0.999f + 1e-3f;
+    for (int i = 1; i < FMA_CHAINS; i++)
+        acc[0] += acc[i];
+    return acc[0];
+}
+
+struct fma_job {
+    float (*loop)(int64_t rounds);
+    float sink[MU_POOL_THREADS_MAX];
+};
+
+static void fma_share(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct fma_job *j = arg;
+    j->sink[worker] = j->loop(FMA_ROUNDS * (end - begin));
+}
+
+int mu_measure_fma_rate(struct mu_pool *pool, double *flop_per_s, struct mu_err *e)
+{
+    struct mu_clock *clock = mu_clock_real();
+    struct fma_job *job = NULL;
+    int n = mu_pool_threads(pool), lanes = 1;
+
+    *flop_per_s = 0;
+    MU_TRY_RETURN(MU_NEW(&job, "an arithmetic measurement", e));
+    job->loop = fma_loop_plain;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        job->loop = fma_loop_avx2;
+        lanes = 8;
+    }
+    if (__builtin_cpu_supports("avx512f")) {
+        job->loop = fma_loop_avx512;
+        lanes = 16;
+    }
+#endif
+    double flop = 2.0 * FMA_CHAINS * lanes * (double)FMA_ROUNDS * n;
+    for (int pass = 0; pass < FMA_PASSES; pass++) {
+        int64_t t = mu_now_ns(clock);
+        mu_pool_for(pool, n, 1, fma_share, job);
+        t = mu_now_ns(clock) - t;
+        *flop_per_s = MU_MAX(*flop_per_s, flop * 1e9 / (double)MU_MAX(t, 1));
+    }
+    mu_free(job);
+    return MU_OK;
+}

@@ -1,0 +1,221 @@
+/* pool.c - spin, then sleep; contiguous runs by index
+ *
+ * A job is published by raising `epoch`; workers see it, run their share and lower `pending`. A worker
+ * spins SPIN_ROUNDS looks at epoch before it sleeps on the futex-backed condition. */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#define SPIN_ROUNDS 20000 /* some 20-50 us: longer than the serial gap between two ops of a step */
+
+struct worker {
+    struct mu_pool *pool;
+    pthread_t thread;
+    int id;
+};
+
+struct mu_pool {
+    int n_threads;
+    bool may_spin; /* no more threads than cores */
+    struct worker *workers;
+
+    atomic_uint_fast64_t epoch;
+    atomic_int pending;
+    atomic_int sleepers;
+    atomic_bool closing;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+
+    /* The job, valid while pending > 0. */
+    mu_pool_fn fn;
+    void *arg;
+    int64_t n;
+    int64_t grain;
+};
+
+static _Thread_local const struct mu_pool *inside; /* the pool whose job this thread runs */
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void run_share(struct mu_pool *p, int id)
+{
+    int64_t units = (p->n + p->grain - 1) / p->grain;
+    int64_t begin = units * id / p->n_threads * p->grain;
+    int64_t end = units * (id + 1) / p->n_threads * p->grain;
+    end = MU_MIN(end, p->n);
+    if (begin < end)
+        p->fn(p->arg, begin, end, id);
+}
+
+static uint64_t await_epoch(struct mu_pool *p, uint64_t seen)
+{
+    int rounds = p->may_spin ? SPIN_ROUNDS : 0;
+    for (int i = 0; i < rounds; i++) {
+        if (atomic_load_explicit(&p->epoch, memory_order_acquire) != seen)
+            return atomic_load_explicit(&p->epoch, memory_order_acquire);
+        cpu_relax();
+    }
+    pthread_mutex_lock(&p->lock);
+    atomic_fetch_add(&p->sleepers, 1);
+    while (atomic_load(&p->epoch) == seen)
+        pthread_cond_wait(&p->wake, &p->lock);
+    atomic_fetch_sub(&p->sleepers, 1);
+    pthread_mutex_unlock(&p->lock);
+    return atomic_load(&p->epoch);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct mu_pool *p = w->pool;
+    uint64_t seen = 0;
+    inside = p;
+    for (;;) {
+        seen = await_epoch(p, seen);
+        if (atomic_load(&p->closing))
+            return NULL;
+        run_share(p, w->id);
+        atomic_fetch_sub_explicit(&p->pending, 1, memory_order_release);
+    }
+}
+
+static void publish(struct mu_pool *p)
+{
+    atomic_fetch_add(&p->epoch, 1);
+    if (atomic_load(&p->sleepers) > 0) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+void mu_pool_for(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg)
+{
+    if (n <= 0)
+        return;
+    if (!p || p->n_threads == 1 || inside == p || n <= grain) {
+        fn(arg, 0, n, 0);
+        return;
+    }
+    p->fn = fn;
+    p->arg = arg;
+    p->n = n;
+    p->grain = grain;
+    atomic_store_explicit(&p->pending, p->n_threads - 1, memory_order_relaxed);
+    publish(p);
+    inside = p;
+    run_share(p, 0);
+    inside = NULL;
+    for (int i = 0; atomic_load_explicit(&p->pending, memory_order_acquire) > 0; i++) {
+        if (p->may_spin && i < SPIN_ROUNDS * 50)
+            cpu_relax();
+        else
+            sched_yield();
+    }
+}
+
+/* cgroup v2 "max 100000" or "200000 100000": quota and period in microseconds. */
+static int cgroup_cores(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (!f)
+        return MU_POOL_THREADS_MAX;
+    long quota = 0, period = 0;
+    int got = fscanf(f, "%ld %ld", &quota, &period);
+    fclose(f);
+    if (got != 2 || quota <= 0 || period <= 0)
+        return MU_POOL_THREADS_MAX;
+    return (int)MU_MAX(1L, (quota + period - 1) / period);
+}
+
+int mu_cores_allowed(void)
+{
+    cpu_set_t set;
+    int n = 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    n = MU_MIN(n, cgroup_cores());
+    return MU_MAX(1, MU_MIN(n, MU_POOL_THREADS_MAX));
+}
+
+static void pin_to_core(pthread_t thread, int nth)
+{
+    cpu_set_t allowed, one;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed) || nth-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        pthread_setaffinity_np(thread, sizeof one, &one); /* a hint: failure costs speed only */
+        return;
+    }
+}
+
+int mu_pool_open(struct mu_pool **out, const struct mu_pool_opts *o, struct mu_err *e)
+{
+    int cores = mu_cores_allowed();
+    int n = o && o->n_threads ? o->n_threads : cores;
+    struct mu_pool *p = NULL;
+    int rc = MU_OK;
+
+    if (n < 1 || n > MU_POOL_THREADS_MAX)
+        return mu_fail(e, MU_EINVAL, "%d threads: the number must lie in 1..%d", n, MU_POOL_THREADS_MAX);
+    MU_TRY(MU_NEW(&p, "the thread pool", e));
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->wake, NULL);
+    p->n_threads = 1; /* as many as have started, so that close() can undo a half-done open */
+    p->may_spin = n <= cores;
+    MU_TRY(MU_NEW_ARRAY(&p->workers, n, "the thread pool", e));
+    /* Threads wait for the first epoch; n_threads must be final before it comes. */
+    for (int i = 1; i < n; i++) {
+        struct worker *w = &p->workers[i];
+        w->pool = p;
+        w->id = i;
+        int err = pthread_create(&w->thread, NULL, worker_main, w);
+        if (err) {
+            rc = mu_fail(e, MU_ENOMEM, "cannot start thread %d of %d: %s", i, n, strerror(err));
+            goto out;
+        }
+        p->n_threads++;
+        if (o && o->pin)
+            pin_to_core(w->thread, i);
+    }
+    *out = p;
+    p = NULL;
+out:
+    mu_pool_close(p);
+    return rc;
+}
+
+void mu_pool_close(struct mu_pool *p)
+{
+    if (!p)
+        return;
+    atomic_store(&p->closing, true);
+    publish(p);
+    for (int i = 1; i < p->n_threads; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->wake);
+    pthread_mutex_destroy(&p->lock);
+    mu_free(p->workers);
+    mu_free(p);
+}
+
+int mu_pool_threads(const struct mu_pool *p)
+{
+    return p ? p->n_threads : 1;
+}
