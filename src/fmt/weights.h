@@ -1,0 +1,58 @@
+/* weights.h - the tensors of a checkpoint, whatever file holds them
+ *
+ * mu_weights_open() takes a folder (Hugging Face layout: model.safetensors, or shards with
+ * model.safetensors.index.json, or one .gguf), a .safetensors file or a .gguf file. It reads headers only.
+ * Tensors are found by name; bytes are read by range, so that a rank can take just its rows and each byte is
+ * read once. Everything returned is borrowed until close. A handle may be read by several threads at once. */
+#ifndef MU_FMT_WEIGHTS_H
+#define MU_FMT_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/dtype.h"
+#include <muster/err.h>
+
+#define MU_DIMS_MAX    8
+#define MU_TENSORS_MAX 1000000 /* DeepSeek-V3 ships 91,991 */
+
+struct mu_tensor_info {
+    const char *name;
+    enum mu_dtype dtype; /* MU_DTYPE_N: a GGUF type that muster knows by name only; reading it is refused */
+    const char *stored;  /* the file's own name of the type: "BF16", "Q5_1"; static */
+    int n_dims;
+    uint64_t dims[MU_DIMS_MAX]; /* row-major: dims[n_dims-1] is contiguous (GGUF's order is turned round) */
+    uint64_t n_elems;
+    uint64_t n_bytes;
+    int file;        /* index of the file that holds it */
+    uint64_t offset; /* of its first byte in that file */
+};
+
+enum mu_read_mode { MU_READ_DIRECT, MU_READ_MMAP }; /* pread into the caller's memory, or copy out of a mapping */
+
+struct mu_weights;
+
+int mu_weights_open(struct mu_weights **out, const char *path, enum mu_read_mode mode, struct mu_err *e);
+void mu_weights_close(struct mu_weights *w);
+
+const char *mu_weights_format(const struct mu_weights *w); /* "safetensors" or "gguf" */
+int64_t mu_weights_count(const struct mu_weights *w);
+const struct mu_tensor_info *mu_weights_at(const struct mu_weights *w, int64_t i); /* in file, then offset order */
+const struct mu_tensor_info *mu_weights_find(const struct mu_weights *w, const char *name); /* NULL: not there */
+int mu_weights_n_files(const struct mu_weights *w);
+const char *mu_weights_file_path(const struct mu_weights *w, int file);
+uint64_t mu_weights_bytes_total(const struct mu_weights *w); /* of all tensors */
+uint64_t mu_weights_bytes_read(const struct mu_weights *w);  /* of tensor data so far: promise 5 is held against it */
+
+/* n_bytes of the tensor from byte `from`, as stored. */
+int mu_weights_read(struct mu_weights *w, const struct mu_tensor_info *t, uint64_t from, uint64_t n_bytes, void *dst,
+                    struct mu_err *e);
+
+/* MU_ECHANGED if any file is no longer what it was at open. Call after the last read. */
+int mu_weights_check(const struct mu_weights *w, struct mu_err *e);
+
+/* The GGUF behind the handle, or NULL: gives access to its metadata (fmt/gguf.h). */
+const struct mu_gguf *mu_weights_gguf(const struct mu_weights *w);
+
+#endif
