@@ -1,0 +1,2 @@
+/* attention.c (avx2) - the kernel is lanes_attention.h */
+#include "tensor/cpu/lanes_attention.h"

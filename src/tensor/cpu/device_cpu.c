@@ -1,0 +1,109 @@
+/* device_cpu.c - the CPU as a device: plain memory, a thread pool, and the level that its kernels come from
+ *
+ * Big blocks ask for huge pages before they are touched, and are zeroed by all threads (which also spreads them over
+ * the nodes of a NUMA machine). The level is chosen once, at open. */
+#include "tensor/device.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "tensor/cpu/kernels.h"
+#include "tensor/cpu/levels.h"
+
+#define HUGE_PAGE_BYTES ((size_t)2 << 20)
+#define ZERO_GRAIN      ((int64_t)1 << 20) /* bytes a thread zeroes at least */
+
+struct cpu_device {
+    struct mu_device base;
+    const struct mu_cpu_kernels *kernels;
+};
+
+static void zero_run(void *arg, int64_t begin, int64_t end, int worker)
+{
+    (void)worker;
+    memset((char *)arg + begin, 0, (size_t)(end - begin));
+}
+
+static int cpu_alloc(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e)
+{
+    char *p = mu_alloc(bytes);
+    if (!p)
+        return mu_fail_nomem(e, bytes, what);
+    if (bytes >= 2 * HUGE_PAGE_BYTES) {
+        uintptr_t first = ((uintptr_t)p + HUGE_PAGE_BYTES - 1) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+        uintptr_t last = ((uintptr_t)p + bytes) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+        if (first < last)
+            madvise(p + (first - (uintptr_t)p), last - first, MADV_HUGEPAGE); /* a hint: failure costs speed only */
+    }
+    mu_pool_for(d->pool, (int64_t)bytes, ZERO_GRAIN, zero_run, p);
+    *out = p;
+    return MU_OK;
+}
+
+static void cpu_free(struct mu_device *d, void *p)
+{
+    (void)d;
+    mu_free(p);
+}
+
+static int cpu_upload(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e)
+{
+    (void)d;
+    (void)e;
+    memcpy(dst, src_host, bytes);
+    return MU_OK;
+}
+
+static int cpu_synchronize(struct mu_device *d, struct mu_err *e)
+{
+    (void)d;
+    (void)e;
+    return MU_OK; /* ops have run when they return */
+}
+
+static void cpu_close(struct mu_device *d)
+{
+    mu_pool_close(d->pool);
+    mu_free(d);
+}
+
+static const struct mu_device_ops cpu_ops = {.name = "cpu",
+                                             .alloc = cpu_alloc,
+                                             .free = cpu_free,
+                                             .upload = cpu_upload,
+                                             .download = cpu_upload, /* host and device are one memory */
+                                             .synchronize = cpu_synchronize,
+                                             .close = cpu_close};
+
+int mu_device_open_cpu(struct mu_device **out, const struct mu_cpu_opts *o, struct mu_err *e)
+{
+    struct mu_pool_opts pool = {.n_threads = o->n_threads, .pin = o->pin};
+    struct cpu_device *c = NULL;
+    int rc = MU_OK;
+
+    MU_TRY(MU_NEW(&c, "the CPU device", e));
+    c->base.dev = &cpu_ops;
+    c->base.state = c;
+    MU_TRY(mu_cpu_level_choose(o->level ? o->level : "auto", &c->base.ops, &c->kernels, e));
+    MU_TRY(mu_pool_open(&c->base.pool, &pool, e));
+    *out = &c->base;
+    c = NULL;
+out:
+    if (c)
+        cpu_close(&c->base);
+    return rc;
+}
+
+int mu_device_open_default(struct mu_device **out, const char *level, int n_threads, struct mu_err *e)
+{
+    struct mu_cpu_opts o = {.level = level, .n_threads = n_threads};
+    return mu_device_open_cpu(out, &o, e);
+}
+
+const struct mu_cpu_kernels *mu_cpu_kernels_of(const struct mu_device *d)
+{
+    return ((const struct cpu_device *)d->state)->kernels;
+}

@@ -1,0 +1,276 @@
+/* lanes_attention.h - one tile of keys for some queries, on lanes
+ *
+ * Scores: a lane is a key. QUERIES queries times PAGES pages of keys keep their sums in registers while d runs.
+ * Outputs: a lane is an element of the value; queries that see the same keys share the values they load. Values that
+ * lie in K are first turned round into vt, once for all queries. */
+#ifndef MU_TENSOR_CPU_LANES_ATTENTION_H
+#define MU_TENSOR_CPU_LANES_ATTENTION_H
+
+#include "tensor/cpu/lanes_elementary.h"
+#include "tensor/cpu/level.h"
+
+#define TILE_PAGES (MU_ATTN_TILE / MU_KV_PAGE)
+#define QUERIES    4
+#ifdef __AVX512F__
+#define PAGES  4 /* 16 sums of 32 registers */
+#define CHUNKS 4 /* of 16 elements of the value */
+#else
+#define PAGES  1 /* 4 sums of two registers each */
+#define CHUNKS 1
+#endif
+
+MU_INLINE v16 load_kv(const enum mu_dtype t, const void *p, int64_t i)
+{
+    if (t == MU_F32)
+        return v16_load((const float *)p + i);
+    if (t == MU_BF16)
+        return v16_from_bf16((const uint16_t *)p + i);
+    return v16_from_f16((const uint16_t *)p + i);
+}
+
+/* n elements from i on, zeros beyond. */
+MU_INLINE v16 load_kv_some(const enum mu_dtype t, const void *p, int64_t i, int n)
+{
+    uint16_t h[MU_LANES] = {0};
+    if (n == MU_LANES)
+        return load_kv(t, p, i);
+    if (t == MU_F32)
+        return v16_loadn((const float *)p + i, n);
+    memcpy(h, (const uint16_t *)p + i, (size_t)n * sizeof(uint16_t));
+    return load_kv(t, h, 0);
+}
+
+/* q·k of n queries with the keys of PAGES pages from `page` on; a missing page is read as another, its scores unused.
+ */
+MU_INLINE void dots(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query, int page)
+{
+    v16 sum[QUERIES][PAGES];
+    const void *k[PAGES], *some = NULL;
+    for (int g = 0; g < PAGES; g++)
+        some = t->k[page + g] ? t->k[page + g] : some;
+    if (!some)
+        return;
+    MU_UNROLL
+    for (int g = 0; g < PAGES; g++)
+        k[g] = t->k[page + g] ? t->k[page + g] : some;
+    MU_UNROLL
+    for (int i = 0; i < n; i++)
+        MU_UNROLL
+    for (int g = 0; g < PAGES; g++)
+        sum[i][g] = v16_zero();
+    for (int64_t d = 0; d < t->dk; d++) {
+        v16 key[PAGES];
+        MU_UNROLL
+        for (int g = 0; g < PAGES; g++)
+            key[g] = load_kv(type, k[g], d * MU_KV_PAGE);
+        MU_UNROLL
+        for (int i = 0; i < n; i++) {
+            v16 q = v16_set(t->query[query + i].q[d]);
+            MU_UNROLL
+            for (int g = 0; g < PAGES; g++)
+                sum[i][g] = v16_fma(q, key[g], sum[i][g]);
+        }
+    }
+    MU_UNROLL
+    for (int i = 0; i < n; i++)
+        MU_UNROLL
+    for (int g = 0; g < PAGES; g++)
+        v16_store(t->p + (query + i) * MU_ATTN_TILE + (page + g) * MU_KV_PAGE, sum[i][g]);
+}
+
+MU_INLINE v16 scale_score(const struct mu_attn_tile *t, float slope, int page, v16 dot)
+{
+    if (!t->has_alibi)
+        return v16_mul(dot, v16_set(t->scale));
+    v16 at = v16_add(v16_set((float)(t->j0 + page * MU_KV_PAGE)), v16_iota());
+    if (t->is_alibi_scaled)
+        return v16_mul(v16_fma(v16_set(slope), at, dot), v16_set(t->scale));
+    return v16_fma(dot, v16_set(t->scale), v16_mul(v16_set(slope), at));
+}
+
+/* Scores in p become exp(score - m), zero where hidden; returns m, *l their sum. */
+MU_INLINE float softmax(const struct mu_attn_tile *t, const struct mu_attn_query *u, float *p, float *l)
+{
+    v16 s[TILE_PAGES], max = v16_set(-INFINITY), sum = v16_zero();
+    m16 seen[TILE_PAGES];
+    MU_UNROLL
+    for (int g = 0; g < TILE_PAGES; g++) {
+        v16 j = v16_add(v16_set((float)(g * MU_KV_PAGE)), v16_iota());
+        seen[g] = m16_and(v16_ge(j, v16_set((float)u->lo)), v16_lt(j, v16_set((float)u->hi)));
+        s[g] = scale_score(t, u->slope, g, v16_load(p + g * MU_KV_PAGE));
+        max = v16_max(v16_select(seen[g], s[g], v16_set(-INFINITY)), max);
+    }
+    float m = v16_max_lane(max);
+    MU_UNROLL
+    for (int g = 0; g < TILE_PAGES; g++) {
+        v16 e = v16_select(seen[g], v16_exp(v16_sub(s[g], v16_set(m))), v16_zero());
+        sum = v16_add(sum, e);
+        v16_store(p + g * MU_KV_PAGE, e);
+    }
+    *l = v16_halve(sum);
+    return m;
+}
+
+/* How a query takes the tile in: state * keep + tile * take. */
+struct fold {
+    float keep, take;
+};
+
+static struct fold fold_in(const struct mu_attn_tile *t, const struct mu_attn_query *u, float m, float l)
+{
+    if (!t->is_fold) {
+        *u->m = m;
+        *u->l = l;
+        return (struct fold){0, 1};
+    }
+    float m_new = m > *u->m ? m : *u->m;
+    struct fold f = {mu_expf(*u->m - m_new), mu_expf(m - m_new)};
+    *u->l = fmaf(*u->l, f.keep, l * f.take);
+    *u->m = m_new;
+    return f;
+}
+
+/* Elements [d, d + 16 * chunks) of the outputs of n queries that see the same keys; `last` of the last chunk. */
+MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, const int chunks, int query,
+                       int64_t d, int last, const struct fold *f)
+{
+    v16 sum[QUERIES][CHUNKS];
+    const struct mu_attn_query *u = t->query + query;
+    const float *p = t->p + (int64_t)query * MU_ATTN_TILE;
+    MU_UNROLL
+    for (int i = 0; i < n; i++)
+        MU_UNROLL
+    for (int c = 0; c < chunks; c++)
+        sum[i][c] = v16_zero();
+    for (int j = u->lo; j < u->hi; j++) {
+        v16 value[CHUNKS];
+        MU_UNROLL
+        for (int c = 0; c < chunks; c++) {
+            int some = c == chunks - 1 ? last : MU_LANES;
+            if (t->is_v_in_k)
+                value[c] = load_kv_some(MU_F32, t->vt, (int64_t)j * t->dv + d + c * MU_LANES, some);
+            else
+                value[c] = load_kv_some(type, t->v[j / MU_KV_PAGE],
+                                        (int64_t)(j % MU_KV_PAGE) * t->dv + d + c * MU_LANES, some);
+        }
+        MU_UNROLL
+        for (int i = 0; i < n; i++) {
+            v16 pj = v16_set(p[i * MU_ATTN_TILE + j]);
+            MU_UNROLL
+            for (int c = 0; c < chunks; c++)
+                sum[i][c] = v16_fma(pj, value[c], sum[i][c]);
+        }
+    }
+    MU_UNROLL
+    for (int i = 0; i < n; i++) {
+        MU_UNROLL
+        for (int c = 0; c < chunks; c++) {
+            int some = c == chunks - 1 ? last : MU_LANES;
+            float *o = u[i].o + d + c * MU_LANES;
+            v16 out = sum[i][c];
+            if (t->is_fold)
+                out = v16_fma(v16_loadn(o, some), v16_set(f[i].keep), v16_mul(out, v16_set(f[i].take)));
+            v16_storen(o, some, out);
+        }
+    }
+}
+
+MU_INLINE void all_outputs(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query,
+                           const struct fold *f)
+{
+    int64_t d = 0;
+    for (; d + CHUNKS * MU_LANES <= t->dv; d += CHUNKS * MU_LANES)
+        outputs(t, type, n, CHUNKS, query, d, MU_LANES, f);
+    for (; d < t->dv; d += MU_LANES)
+        outputs(t, type, n, 1, query, d, (int)MU_MIN(MU_LANES, t->dv - d), f);
+}
+
+/* vt[j][d] = K[d][j] for the keys that somebody sees. */
+MU_INLINE void turn_values(const struct mu_attn_tile *t, const enum mu_dtype type)
+{
+    for (int g = 0; g < TILE_PAGES; g++) {
+        for (int64_t d = 0; t->k[g] && d < t->dv; d++) {
+            float keys[MU_KV_PAGE];
+            v16_store(keys, load_kv(type, t->k[g], d * MU_KV_PAGE));
+            for (int64_t j = 0; j < MU_KV_PAGE; j++)
+                t->vt[(g * MU_KV_PAGE + j) * t->dv + d] = keys[j];
+        }
+    }
+}
+
+MU_INLINE bool see_same(const struct mu_attn_query *u, int n)
+{
+    for (int i = 1; i < n; i++) {
+        if (u[i].lo != u[0].lo || u[i].hi != u[0].hi)
+            return false;
+    }
+    return true;
+}
+
+MU_INLINE void some_queries(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query)
+{
+    struct fold f[QUERIES];
+    for (int page = 0; page < TILE_PAGES; page += PAGES)
+        dots(t, type, n, query, page);
+    for (int i = 0; i < n; i++) {
+        const struct mu_attn_query *u = &t->query[query + i];
+        float l, m = softmax(t, u, t->p + (int64_t)(query + i) * MU_ATTN_TILE, &l);
+        f[i] = fold_in(t, u, m, l);
+    }
+    if (see_same(t->query + query, n)) {
+        all_outputs(t, type, n, query, f);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        all_outputs(t, type, 1, query + i, f + i);
+}
+
+MU_INLINE void attention_as(const struct mu_attn_tile *t, const enum mu_dtype type)
+{
+    int i = 0;
+    if (t->is_v_in_k)
+        turn_values(t, type);
+    for (; i + QUERIES <= t->n; i += QUERIES)
+        some_queries(t, type, QUERIES, i);
+    for (; i < t->n; i++)
+        some_queries(t, type, 1, i);
+}
+
+static void attention_f32(const struct mu_attn_tile *t)
+{
+    attention_as(t, MU_F32);
+}
+
+static void attention_bf16(const struct mu_attn_tile *t)
+{
+    attention_as(t, MU_BF16);
+}
+
+static void attention_f16(const struct mu_attn_tile *t)
+{
+    attention_as(t, MU_F16);
+}
+
+void MU_LEVEL(attention)(const struct mu_attn_tile *t)
+{
+    if (t->dtype == MU_F32)
+        attention_f32(t);
+    else if (t->dtype == MU_BF16)
+        attention_bf16(t);
+    else
+        attention_f16(t);
+}
+
+void MU_LEVEL(attention_fold)(float *M, float *L, float *O, float m, float l, const float *o, int dv)
+{
+    float m_new = m > *M ? m : *M;
+    float keep = mu_expf(*M - m_new), take = mu_expf(m - m_new);
+    for (int64_t d = 0; d < dv; d += MU_LANES) {
+        v16 part = v16_mul(v16_load_row(o, d, dv), v16_set(take));
+        v16_store_row(O, d, dv, v16_fma(v16_load_row(O, d, dv), v16_set(keep), part));
+    }
+    *L = fmaf(*L, keep, l * take);
+    *M = m_new;
+}
+
+#endif

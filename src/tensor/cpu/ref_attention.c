@@ -1,0 +1,90 @@
+/* ref_attention.c - one tile of keys for some queries, as ops.h defines it, in plain C */
+#include "tensor/cpu/ref.h"
+
+#include <math.h>
+
+#include "tensor/cpu/elementary.h"
+
+static float load(enum mu_dtype t, const void *p, int64_t i)
+{
+    if (t == MU_F32)
+        return ((const float *)p)[i];
+    uint16_t h = ((const uint16_t *)p)[i];
+    return t == MU_BF16 ? mu_bf16_to_f32(h) : mu_f16_to_f32(h);
+}
+
+static float key(const struct mu_attn_tile *t, int j, int d)
+{
+    return load(t->dtype, t->k[j / MU_KV_PAGE], (int64_t)d * MU_KV_PAGE + j % MU_KV_PAGE);
+}
+
+static float value(const struct mu_attn_tile *t, int j, int d)
+{
+    if (t->is_v_in_k)
+        return key(t, j, d);
+    return load(t->dtype, t->v[j / MU_KV_PAGE], (int64_t)(j % MU_KV_PAGE) * t->dv + d);
+}
+
+static float score(const struct mu_attn_tile *t, const struct mu_attn_query *u, int j)
+{
+    float dot = 0;
+    for (int d = 0; d < t->dk; d++)
+        dot = fmaf(u->q[d], key(t, j, d), dot);
+    if (!t->has_alibi)
+        return dot * t->scale;
+    float at = (float)(t->j0 + j);
+    return t->is_alibi_scaled ? fmaf(u->slope, at, dot) * t->scale : fmaf(dot, t->scale, u->slope * at);
+}
+
+/* p[j] = exp(score - m), 0 for hidden keys; returns m, *l_out their sum16. */
+static float softmax(const struct mu_attn_tile *t, const struct mu_attn_query *u, float *p, float *l_out)
+{
+    float m = -INFINITY, sum[16] = {0};
+    for (int j = u->lo; j < u->hi; j++) {
+        p[j] = score(t, u, j);
+        m = p[j] > m ? p[j] : m;
+    }
+    for (int j = 0; j < MU_ATTN_TILE; j++) {
+        p[j] = j >= u->lo && j < u->hi ? mu_expf(p[j] - m) : 0.0f;
+        sum[j % 16] = sum[j % 16] + p[j];
+    }
+    *l_out = mu_ref_halve16(sum);
+    return m;
+}
+
+static float output(const struct mu_attn_tile *t, const struct mu_attn_query *u, const float *p, int d)
+{
+    float o = 0;
+    for (int j = u->lo; j < u->hi; j++)
+        o = fmaf(p[j], value(t, j, d), o);
+    return o;
+}
+
+void mu_ref_attention_fold(float *M, float *L, float *O, float m, float l, const float *o, int dv)
+{
+    float m_new = m > *M ? m : *M;
+    float a = mu_expf(*M - m_new), b = mu_expf(m - m_new);
+    for (int d = 0; d < dv; d++)
+        O[d] = fmaf(O[d], a, o[d] * b);
+    *L = fmaf(*L, a, l * b);
+    *M = m_new;
+}
+
+static void query(const struct mu_attn_tile *t, const struct mu_attn_query *u, float *p)
+{
+    float l, m = softmax(t, u, p, &l);
+    float m_new = m > *u->m ? m : *u->m;
+    float a = mu_expf(*u->m - m_new), b = mu_expf(m - m_new);
+    for (int d = 0; d < t->dv; d++) {
+        float o = output(t, u, p, d);
+        u->o[d] = t->is_fold ? fmaf(u->o[d], a, o * b) : o;
+    }
+    *u->l = t->is_fold ? fmaf(*u->l, a, l * b) : l;
+    *u->m = t->is_fold ? m_new : m;
+}
+
+void mu_ref_attention(const struct mu_attn_tile *t)
+{
+    for (int i = 0; i < t->n; i++)
+        query(t, &t->query[i], t->p + (int64_t)i * MU_ATTN_TILE);
+}

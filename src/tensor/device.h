@@ -1,0 +1,59 @@
+/* device.h - where tensors live and ops run: memory, streams and one op table
+ *
+ * The CPU device runs ops at once on its thread pool; a CUDA device (cuda/, a module of its own) will queue them on a
+ * real stream. Pointers handed to ops are the device's; on the CPU they are plain memory. A kind is named by
+ * cli and tests only; everybody else receives a struct mu_device, or opens the default one. */
+#ifndef MU_TENSOR_DEVICE_H
+#define MU_TENSOR_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <muster/err.h>
+
+struct mu_ops;
+struct mu_pool;
+struct mu_device;
+
+/* Memory and transfers of a kind of device. Callbacks may block; none is NULL. */
+struct mu_device_ops {
+    const char *name; /* "cpu", "cuda" */
+    int (*alloc)(struct mu_device *d, void **out, size_t bytes, const char *what,
+                 struct mu_err *e); /* zeroed, 64-byte aligned */
+    void (*free)(struct mu_device *d, void *p);
+    int (*upload)(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e);
+    int (*download)(struct mu_device *d, void *dst_host, const void *src, size_t bytes, struct mu_err *e);
+    int (*synchronize)(struct mu_device *d, struct mu_err *e); /* everything queued is done */
+    void (*close)(struct mu_device *d);
+};
+
+struct mu_device {
+    const struct mu_device_ops *dev;
+    const struct mu_ops *ops;
+    struct mu_pool *pool; /* host threads for packing and, on the CPU, for the ops */
+    void *work;           /* scratch of the running op, reserved once by mu_device_reserve_work() */
+    size_t work_bytes;
+    void *state; /* the backend's own */
+};
+
+struct mu_cpu_opts {
+    const char *level; /* "auto", "ref", "avx2", "avx512": the best available, or one forced */
+    int n_threads;     /* 0: the cores allowed */
+    bool pin;
+};
+
+int mu_device_open_cpu(struct mu_device **out, const struct mu_cpu_opts *o, struct mu_err *e);
+
+/* The device to run on when nobody chose one: today always the CPU. level NULL: "auto"; n_threads 0: the cores
+ * allowed. */
+int mu_device_open_default(struct mu_device **out, const char *level, int n_threads, struct mu_err *e);
+void mu_device_close(struct mu_device *d); /* NULL is fine */
+
+/* Scratch for the largest op to come; called once when the memory bill is paid. */
+int mu_device_reserve_work(struct mu_device *d, size_t bytes, struct mu_err *e);
+
+/* Levels of this build, best first ("ref" last), NULL-terminated. level->missing() says what this CPU lacks. */
+const struct mu_ops *const *mu_cpu_levels(void);
+
+#endif
