@@ -1,0 +1,58 @@
+/* load_int.h - what the loader's files share
+ *
+ * A fill is one slot and where its numbers lie. Staging memory:
+ *
+ *   | fills | raw bytes | f32 of the chunk | scales of F8 blocks, raw and f32 | */
+#ifndef MU_MODEL_LOAD_INT_H
+#define MU_MODEL_LOAD_INT_H
+
+#include "model/model_int.h"
+#include "model/source.h"
+
+#define MU_LOAD_CHUNK_ELEMS ((int64_t)4 << 20) /* 16 MiB of f32: long reads, and little memory */
+#define MU_ELEM_BYTES_MAX   8
+#define MU_TURNED_BYTES_MAX 4 /* an element of a transposed tensor */
+
+struct mu_fill {
+    struct mu_slot_use use;
+    struct mu_source src;
+    union {
+        struct mu_matrix *matrix;
+        float *vector; /* device, or host for a router bias */
+    } to;
+};
+
+struct mu_staging {
+    size_t fills, raw, f32, scales, total; /* bytes */
+    int64_t n_fills, chunk, n_scales;      /* elements of a chunk, scales of a tensor */
+};
+
+struct mu_loader {
+    struct mu_model *m;
+    struct mu_weights *w;
+    struct mu_names names;
+    struct mu_staging size;
+    struct mu_fill *fills;
+    int64_t n;
+    char *raw;
+    float *f32, *scales;
+    char *scales_raw;
+    const struct mu_tensor_info *turned; /* the transposed tensor that lies in raw */
+    int64_t turned_row0;
+    const struct mu_tensor_info *scaled; /* the tensor whose scales are loaded */
+    mu_progress_fn progress;
+    void *progress_arg;
+    uint64_t done, total;
+    struct mu_err *e;
+};
+
+/* Sizes from the spec alone. */
+struct mu_staging mu_load_staging(const struct mu_spec *s, const struct mu_model_opts *o);
+
+/* Rows of a chunk are a multiple of this: panels are packed whole, and paired heads are put back whole. */
+int64_t mu_load_row_unit(const struct mu_spec *s, const struct mu_slot_use *u);
+
+/* Logs how many tensors no slot needs, but for those known to hold nothing of the network. */
+void mu_load_report_unused(const struct mu_loader *l);
+
+#endif

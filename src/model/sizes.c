@@ -1,0 +1,87 @@
+/* sizes.c - the memory bill of a model, from its spec alone */
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "model/model_int.h"
+
+struct sum {
+    const struct mu_device *d;
+    const struct mu_model_opts *o;
+    size_t weights, work;
+    bool is_over;
+};
+
+static int add_use(void *arg, const struct mu_slot_use *u)
+{
+    struct sum *s = arg;
+    size_t scale_offset;
+
+    if (u->slot == MU_SLOT_ROUTER_BIAS)
+        return MU_OK; /* host memory */
+    s->is_over |= __builtin_add_overflow(s->weights, mu_slot_bytes(u, &scale_offset), &s->weights);
+    if (s->is_over)
+        return MU_ELIMIT;
+    if (u->n_in == 0 || u->slot == MU_SLOT_EMBED || u->slot == MU_SLOT_POSITIONS)
+        return MU_OK;
+    int64_t n = u->slot == MU_SLOT_HEAD ? s->o->logit_rows_max : s->o->rows_max;
+    s->work = MU_MAX(s->work, s->d->ops->linear_work_bytes(s->d, u->format, n, u->n_in));
+    return MU_OK;
+}
+
+static size_t tables_bytes(const struct mu_spec *s, const struct mu_model_opts *o)
+{
+    int64_t width = 0;
+    if (s->position == MU_POS_ROPE && !mu_rope_is_by_length(&s->rope))
+        width = s->rope.dim;
+    if (s->position == MU_POS_ALIBI)
+        width = s->layers[0].n_heads;
+    return ((size_t)(mu_context_of(s, o) * width) * sizeof(float) + 63) / 64 * 64;
+}
+
+static size_t attention_work(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d)
+{
+    size_t work = 0;
+    for (int i = 0; i < s->n_layers; i++) {
+        struct mu_kv_layer kv;
+        mu_kv_shape(s, &s->layers[i], o, &kv);
+        work = MU_MAX(work, d->ops->attention_work_bytes(d, s->layers[i].n_heads, kv.dk, kv.dv, o->rows_max,
+                                                         mu_context_of(s, o)));
+    }
+    return work;
+}
+
+static int check_opts(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_err *e)
+{
+    if (o->kv_dtype != MU_F32 && o->kv_dtype != MU_BF16 && o->kv_dtype != MU_F16)
+        return mu_fail(e, MU_EINVAL, "the KV cache holds f32, bf16 or f16, not %s", mu_dtype_name(o->kv_dtype));
+    if (o->rows_max < 1 || o->rows_max > MU_STEP_ROWS_MAX || o->logit_rows_max < 1 ||
+        o->logit_rows_max > MU_STEP_ROWS_MAX)
+        return mu_fail(e, MU_EINVAL, "a step of %d rows with logits of %d; both must lie from 1 to %d", o->rows_max,
+                       o->logit_rows_max, MU_STEP_ROWS_MAX);
+    int64_t context = mu_context_of(s, o);
+    if (context < 1 || context > INT32_MAX / 2)
+        return mu_fail(e, MU_ELIMIT, "a context of %" PRId64 " positions; at most %d", context, INT32_MAX / 2);
+    if (s->position == MU_POS_LEARNED && context > s->context)
+        return mu_fail(e, MU_ELIMIT, "a context of %" PRId64 " positions, but the model has learned %" PRId64, context,
+                       s->context);
+    return MU_OK;
+}
+
+int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
+                   struct mu_model_sizes *out, struct mu_err *e)
+{
+    struct sum sum = {.d = d, .o = o};
+    struct mu_buffers b;
+
+    MU_TRY_RETURN(check_opts(s, o, e));
+    if (mu_slots_each(s, o, add_use, &sum) != MU_OK)
+        return mu_fail(e, MU_ELIMIT, "the weights of this spec do not fit an address space");
+    *out = (struct mu_model_sizes){.weights = sum.weights + tables_bytes(s, o),
+                                   .load_staging = mu_load_staging_bytes(s, o),
+                                   .activations = mu_layout_activations(s, o, NULL, &b),
+                                   .work = MU_MAX(sum.work, attention_work(s, o, d)),
+                                   .logits = (size_t)o->logit_rows_max * (size_t)s->vocab * sizeof(float),
+                                   .host = sizeof(struct mu_model) + mu_layout_host(s, o, NULL),
+                                   .kv_page = mu_kv_page_bytes(s, o)};
+    return MU_OK;
+}
