@@ -1,0 +1,264 @@
+/* engine.h - a loaded model that scores and generates
+ *
+ * An engine opens a checkpoint once and reserves all memory it will ever use: the bill is worked out first, shown to
+ * on_bill, and kept. Requests are submitted (copied, queued), computed together in steps, and handed back one by one
+ * by mu_engine_poll(), which is where the steps run. What a request yields depends on the request and the model alone:
+ * not on the batch, its neighbours, chunking, prefix sharing or threads, bit for bit.
+ *
+ *     struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
+ *     o.model = "models/muster-llama-tiny";
+ *     mu_engine_open(&eng, &o, &err);
+ *     mu_engine_submit(eng, &request, &id, &err);
+ *     while (mu_engine_poll(eng, &result, MU_WAIT_FOREVER, &err) == MU_OK && result) {
+ *         ...
+ *         mu_result_free(result);
+ *     }
+ *     mu_engine_close(eng);
+ *
+ * Threads: one thread at a time polls; submit, cancel and status may come from any thread. Results are the caller's
+ * and must be freed before the engine is closed. The engine works on token ids; text (stop strings, pieces while
+ * streaming) needs the tokenizer handle in the options.
+ *
+ * Log-probabilities are natural logarithms of the model's own distribution: before bias, penalties and temperature. */
+#ifndef MUSTER_ENGINE_H
+#define MUSTER_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <muster/err.h>
+
+typedef struct mu_engine mu_engine;
+
+struct mu_bill;      /* plan/bill.h */
+struct mu_clock;     /* base/clock.h */
+struct mu_device;    /* tensor/device.h */
+struct mu_tokenizer; /* muster/tokenizer.h */
+
+#define MU_ENGINE_QUEUE_MAX     65536 /* requests in flight; an evaluation harness fills a queue, never a heap */
+#define MU_ENGINE_SEQUENCES_MAX 4096  /* sequences computed at a time */
+#define MU_ENGINE_ROWS_MAX      65536 /* rows of a step */
+#define MU_TOP_MAX              20    /* alternatives reported a position, as OpenAI's servers allow */
+#define MU_STOP_MAX             64    /* stop strings, and stop tokens, of a request */
+#define MU_STOP_BYTES_MAX       256   /* of one stop string */
+#define MU_BIAS_MAX             1024  /* logit biases of a request */
+#define MU_ENGINE_EOS_MAX       64    /* end tokens a checkpoint may name */
+
+/* The order in which waiting requests start. Never changes a result. */
+enum mu_order {
+    MU_ORDER_SUBMITTED, /* first in, first out */
+    MU_ORDER_LONGEST    /* longest prompt first, equal prompts side by side */
+};
+
+struct mu_engine_opts {
+    const char *model;    /* folder, .safetensors or .gguf file */
+    const char *weights;  /* "f32", "bf16", "f16", "int8", "int4"; NULL: the checkpoint's own */
+    const char *kv_dtype; /* "f32", "bf16", "f16"; NULL: f32 */
+    const char *mla;      /* latent attention: "absorbed" (small cache) or "naive"; NULL: absorbed */
+    const char *level;    /* CPU code: "ref", "avx2", "avx512"; NULL: the best this CPU has */
+    int threads;          /* 0: the cores this process may use */
+
+    /* Limits; 0: chosen inside memory_bytes_max, and the bill says how. */
+    int64_t context_max;     /* tokens of prompt and output together */
+    int rows_max;            /* rows (tokens) of a step */
+    int sequences_max;       /* requests computed at a time */
+    int64_t kv_tokens_max;   /* tokens the KV cache holds, all sequences together */
+    int prefill_chunk;       /* rows one prompt may take of a step; 0: rows_max */
+    int queue_max;           /* requests in flight; 0: 4096 */
+    size_t request_bytes;    /* memory of requests and results in flight; 0: 64 MiB */
+    size_t memory_bytes_max; /* of the process; 0: nine tenths of what the machine and cgroup have left */
+
+    bool no_prefix_sharing;
+    enum mu_order order;
+
+    struct mu_device *device;             /* borrowed; NULL: the engine opens a CPU device by level and threads */
+    const struct mu_tokenizer *tokenizer; /* borrowed; NULL: token ids only */
+    const struct mu_clock *clock;         /* borrowed; NULL: the machine's */
+
+    /* Called once before memory is reserved, also when the bill is too high; nonzero stops with MU_ECANCELED. */
+    int (*on_bill)(void *arg, const struct mu_bill *bill);
+    /* Bytes of weights read so far; nonzero stops with MU_ECANCELED. */
+    int (*on_progress)(void *arg, uint64_t done, uint64_t total);
+    void *arg;
+};
+
+#define MU_ENGINE_OPTS_INIT                                                                                            \
+    {                                                                                                                  \
+        .model = NULL                                                                                                  \
+    }
+
+/* What is known of an open engine; strings live as long as it does. */
+struct mu_engine_info {
+    const char *engine; /* "light" */
+    const char *arch;   /* "LlamaForCausalLM" */
+    const char *level;  /* "avx512" */
+    const char *weights, *kv_dtype;
+    int64_t vocab, context_max;
+    int64_t n_params, n_params_active; /* active: used for one token */
+    uint64_t weight_bytes_read;        /* of the checkpoint: each byte once */
+    int rows_max, sequences_max, prefill_chunk, threads;
+    int64_t kv_pages;
+    int32_t bos; /* -1: none named */
+    int n_eos;   /* from generation_config.json, else config.json */
+    int32_t eos[MU_ENGINE_EOS_MAX];
+};
+
+/* MU_ENOMEM with the way out when the bill is above the limit. */
+int mu_engine_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_err *e);
+void mu_engine_close(mu_engine *eng); /* NULL is fine; requests in flight are dropped */
+void mu_engine_info(const mu_engine *eng, struct mu_engine_info *out);
+const struct mu_bill *mu_engine_bill(const mu_engine *eng); /* lives as long as the engine */
+
+/* ---- requests ---- */
+
+enum mu_request_kind {
+    MU_REQUEST_SCORE,   /* log p(continuation | ids); at least one of each */
+    MU_REQUEST_ROLLING, /* log p(ids[i] | ids[0..i)) for every i >= 1; at least two */
+    MU_REQUEST_GENERATE /* continue ids */
+};
+
+struct mu_logit_bias {
+    int32_t id;
+    float bias; /* added to the logit; -100 as good as bans a token */
+};
+
+/* Applied in this order: bias, repetition, frequency and presence penalties, temperature, min-p, top-k, top-p. Draw i
+ * of a request uses number i of the generator keyed by its seed, whatever else runs. Ties go to the lowest id. */
+struct mu_sampling {
+    double temperature; /* 0: greedy; else > 0 */
+    int top_k;          /* 0: off */
+    double top_p;       /* (0, 1]; 1: off */
+    double min_p;       /* [0, 1]; 0: off */
+    double repetition;  /* > 0; 1: off. Logits of tokens seen in prompt or output: x > 0 ? x / r : x * r */
+    double frequency;   /* [-2, 2]: minus this times the count in the output */
+    double presence;    /* [-2, 2]: minus this once when in the output */
+    uint64_t seed;
+    const struct mu_logit_bias *bias;
+    int n_bias;
+};
+
+#define MU_SAMPLING_GREEDY                                                                                             \
+    {                                                                                                                  \
+        .top_p = 1, .repetition = 1                                                                                    \
+    }
+
+enum mu_finish { MU_FINISH_NONE, MU_FINISH_STOP, MU_FINISH_LENGTH, MU_FINISH_CANCELLED, MU_FINISH_ERROR };
+const char *mu_finish_name(enum mu_finish f); /* "stop", "length", "cancelled", "error" */
+
+/* One output token as it appears. After the tokens comes one event with is_last and id -1, whatever ended the request;
+ * it brings text that was held back. text is whole UTF-8 characters, not NUL-terminated, empty without tokenizer; bytes
+ * that could begin a stop string wait for the next event. */
+struct mu_token_event {
+    uint64_t request;
+    void *user;
+    int index; /* of the token in the output */
+    int32_t id;
+    double logprob;
+    const char *text;
+    size_t text_bytes;
+    bool is_last;
+    enum mu_finish finish; /* with is_last */
+};
+
+struct mu_request {
+    enum mu_request_kind kind;
+    const int32_t *ids; /* context or prompt */
+    int n_ids;
+    const int32_t *continuation; /* SCORE */
+    int n_continuation;
+    int n_top; /* alternatives wanted at every reported position, 0..MU_TOP_MAX */
+
+    /* GENERATE */
+    struct mu_sampling sampling;
+    int max_tokens; /* 0: as many as the context has room for */
+    bool want_prompt_logprobs;
+    bool ignore_eos; /* the checkpoint's end tokens do not stop it */
+    const int32_t *stop_ids;
+    int n_stop_ids;
+    const char *const *stop; /* strings; the output ends before the first one found */
+    int n_stop;
+    int (*on_token)(void *arg, const struct mu_token_event *ev); /* inside poll; nonzero cancels the request */
+    void *on_token_arg;
+
+    void *user; /* handed back in the result */
+};
+
+#define MU_REQUEST_INIT                                                                                                \
+    {                                                                                                                  \
+        .sampling = MU_SAMPLING_GREEDY                                                                                 \
+    }
+
+struct mu_token_logprob {
+    int32_t id;
+    double logprob;
+};
+
+/* Log-probabilities of a run of given tokens; arrays of n, top of n * n_top, best first. */
+struct mu_logprobs {
+    int n;
+    const int32_t *ids;
+    const double *logprob;
+    const bool *is_greedy;              /* the token is the most likely one (lowest id on ties) */
+    const struct mu_token_logprob *top; /* [n][n_top] or NULL */
+    int n_top;
+};
+
+struct mu_result {
+    uint64_t id;
+    void *user;
+    enum mu_request_kind kind;
+    int code; /* MU_OK, or why it failed: err says it in a sentence */
+    struct mu_err err;
+    enum mu_finish finish;
+
+    double logprob_sum; /* SCORE, ROLLING: of all tokens asked for, added in order in f64; GENERATE: of the output */
+    bool is_greedy;     /* every token was the most likely one */
+    struct mu_logprobs tokens; /* the continuation, ids[1..), or the output */
+    struct mu_logprobs prompt; /* GENERATE with want_prompt_logprobs: of ids[1..); else n = 0 */
+
+    const char *text; /* GENERATE with a tokenizer: the output as UTF-8, cut before a stop string; NUL-terminated */
+    size_t text_bytes;
+    int32_t stop_id;         /* GENERATE: the token that ended it (not among tokens), or -1 */
+    int stop_string;         /* index of the stop string that ended it, or -1 */
+    int n_prompt;            /* tokens given */
+    int n_prompt_cached;     /* of these, found in shared pages */
+    int64_t wait_ns, run_ns; /* in the queue; from first step to the end */
+};
+
+/* Copies the request into the queue. MU_ENOMEM: the queue is full, poll first. MU_ELIMIT: longer than the context, or
+ * more than the cache can ever hold. MU_EINVAL: an impossible value. */
+int mu_engine_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e);
+
+#define MU_WAIT_FOREVER INT64_MAX
+
+/* Run steps until a request is done: *out is its result, the caller's to free. *out = NULL with MU_OK: nothing is in
+ * flight. MU_ETIMEDOUT: timeout_ns passed first (0: at most one step). A failed request is a result, not an error. */
+int mu_engine_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e);
+void mu_result_free(struct mu_result *r); /* NULL is fine */
+
+/* MU_ENOENT when it is not in flight. Its result comes by poll, with what was computed and MU_ECANCELED. */
+int mu_engine_cancel(mu_engine *eng, uint64_t id, struct mu_err *e);
+
+/* Submit all and poll until all are done: results[i] answers requests[i]. A request refused by submit becomes a failed
+ * result. Nothing else may be in flight. On failure all results are NULL and nothing is in flight. */
+int mu_engine_run(mu_engine *eng, const struct mu_request *requests, int n, struct mu_result **results,
+                  struct mu_err *e);
+
+struct mu_engine_status {
+    int n_queued, n_running, n_done; /* done: not yet polled */
+    uint64_t steps, rows, logit_rows;
+    uint64_t tokens_prompt, tokens_cached, tokens_output; /* prompt tokens computed; found in shared pages; drawn */
+    int64_t step_ns;                                      /* spent in steps */
+    double rows_per_s;                                    /* rows / step time */
+    int64_t pages, pages_used, pages_shared, pages_cached, pages_used_peak; /* used: by running requests; shared: by
+                                                                       several; cached: by finished ones only */
+    uint64_t requests_done, requests_failed;
+};
+
+void mu_engine_status(mu_engine *eng, struct mu_engine_status *out);
+
+/* Give up what is kept for later only (prefixes of finished requests); *bytes_freed of cache became free. */
+int mu_engine_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);
+
+#endif

@@ -1,0 +1,44 @@
+/* light.h - the light engine put together from parts; mu_engine_open() makes the real ones, tests bring fakes */
+#ifndef MU_ENGINE_LIGHT_H
+#define MU_ENGINE_LIGHT_H
+
+#include "engine/batcher.h"
+#include "engine/checkpoint.h"
+#include "engine/engine_int.h"
+#include "plan/bill.h"
+
+struct mu_light_parts {
+    struct mu_runner *runner; /* moved: the engine closes it, also when opening fails */
+    int (*model_sizes)(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e);
+    void *sizes_arg; /* needed while opening only */
+    enum mu_wformat weights;
+    enum mu_dtype kv_dtype;
+    struct mu_detok detok; /* ops NULL: no text */
+    char arch[48];
+    const char *level;
+    int64_t n_params, n_params_active;
+    int threads;
+    int32_t bos, eos[MU_ENGINE_EOS_MAX];
+    int n_eos;
+
+    /* Released last, after the runner. */
+    struct mu_checkpoint *checkpoint; /* moved, may be NULL */
+    struct mu_device *device;         /* moved, NULL when borrowed */
+};
+
+void mu_light_parts_close(struct mu_light_parts *p);
+
+int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
+                        struct mu_err *e);
+
+/* light.c: the members of struct mu_engine_ops. */
+int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e);
+int mu_light_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e);
+int mu_light_cancel(mu_engine *eng, uint64_t id, struct mu_err *e);
+int mu_light_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);
+void mu_light_status(mu_engine *eng, struct mu_engine_status *out);
+void mu_light_info(const mu_engine *eng, struct mu_engine_info *out);
+const struct mu_bill *mu_light_bill(const mu_engine *eng);
+void mu_light_close(mu_engine *eng);
+
+#endif

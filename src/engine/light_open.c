@@ -1,0 +1,138 @@
+/* light_open.c - from options to the parts of a light engine */
+#include "engine/light.h"
+
+#include <inttypes.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "engine/detok_tokenizer.h"
+#include "engine/runner_model.h"
+
+_Static_assert(sizeof((struct mu_light_parts *)0)->arch == sizeof((struct mu_spec *)0)->arch, "names have one size");
+
+struct sizes_arg {
+    const struct mu_spec *spec;
+    const struct mu_device *device;
+    enum mu_mla_form mla;
+};
+
+static int model_sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)
+{
+    const struct sizes_arg *a = arg;
+    struct mu_model_opts o = {l->weights, l->kv_dtype, a->mla, l->context, l->rows, l->logit_rows};
+    return mu_model_sizes(a->spec, &o, a->device, out, e);
+}
+
+/* Activations are f32 whatever the weights are. fp8 checkpoints become bf16: each weight is its value times the f32
+ * scale of its block, rounded to the nearest bf16, so not exact; f32 weights, when asked for, round far less. */
+static int choose_weights(enum mu_wformat *out, const char *name, const struct mu_spec *s, struct mu_err *e)
+{
+    *out = MU_WF32;
+    if (name)
+        return mu_wformat_from_name(out, name, e);
+    if (strcmp(s->default_dtype, "bf16") == 0 || s->fp8_block_rows)
+        *out = MU_WBF16;
+    else if (strcmp(s->default_dtype, "f16") == 0)
+        *out = MU_WF16;
+    return MU_OK;
+}
+
+static int choose_kv(enum mu_dtype *out, const char *name, struct mu_err *e)
+{
+    *out = MU_F32;
+    if (!name)
+        return MU_OK;
+    if (!mu_dtype_from_name(out, name) || (*out != MU_F32 && *out != MU_BF16 && *out != MU_F16))
+        return mu_fail(e, MU_EUSAGE, "KV cache type \"%s\": f32, bf16 and f16 are supported", name);
+    return MU_OK;
+}
+
+static int choose_mla(enum mu_mla_form *out, const char *name, struct mu_err *e)
+{
+    *out = MU_MLA_ABSORBED;
+    if (!name || strcmp(name, "absorbed") == 0)
+        return MU_OK;
+    if (strcmp(name, "naive") != 0)
+        return mu_fail(e, MU_EUSAGE, "latent attention \"%s\": absorbed and naive are supported", name);
+    *out = MU_MLA_NAIVE;
+    return MU_OK;
+}
+
+static int choose_device(struct mu_light_parts *p, struct mu_device **use, const struct mu_engine_opts *o,
+                         struct mu_err *e)
+{
+    *use = o->device;
+    if (o->device)
+        return MU_OK;
+    MU_TRY_RETURN(mu_device_open_default(&p->device, o->level, o->threads, e));
+    *use = p->device;
+    return MU_OK;
+}
+
+static void describe(struct mu_light_parts *p, const struct mu_engine_opts *o, const struct mu_device *d)
+{
+    const struct mu_checkpoint *c = p->checkpoint;
+    memcpy(p->arch, c->spec.arch, sizeof p->arch); /* loading moves the spec away */
+    p->n_params = c->spec.n_params;
+    p->n_params_active = c->spec.n_params_active;
+    p->level = d->ops->level;
+    p->threads = mu_pool_threads(d->pool);
+    p->bos = c->bos;
+    p->n_eos = c->n_eos;
+    memcpy(p->eos, c->eos, sizeof p->eos);
+    if (o->tokenizer)
+        p->detok = (struct mu_detok){&mu_detok_tokenizer_ops, o->tokenizer};
+}
+
+static int can_handle(const struct mu_engine_opts *o, struct mu_err *why)
+{
+    if (!o->model)
+        return mu_fail(why, MU_EUSAGE, "no model is named");
+    if (strncmp(o->model, "http://", 7) == 0 || strncmp(o->model, "https://", 8) == 0)
+        return mu_fail(why, MU_EUNSUPPORTED, "%s: the light engine runs models from files only", o->model);
+    return MU_OK;
+}
+
+static int light_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_err *e)
+{
+    struct mu_light_parts parts = {.bos = -1};
+    struct mu_model_runner_opts r;
+    struct mu_device *device;
+    struct sizes_arg sizes;
+    int rc;
+
+    MU_TRY(choose_kv(&r.kv_dtype, o->kv_dtype, e));
+    MU_TRY(choose_mla(&r.mla, o->mla, e));
+    MU_TRY(MU_NEW(&parts.checkpoint, "the checkpoint", e));
+    MU_TRY(mu_checkpoint_open(parts.checkpoint, o->model, e));
+    MU_TRY(choose_weights(&r.weights, o->weights, &parts.checkpoint->spec, e));
+    MU_TRY(choose_device(&parts, &device, o, e));
+    MU_TRY(mu_model_runner_new(&parts.runner, parts.checkpoint, device, &r, e));
+    describe(&parts, o, device);
+    sizes = (struct sizes_arg){&parts.checkpoint->spec, device, r.mla};
+    parts.model_sizes = model_sizes;
+    parts.sizes_arg = &sizes;
+    parts.weights = r.weights;
+    parts.kv_dtype = r.kv_dtype;
+    return mu_light_open_parts(out, o, &parts, e); /* parts are moved */
+out:
+    mu_light_parts_close(&parts);
+    return rc;
+}
+
+const struct mu_engine_ops mu_engine_light = {
+    .name = "light",
+    .capabilities =
+        MU_CAN_SCORE | MU_CAN_GENERATE | MU_CAN_PROMPT_LOGPROBS | MU_CAN_STREAM | MU_CAN_CANCEL | MU_CAN_SAME_BITS,
+    .can_handle = can_handle,
+    .open = light_open,
+    .submit = mu_light_submit,
+    .poll = mu_light_poll,
+    .cancel = mu_light_cancel,
+    .optimize_memory = mu_light_optimize_memory,
+    .status = mu_light_status,
+    .info = mu_light_info,
+    .bill = mu_light_bill,
+    .close = mu_light_close,
+};

@@ -1,0 +1,115 @@
+/* runner_model.c - one model on one device, its KV pages, logits where the host can read them */
+#include "engine/runner_model.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "model/rope_table.h"
+
+struct model_runner {
+    struct mu_runner base;
+    struct mu_checkpoint *checkpoint;
+    struct mu_device *device;
+    struct mu_model_runner_opts opts;
+    struct mu_model *model;
+    void *kv;
+};
+
+static int reserve(struct model_runner *m, const struct mu_model_opts *o, const struct mu_model_sizes *sizes,
+                   int64_t pages_n, mu_progress_fn progress, void *arg, struct mu_err *e)
+{
+    struct mu_device *d = m->device;
+    MU_TRY_RETURN(mu_model_load(&m->model, &m->checkpoint->spec, o, m->checkpoint->weights, d, progress, arg, e));
+    m->checkpoint->bytes_read = mu_weights_bytes_read(m->checkpoint->weights);
+    mu_checkpoint_close_weights(m->checkpoint);
+    MU_TRY_RETURN(d->dev->alloc(d, &m->kv, sizes->kv_page * (size_t)pages_n, "the KV cache", e));
+    mu_model_set_kv(m->model, m->kv, pages_n);
+    return MU_OK;
+}
+
+static int model_load(struct mu_runner *r, int rows_max, int logit_rows_max, int64_t context_max, int64_t pages_n,
+                      mu_progress_fn progress, void *arg, struct mu_err *e)
+{
+    struct model_runner *m = (struct model_runner *)r;
+    struct mu_model_opts o = {m->opts.weights, m->opts.kv_dtype, m->opts.mla, context_max, rows_max, logit_rows_max};
+    struct mu_model_sizes sizes;
+    MU_TRY_RETURN(mu_model_sizes(&m->checkpoint->spec, &o, m->device, &sizes, e));
+    return reserve(m, &o, &sizes, pages_n, progress, arg, e);
+}
+
+static int model_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, struct mu_err *e)
+{
+    return mu_model_step(((struct model_runner *)r)->model, ids, rows, e);
+}
+
+/* All rows at once; when one of them holds NaN, each alone to find which. */
+static int log_sum_exp(struct model_runner *m, const float *logits, int n, int32_t *argmax, double *lse,
+                       struct mu_err *e)
+{
+    struct mu_device *d = m->device;
+    int64_t V = m->base.vocab;
+    int rc = d->ops->logsumexp(d, logits, V, n, V, argmax, lse, e);
+    if (rc != MU_ENUMERIC)
+        return rc;
+    for (int i = 0; i < n; i++) {
+        rc = d->ops->logsumexp(d, logits + i * V, V, 1, V, &argmax[i], &lse[i], e);
+        if (rc == MU_ENUMERIC)
+            argmax[i] = -1;
+        else if (rc != MU_OK)
+            return rc;
+    }
+    return MU_OK;
+}
+
+static int model_logits(struct mu_runner *r, const int32_t *idx, int n, const float **logits, int32_t *argmax,
+                        double *lse, struct mu_err *e)
+{
+    struct model_runner *m = (struct model_runner *)r;
+    MU_TRY_RETURN(mu_model_logits(m->model, idx, n, logits, e));
+    return log_sum_exp(m, *logits, n, argmax, lse, e);
+}
+
+static int model_copy_page(struct mu_runner *r, int32_t dst, int32_t src, struct mu_err *e)
+{
+    return mu_model_copy_page(((struct model_runner *)r)->model, dst, src, e);
+}
+
+static void model_set_lengths(struct mu_runner *r, const int32_t *lengths)
+{
+    mu_model_set_lengths(((struct model_runner *)r)->model, lengths);
+}
+
+static int64_t model_prefix_class(const struct mu_runner *r, int64_t length)
+{
+    const struct mu_spec *s = mu_model_spec(((const struct model_runner *)r)->model);
+    return s->position == MU_POS_ROPE ? mu_rope_class(&s->rope, length) : 0;
+}
+
+static void model_close(struct mu_runner *r)
+{
+    struct model_runner *m = (struct model_runner *)r;
+    mu_model_free(m->model);
+    m->device->dev->free(m->device, m->kv);
+    mu_free(m);
+}
+
+static const struct mu_runner_ops model_ops = {.name = "model",
+                                               .load = model_load,
+                                               .step = model_step,
+                                               .logits = model_logits,
+                                               .copy_page = model_copy_page,
+                                               .set_lengths = model_set_lengths,
+                                               .prefix_class = model_prefix_class,
+                                               .close = model_close};
+
+int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct mu_device *d,
+                        const struct mu_model_runner_opts *o, struct mu_err *e)
+{
+    struct model_runner *m = NULL;
+    MU_TRY_RETURN(MU_NEW(&m, "the model runner", e));
+    m->base = (struct mu_runner){&model_ops, c->spec.vocab, c->spec.context};
+    m->checkpoint = c;
+    m->device = d;
+    m->opts = *o;
+    *out = &m->base;
+    return MU_OK;
+}

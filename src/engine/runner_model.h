@@ -1,0 +1,18 @@
+/* runner_model.h - the real model as the engine's runner */
+#ifndef MU_ENGINE_RUNNER_MODEL_H
+#define MU_ENGINE_RUNNER_MODEL_H
+
+#include "engine/checkpoint.h"
+#include "engine/runner.h"
+
+struct mu_model_runner_opts {
+    enum mu_wformat weights;
+    enum mu_dtype kv_dtype;
+    enum mu_mla_form mla;
+};
+
+/* Borrows checkpoint and device until close; load moves the spec out and closes the weights. */
+int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct mu_device *d,
+                        const struct mu_model_runner_opts *o, struct mu_err *e);
+
+#endif

@@ -1,0 +1,3 @@
+#include "xt.h"
+
+XT_MAIN()

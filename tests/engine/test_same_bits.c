@@ -1,0 +1,260 @@
+/* test_same_bits.c - what a request yields does not depend on what runs beside it
+ *
+ * One mixed set of requests is run alone, one by one, without sharing; then under many batch sizes, chunks, orders and
+ * with sharing. Every result must be equal byte for byte. The fake model's logits depend on every visible token. */
+#include "xt.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "fake_engine.h"
+
+#define N_REQUESTS 64
+#define IDS_MAX    160
+
+struct set {
+    struct mu_request r[N_REQUESTS];
+    int32_t ids[N_REQUESTS][IDS_MAX];
+    int32_t cont[N_REQUESTS][16];
+};
+
+/* Groups of four share a context, some of them a long common beginning with other groups. */
+static void make_set(struct set *s, uint64_t seed)
+{
+    int32_t common[IDS_MAX];
+    memset(s, 0, sizeof *s);
+    for (int i = 0; i < IDS_MAX; i++)
+        common[i] = (int32_t)(xt_rand(&seed) % (FAKE_VOCAB - 8)) + 4;
+    for (int i = 0; i < N_REQUESTS; i++) {
+        struct mu_request *r = &s->r[i];
+        int group = i / 4;
+        uint64_t g = seed + (uint64_t)group;
+        int n = 1 + (int)(xt_rand(&g) % (IDS_MAX - 40));
+        int n_common = group % 3 == 0 ? 0 : n * (group % 3) / 3;
+        for (int k = 0; k < n; k++)
+            s->ids[i][k] = k < n_common ? common[k] : (int32_t)(xt_rand(&g) % (FAKE_VOCAB - 8)) + 4;
+        *r = (struct mu_request)MU_REQUEST_INIT;
+        r->ids = s->ids[i];
+        r->n_ids = n;
+        r->n_top = i % 5;
+        r->kind = MU_REQUEST_SCORE;
+        if (i % 4 == 3 || (i % 7 == 2 && n > 1)) {
+            r->kind = i % 7 == 2 ? MU_REQUEST_ROLLING : MU_REQUEST_GENERATE;
+            r->max_tokens = 1 + i % 23;
+            r->want_prompt_logprobs = i % 8 == 3;
+            r->sampling.temperature = i % 16 == 3 ? 0 : 0.9;
+            r->sampling.top_k = i % 3 ? 0 : 12;
+            r->sampling.top_p = i % 5 ? 1 : 0.8;
+            r->sampling.repetition = i % 8 == 7 ? 1.2 : 1;
+            r->sampling.presence = i % 12 == 7 ? 0.5 : 0;
+            r->sampling.seed = (uint64_t)i;
+        }
+        if (r->kind == MU_REQUEST_SCORE) {
+            r->n_continuation = 1 + (int)(xt_rand(&seed) % 15);
+            r->continuation = s->cont[i];
+            for (int k = 0; k < r->n_continuation; k++)
+                s->cont[i][k] = (int32_t)(xt_rand(&seed) % (FAKE_VOCAB - 8)) + 4;
+        }
+    }
+}
+
+static void check_logprobs(int i, const struct mu_logprobs *a, const struct mu_logprobs *b)
+{
+    XT_EQ(a->n, b->n);
+    XT_EQ(a->n_top, b->n_top);
+    size_t n = (size_t)a->n;
+    XT_CHECKF(memcmp(a->ids, b->ids, n * sizeof *a->ids) == 0, "request %d: other tokens", i);
+    XT_CHECKF(memcmp(a->logprob, b->logprob, n * sizeof *a->logprob) == 0, "request %d: other log-probs", i);
+    XT_CHECKF(memcmp(a->is_greedy, b->is_greedy, n) == 0, "request %d: other greedy marks", i);
+    for (size_t k = 0; k < n * (size_t)a->n_top; k++) {
+        XT_EQ(a->top[k].id, b->top[k].id);
+        XT_CHECK(memcmp(&a->top[k].logprob, &b->top[k].logprob, sizeof(double)) == 0);
+    }
+}
+
+static void check_equal(struct mu_result **a, struct mu_result **b)
+{
+    for (int i = 0; i < N_REQUESTS; i++) {
+        XT_CHECKF(a[i]->code == MU_OK && b[i]->code == MU_OK, "request %d: %s%s", i, a[i]->err.text, b[i]->err.text);
+        XT_CHECK(memcmp(&a[i]->logprob_sum, &b[i]->logprob_sum, sizeof(double)) == 0);
+        XT_EQ(a[i]->is_greedy, b[i]->is_greedy);
+        XT_EQ(a[i]->finish, b[i]->finish);
+        check_logprobs(i, &a[i]->tokens, &b[i]->tokens);
+        check_logprobs(i, &a[i]->prompt, &b[i]->prompt);
+    }
+}
+
+static void free_results(struct mu_result **r)
+{
+    for (int i = 0; i < N_REQUESTS; i++)
+        mu_result_free(r[i]);
+}
+
+static void run(struct fake_setup *setup, const struct set *s, struct mu_result **results)
+{
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng = NULL;
+    XT_OK(fake_engine_open(&eng, setup, &err));
+    XT_OK(mu_engine_run(eng, s->r, N_REQUESTS, results, &err));
+    struct mu_engine_status st;
+    mu_engine_status(eng, &st);
+    XT_EQ(st.pages_used, 0);
+    XT_EQ(st.n_running + st.n_queued + st.n_done, 0);
+    XT_EQ(st.requests_done, N_REQUESTS);
+    XT_CHECK(setup->opts.no_prefix_sharing ? st.tokens_cached == 0 : true);
+    mu_engine_close(eng);
+}
+
+static void run_alone(const struct set *s, int64_t short_max, struct mu_result **results)
+{
+    struct fake_setup setup = FAKE_SETUP_INIT;
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng = NULL;
+    setup.model.short_max = short_max;
+    setup.opts.no_prefix_sharing = true;
+    setup.opts.sequences_max = 1;
+    XT_OK(fake_engine_open(&eng, &setup, &err));
+    for (int i = 0; i < N_REQUESTS; i++)
+        XT_OK(mu_engine_run(eng, &s->r[i], 1, &results[i], &err));
+    mu_engine_close(eng);
+}
+
+static void try_everything(int64_t short_max)
+{
+    static const int sequences[] = {1, 2, 3, 5, 8, 16, 33, 64};
+    static const int rows[] = {1, 7, 16, 61, 256};
+    static struct set s;
+    struct mu_result *alone[N_REQUESTS], *other[N_REQUESTS];
+
+    make_set(&s, 11);
+    run_alone(&s, short_max, alone);
+    for (size_t a = 0; a < MU_COUNT(sequences); a++) {
+        for (size_t b = 0; b < MU_COUNT(rows); b++) {
+            for (int v = 0; v < 8; v++) {
+                struct fake_setup setup = FAKE_SETUP_INIT;
+                setup.model.short_max = short_max;
+                setup.opts.sequences_max = sequences[a];
+                setup.opts.rows_max = rows[b];
+                setup.opts.prefill_chunk = v & 4 ? 5 : 0;
+                setup.opts.no_prefix_sharing = v & 1;
+                setup.opts.order = v & 2 ? MU_ORDER_LONGEST : MU_ORDER_SUBMITTED;
+                setup.opts.kv_tokens_max = v & 4 ? FAKE_CONTEXT + 32 : 4096; /* tight: evictions */
+                run(&setup, &s, other);
+                check_equal(alone, other);
+                free_results(other);
+            }
+        }
+    }
+    free_results(alone);
+}
+
+XT_TEST(the_same_bits_for_every_batch_chunk_order_and_sharing)
+{
+    try_everything(0);
+}
+
+XT_TEST(requests_whose_length_changes_their_keys_share_with_their_like_only)
+{
+    try_everything(60);
+}
+
+XT_TEST(scores_are_the_model_s_own)
+{
+    static struct set s;
+    struct mu_fake_opts model = {FAKE_VOCAB, FAKE_CONTEXT, -1, -1, -1, 0};
+    struct mu_result *results[N_REQUESTS];
+    float logits[FAKE_VOCAB];
+
+    make_set(&s, 5);
+    run_alone(&s, 0, results);
+    for (int i = 0; i < N_REQUESTS; i++) {
+        const struct mu_request *r = &s.r[i];
+        int32_t ids[IDS_MAX + 16];
+        double sum = 0;
+        if (r->kind != MU_REQUEST_SCORE)
+            continue;
+        memcpy(ids, r->ids, (size_t)r->n_ids * sizeof *ids);
+        memcpy(ids + r->n_ids, r->continuation, (size_t)r->n_continuation * sizeof *ids);
+        for (int k = 0; k < r->n_continuation; k++) {
+            double z = 0;
+            mu_fake_logits(&model, ids, r->n_ids + k, logits);
+            for (int v = 0; v < FAKE_VOCAB; v++)
+                z += exp(logits[v]);
+            sum += logits[ids[r->n_ids + k]] - log(z);
+            XT_NEAR(results[i]->tokens.logprob[k], logits[ids[r->n_ids + k]] - log(z), 1e-9);
+        }
+        XT_NEAR(results[i]->logprob_sum, sum, 1e-8);
+    }
+    free_results(results);
+}
+
+XT_TEST(a_shared_context_is_computed_once)
+{
+    enum { CONTEXT = 101, CHOICES = 4 };
+    struct fake_setup setup = FAKE_SETUP_INIT;
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng = NULL;
+    int32_t ids[CONTEXT], cont[CHOICES][3];
+    struct mu_request r[CHOICES];
+    struct mu_result *results[CHOICES];
+
+    setup.opts.rows_max = 32;
+    for (int i = 0; i < CONTEXT; i++)
+        ids[i] = i % 90;
+    for (int i = 0; i < CHOICES; i++) {
+        cont[i][0] = cont[i][1] = cont[i][2] = 20 + i;
+        r[i] = (struct mu_request)MU_REQUEST_INIT;
+        r[i].ids = ids, r[i].n_ids = CONTEXT;
+        r[i].continuation = cont[i], r[i].n_continuation = 3;
+    }
+    XT_OK(fake_engine_open(&eng, &setup, &err));
+    XT_OK(mu_engine_run(eng, r, CHOICES, results, &err));
+    const struct mu_fake_counts *c = mu_fake_runner_counts(setup.runner);
+    XT_EQ(c->rows, CONTEXT + 2 + (CHOICES - 1) * 3); /* the others: the last context token and two more */
+    XT_EQ(c->logit_rows, CHOICES * 3);
+    XT_EQ(c->copies, CHOICES - 1); /* of the page that holds the context's end */
+    for (int i = 1; i < CHOICES; i++)
+        XT_EQ(results[i]->n_prompt_cached, CONTEXT - 1);
+    for (int i = 0; i < CHOICES; i++)
+        mu_result_free(results[i]);
+    mu_engine_close(eng);
+}
+
+static size_t line_bytes(const struct mu_bill *b, const char *name)
+{
+    for (int i = 0; i < b->n_lines; i++) {
+        if (strcmp(b->lines[i].name, name) == 0)
+            return b->lines[i].bytes;
+    }
+    xt_fail(__FILE__, __LINE__, "the bill has no line \"%s\"", name);
+}
+
+XT_TEST(steps_allocate_nothing_and_stay_within_the_bill)
+{
+    static struct set s;
+    struct fake_setup setup = FAKE_SETUP_INIT;
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng = NULL;
+    struct mu_result *r;
+    uint64_t id;
+
+    make_set(&s, 3);
+    setup.opts.rows_max = 40;
+    size_t before = mu_mem_bytes_used();
+    mu_mem_peak_reset();
+    XT_OK(fake_engine_open(&eng, &setup, &err));
+    const struct mu_bill *bill = mu_engine_bill(eng);
+    /* All but the requests' budget is taken at open, to the byte apart from the runner's own handle. */
+    size_t later = line_bytes(bill, "requests") + line_bytes(bill, "runtime") + line_bytes(bill, "in use");
+    XT_NEAR((double)(mu_mem_bytes_used() - before + later), (double)bill->bytes_running, 4096);
+    for (int i = 0; i < N_REQUESTS; i++)
+        XT_OK(mu_engine_submit(eng, &s.r[i], &id, &err));
+    uint64_t allocs = mu_mem_allocs();
+    for (int i = 0; i < N_REQUESTS; i++) {
+        XT_OK(mu_engine_poll(eng, &r, MU_WAIT_FOREVER, &err));
+        mu_result_free(r);
+    }
+    XT_EQ(mu_mem_allocs(), allocs);
+    XT_CHECK(mu_mem_bytes_peak() <= bill->bytes_peak);
+    mu_engine_close(eng);
+    XT_EQ(mu_mem_bytes_used(), before);
+}

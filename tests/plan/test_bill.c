@@ -1,0 +1,230 @@
+/* test_bill.c - sums, choices and sentences of the memory bill, over a model whose sizes are simple */
+#include "xt.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "plan/bill.h"
+
+#define MIB ((size_t)1 << 20)
+
+/* 1000 MiB of f32 weights, 64 KiB of f32 cache a token, 1 MiB of activations a row, 2 MiB of logits a row. */
+static int sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)
+{
+    static const size_t eighths[] = {32, 16, 16, 8, 4};
+    (void)arg;
+    if (l->rows == 13)
+        return mu_fail(e, MU_EUNSUPPORTED, "13 rows");
+    *out = (struct mu_model_sizes){
+        .weights = 1000 * MIB * eighths[l->weights] / 32,
+        .host = 64 * 1024,
+        .load_staging = 100 * MIB,
+        .activations = (size_t)l->rows * MIB,
+        .work = 5 * MIB + (size_t)l->context * 1024,
+        .logits = (size_t)l->logit_rows * 2 * MIB,
+        .kv_page = (l->kv_dtype == MU_F32 ? 64 : 32) * 1024 * MU_KV_PAGE,
+    };
+    return MU_OK;
+}
+
+static size_t tables(void *arg, const struct mu_bill_limits *l)
+{
+    (void)arg;
+    return (size_t)l->pages * 128 + (size_t)l->sequences * 1024;
+}
+
+static struct mu_bill_ask ask_of(size_t mib_max)
+{
+    return (struct mu_bill_ask){.limits = {.weights = MU_WF32, .kv_dtype = MU_F32},
+                                .context_model = 4096,
+                                .bytes_max = mib_max * MIB,
+                                .bytes_max_from = "--max-memory",
+                                .bytes_in_use = 3 * MIB,
+                                .bytes_requests = 7 * MIB,
+                                .model_sizes = sizes,
+                                .table_bytes = tables};
+}
+
+static struct mu_bill make(const struct mu_bill_ask *ask)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_bill b;
+    XT_OK(mu_bill_make(&b, ask, &err));
+    return b;
+}
+
+static size_t sum(const struct mu_bill *b, enum mu_bill_phase phase)
+{
+    size_t n = 0;
+    for (int i = 0; i < b->n_lines; i++)
+        n += b->lines[i].phase == MU_BILL_ALWAYS || b->lines[i].phase == phase ? b->lines[i].bytes : 0;
+    return n;
+}
+
+static bool says(const struct mu_bill *b, const char *part)
+{
+    for (int i = 0; i < b->n_choices; i++) {
+        if (strstr(b->choices[i], part))
+            return true;
+    }
+    return false;
+}
+
+XT_TEST(lines_add_up_to_the_phases)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    struct mu_bill b = make(&ask);
+    XT_EQ(sum(&b, MU_BILL_LOADING), b.bytes_loading);
+    XT_EQ(sum(&b, MU_BILL_RUNNING), b.bytes_running);
+    XT_EQ(b.bytes_peak, b.bytes_running);
+    XT_CHECK(b.fits);
+    XT_CHECK(b.n_lines > 1 && strcmp(b.lines[1].name, "model") == 0);
+    XT_EQ(b.lines[1].bytes, 64 * 1024);
+    XT_EQ(b.limits.context, 4096);
+    XT_EQ(b.limits.rows, MU_BILL_ROWS_WANTED);
+    XT_EQ(b.limits.sequences, MU_BILL_SEQUENCES_WANTED);
+    XT_EQ(b.limits.pages, MU_BILL_KV_TOKENS_WANTED / MU_KV_PAGE);
+    XT_CHECK(says(&b, "context 4096: the model's own"));
+    XT_CHECK(strstr(b.verdict, "no limit was given"));
+}
+
+XT_TEST(loading_can_be_the_peak)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    ask.limits.context = 16;
+    ask.limits.pages = 1;
+    struct mu_bill b = make(&ask);
+    XT_CHECK(b.bytes_loading > b.bytes_running);
+    XT_EQ(b.bytes_peak, b.bytes_loading);
+}
+
+XT_TEST(the_cache_takes_what_is_left_and_no_more)
+{
+    for (size_t mib = 1650; mib < 3000; mib += 61) {
+        struct mu_bill_ask ask = ask_of(mib);
+        struct mu_bill b = make(&ask);
+        XT_CHECK(b.fits);
+        XT_CHECK(b.bytes_peak <= mib * MIB);
+        XT_CHECK(b.limits.pages * MU_KV_PAGE >= b.limits.context);
+        if (b.limits.pages * MU_KV_PAGE < MU_BILL_KV_TOKENS_WANTED) {
+            struct mu_bill_ask more = ask;
+            more.limits = b.limits;
+            more.limits.pages++;
+            XT_CHECK(!make(&more).fits);
+            XT_CHECK(says(&b, "what the memory allowed leaves"));
+        }
+    }
+}
+
+XT_TEST(short_memory_cuts_rows_then_logits_then_context)
+{
+    struct mu_bill_ask ask = ask_of(1500);
+    struct mu_bill b = make(&ask);
+    XT_CHECK(b.fits);
+    XT_CHECK(b.limits.rows < MU_BILL_ROWS_WANTED);
+    XT_EQ(b.limits.context, 4096);
+    XT_CHECK(says(&b, "more do not fit"));
+
+    ask = ask_of(1150);
+    b = make(&ask);
+    XT_CHECK(b.fits);
+    XT_EQ(b.limits.rows, MU_BILL_ROWS_MIN);
+    XT_EQ(b.limits.logit_rows, MU_BILL_LOGIT_ROWS_MIN);
+    XT_EQ(b.limits.context, 1024);
+    XT_CHECK(b.limits.sequences <= b.limits.rows);
+    XT_CHECK(says(&b, "context 1024: the memory allowed has no room for 4096"));
+}
+
+XT_TEST(what_was_asked_for_is_never_changed)
+{
+    struct mu_bill_ask ask = ask_of(1150);
+    ask.limits.context = 4096;
+    ask.limits.rows = 64;
+    ask.limits.sequences = 8;
+    ask.limits.pages = 300;
+    struct mu_bill b = make(&ask);
+    XT_CHECK(!b.fits);
+    XT_EQ(b.limits.context, 4096);
+    XT_EQ(b.limits.rows, 64);
+    XT_EQ(b.limits.sequences, 8);
+    XT_EQ(b.limits.pages, 300);
+    XT_EQ(b.n_choices, 0);
+    XT_EQ(b.bytes_max, 1150 * MIB);
+}
+
+XT_TEST(the_sentence_names_the_largest_item_and_the_ways_out)
+{
+    struct mu_bill_ask ask = ask_of(700);
+    struct mu_bill b = make(&ask);
+    XT_CHECK(!b.fits);
+    XT_CHECK(strstr(b.verdict, "700 MiB are allowed (--max-memory)"));
+    XT_CHECK(strstr(b.verdict, "most goes to weights (1000 MiB)"));
+    XT_CHECK(strstr(b.verdict, "It fits with bf16 weights"));
+
+    ask = ask_of(250);
+    b = make(&ask);
+    XT_CHECK(strstr(b.verdict, "int4 weights"));
+
+    ask = ask_of(100);
+    b = make(&ask);
+    XT_CHECK(strstr(b.verdict, "Not even int4 weights"));
+
+    ask = ask_of(1350); /* a context of 4096 takes 256 MiB of cache */
+    ask.limits.context = 4096;
+    ask.limits.rows = 64;
+    b = make(&ask);
+    XT_CHECK(!b.fits);
+    XT_CHECK(strstr(b.verdict, "a batch of 16 rows"));
+    XT_CHECK(strstr(b.verdict, "a context of 2048"));
+    XT_CHECK(strstr(b.verdict, "a bf16 KV cache"));
+
+    ask = ask_of(1500);
+    ask.limits.pages = 4096;
+    b = make(&ask);
+    XT_CHECK(strstr(b.verdict, "leave it open"));
+}
+
+XT_TEST(errors_of_the_model_come_through)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_bill b;
+    ask.limits.rows = 13;
+    XT_FAILS(mu_bill_make(&b, &ask, &err), MU_EUNSUPPORTED, "13 rows");
+}
+
+XT_TEST(printed_and_as_json)
+{
+    struct mu_bill_ask ask = ask_of(2000);
+    struct mu_bill b = make(&ask);
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f = open_memstream(&text, &n);
+    mu_bill_print(&b, f);
+    fclose(f);
+    XT_CHECK(strstr(text, "weights        1000 MiB  f32, packed"));
+    XT_CHECK(strstr(text, "100 MiB  while loading, then freed"));
+    XT_CHECK(strstr(text, "chosen: context 4096"));
+    free(text);
+
+    json_t *j = mu_bill_json(&b);
+    XT_CHECK(j != NULL);
+    XT_EQ(json_integer_value(json_object_get(j, "bytes_peak")), b.bytes_peak);
+    XT_EQ(json_array_size(json_object_get(j, "lines")), b.n_lines);
+    XT_CHECK(json_is_true(json_object_get(j, "fits")));
+    XT_STREQ(json_string_value(json_object_get(json_object_get(j, "limits"), "weights")), "f32");
+    json_decref(j);
+}
+
+XT_TEST(bytes_are_written_for_people)
+{
+    char t[24];
+    XT_STREQ(mu_bytes_text(t, 0), "0 B");
+    XT_STREQ(mu_bytes_text(t, 1023), "1023 B");
+    XT_STREQ(mu_bytes_text(t, 1536), "1.50 KiB");
+    XT_STREQ(mu_bytes_text(t, 12 * MIB), "12.0 MiB");
+    XT_STREQ(mu_bytes_text(t, (size_t)5 << 40), "5.00 TiB");
+}
+
+XT_MAIN()
