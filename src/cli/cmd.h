@@ -1,0 +1,26 @@
+/* cmd.h - the commands; each is one cmd_<verb>.c that defines its struct mu_cmd */
+#ifndef MU_CLI_CMD_H
+#define MU_CLI_CMD_H
+
+#include "cli/opt.h"
+
+/* X(name): in the order in which `muster --help` shows them */
+#define MU_CMD_MAP(X)                                                                                                  \
+    X(generate)                                                                                                        \
+    X(score)                                                                                                           \
+    X(tokenize)                                                                                                        \
+    X(detokenize)                                                                                                      \
+    X(models)                                                                                                          \
+    X(convert)                                                                                                         \
+    X(bench)                                                                                                           \
+    X(doctor)                                                                                                          \
+    X(manual)                                                                                                          \
+    X(completion)
+
+#define MU_CMD_DECLARE(name) extern const struct mu_cmd mu_cmd_##name;
+MU_CMD_MAP(MU_CMD_DECLARE)
+#undef MU_CMD_DECLARE
+
+const struct mu_cmd *const *mu_commands(void); /* NULL-terminated */
+
+#endif

@@ -1,0 +1,356 @@
+/* cmd_bench.c - `muster bench`: prefill and decode rates, beside what this machine can do
+ *
+ * Prompts are random ids, all different, so that no prefix is shared. A prefill case times prompts that ask for one
+ * token; a decode case times the steps between the moment all sequences have their first token and the first end.
+ * Shares: of the measured f32 multiply-add rate (2 operations a parameter used and token) and of the measured read
+ * bandwidth (weights once a step, the KV cache of every sequence). The best of --repeat runs is shown. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/machine.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "cli/cmd.h"
+#include "cli/model_opts.h"
+#include "plan/bill.h"
+#include "tensor/device.h"
+#include "tensor/ops.h"
+
+#define SIZES_MAX 32
+
+struct bench_args {
+    struct mu_model_args model;
+    const char *prefill, *decode, *batch;
+    int64_t tokens, repeat;
+    bool json, csv;
+};
+
+struct bench {
+    struct mu_session s;
+    struct mu_engine_info info;
+    double bandwidth, flop_rate; /* measured */
+    double weight_bytes, kv_bytes_token;
+    uint64_t rng;
+    int64_t tokens, repeat;
+    json_t *rows;
+};
+
+/* One measured case. */
+struct row {
+    const char *work; /* "prefill", "decode" */
+    int batch, context;
+    double tokens_per_s;
+    double share_flop, share_bandwidth;
+};
+
+static uint64_t next_random(uint64_t *s)
+{
+    *s ^= *s << 13, *s ^= *s >> 7, *s ^= *s << 17;
+    return *s;
+}
+
+static int parse_sizes(const char *text, int64_t hi, int64_t *out, int *n, const char *option, struct mu_err *e)
+{
+    *n = 0;
+    for (const char *p = text; *p;) {
+        char *end;
+        long long v = strtoll(p, &end, 10);
+        if (end == p || (*end && *end != ',') || v < 0 || v > hi || *n == SIZES_MAX)
+            return mu_fail(e, MU_EUSAGE, "--%s %s: up to %d numbers in 0..%" PRId64 " separated by commas are needed",
+                           option, text, SIZES_MAX, hi);
+        out[(*n)++] = v;
+        p = *end ? end + 1 : end;
+    }
+    return MU_OK;
+}
+
+/* ---- one run ---- */
+
+struct decode_clock {
+    int n_waiting; /* sequences without their first token */
+    int64_t start_ns, end_ns;
+    int64_t n_tokens; /* between start and end */
+    bool has_ended;
+};
+
+static int on_token(void *arg, const struct mu_token_event *ev)
+{
+    struct decode_clock *c = arg;
+    int64_t now = mu_now_ns(mu_clock_real());
+    if (c->n_waiting > 0) {
+        if (ev->index == 0 && ev->id >= 0 && --c->n_waiting == 0)
+            c->start_ns = now;
+        return 0;
+    }
+    if (c->has_ended)
+        return 0;
+    if (ev->id >= 0) {
+        c->n_tokens++;
+        c->end_ns = now;
+    }
+    c->has_ended = ev->is_last;
+    return 0;
+}
+
+/* `batch` prompts of `context` random ids that each generate `n_out` tokens; *ns is the whole, *c the decode part. */
+static int run_once(struct bench *b, int batch, int context, int n_out, int64_t *ns, struct decode_clock *c,
+                    struct mu_err *e)
+{
+    struct mu_request *requests = NULL;
+    struct mu_result **results = NULL;
+    int32_t *ids = NULL;
+    int rc = MU_OK;
+
+    MU_TRY(MU_NEW_ARRAY(&requests, batch, "the requests", e));
+    MU_TRY(MU_NEW_ARRAY(&results, batch, "the results", e));
+    MU_TRY(MU_NEW_ARRAY(&ids, (int64_t)batch * context, "the prompts", e));
+    *c = (struct decode_clock){.n_waiting = batch};
+    for (int i = 0; i < batch * context; i++)
+        ids[i] = (int32_t)(next_random(&b->rng) % (uint64_t)b->info.vocab);
+    for (int i = 0; i < batch; i++) {
+        requests[i] = (struct mu_request)MU_REQUEST_INIT;
+        requests[i].kind = MU_REQUEST_GENERATE;
+        requests[i].ids = ids + (int64_t)i * context;
+        requests[i].n_ids = context;
+        requests[i].max_tokens = n_out;
+        requests[i].ignore_eos = true;
+        requests[i].on_token = on_token;
+        requests[i].on_token_arg = c;
+    }
+    int64_t start = mu_now_ns(mu_clock_real());
+    MU_TRY(mu_engine_run(b->s.eng, requests, batch, results, e));
+    *ns = mu_now_ns(mu_clock_real()) - start;
+    for (int i = 0; i < batch; i++) {
+        if (rc == MU_OK && results[i]->code != MU_OK)
+            rc = mu_fail(e, results[i]->code, "%s", results[i]->err.text);
+        mu_result_free(results[i]);
+    }
+out:
+    mu_free(ids);
+    mu_free(results);
+    mu_free(requests);
+    return rc;
+}
+
+/* ---- reporting ---- */
+
+static int add_row(struct bench *b, const struct row *r, struct mu_err *e)
+{
+    json_t *row = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "work", r->work, "batch", r->batch, "context", r->context,
+                            "tokens_per_s", r->tokens_per_s, "share_of_arithmetic", r->share_flop, "share_of_bandwidth",
+                            r->share_bandwidth);
+    if (!row || json_array_append_new(b->rows, row) != 0)
+        return mu_fail_nomem(e, sizeof *r, "the report");
+    return MU_OK;
+}
+
+static void print_row(const struct bench_args *args, const struct row *r)
+{
+    if (args->csv)
+        printf("%s,%d,%d,%.2f,%.4f,%.4f\n", r->work, r->batch, r->context, r->tokens_per_s, r->share_flop,
+               r->share_bandwidth);
+    else if (!args->json)
+        printf("%-8s %6d %8d %12.1f %11.1f%% %11.1f%%\n", r->work, r->batch, r->context, r->tokens_per_s,
+               100 * r->share_flop, 100 * r->share_bandwidth);
+    fflush(stdout);
+}
+
+static void fill_shares(const struct bench *b, struct row *r, double steps_per_s)
+{
+    double kv = b->kv_bytes_token * r->context * r->batch;
+    r->share_flop = 2.0 * (double)b->info.n_params_active * r->tokens_per_s / b->flop_rate;
+    r->share_bandwidth = steps_per_s * (b->weight_bytes + kv) / b->bandwidth;
+}
+
+static int bench_prefill(struct bench *b, const struct bench_args *args, int batch, int context, struct mu_err *e)
+{
+    struct row r = {.work = "prefill", .batch = batch, .context = context};
+    struct decode_clock c;
+    int64_t ns;
+
+    for (int64_t i = 0; i < b->repeat; i++) {
+        MU_TRY_RETURN(run_once(b, batch, context, 1, &ns, &c, e));
+        r.tokens_per_s = MU_MAX(r.tokens_per_s, 1e9 * batch * context / (double)MU_MAX(ns, 1));
+    }
+    fill_shares(b, &r, r.tokens_per_s / b->info.rows_max);
+    print_row(args, &r);
+    return add_row(b, &r, e);
+}
+
+static int bench_decode(struct bench *b, const struct bench_args *args, int batch, int context, struct mu_err *e)
+{
+    struct row r = {.work = "decode", .batch = batch, .context = context};
+    struct decode_clock c;
+    int64_t ns;
+
+    for (int64_t i = 0; i < b->repeat; i++) {
+        MU_TRY_RETURN(run_once(b, batch, MU_MAX(context, 1), (int)b->tokens, &ns, &c, e));
+        if (c.end_ns > c.start_ns)
+            r.tokens_per_s = MU_MAX(r.tokens_per_s, 1e9 * (double)c.n_tokens / (double)(c.end_ns - c.start_ns));
+    }
+    fill_shares(b, &r, r.tokens_per_s / batch);
+    print_row(args, &r);
+    return add_row(b, &r, e);
+}
+
+static double bill_bytes(const struct mu_session *s, const char *line)
+{
+    const struct mu_bill *bill = mu_engine_bill(s->eng);
+    for (int i = 0; i < bill->n_lines; i++) {
+        if (strcmp(bill->lines[i].name, line) == 0)
+            return (double)bill->lines[i].bytes;
+    }
+    return 0;
+}
+
+/* Before the model is loaded, so that the measurement's memory does not add to the model's. */
+static int measure_machine(struct bench *b, const struct bench_args *args, struct mu_err *e)
+{
+    struct mu_pool *pool = NULL;
+    int rc = MU_OK;
+
+    MU_TRY(mu_pool_open(&pool, &(struct mu_pool_opts){.n_threads = (int)args->model.threads}, e));
+    MU_TRY(mu_measure_read_bandwidth(pool, &b->bandwidth, e));
+    MU_TRY(mu_measure_fma_rate(pool, &b->flop_rate, e));
+out:
+    mu_pool_close(pool);
+    return rc;
+}
+
+static void print_head(const struct bench *b, const struct bench_args *args)
+{
+    if (args->csv)
+        printf("work,batch,context,tokens_per_s,share_of_arithmetic,share_of_bandwidth\n");
+    else if (!args->json)
+        printf(
+            "%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; this machine: %.1f GB/s, %.0f GFLOP/s\n"
+            "%-8s %6s %8s %12s %12s %12s\n",
+            b->info.arch, (double)b->info.n_params * 1e-9, (double)b->info.n_params_active * 1e-9, b->info.weights,
+            b->info.level, b->info.threads, b->bandwidth * 1e-9, b->flop_rate * 1e-9, "work", "batch", "context",
+            "tokens/s", "arithmetic", "bandwidth");
+}
+
+static int print_json(const struct bench *b, struct mu_err *e)
+{
+    struct mu_buf out = MU_BUF_INIT("the report", 16 << 20);
+    json_t *all =
+        json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:O}", "arch", b->info.arch, "weights", b->info.weights, "level",
+                  b->info.level, "threads", b->info.threads, "n_params", (json_int_t)b->info.n_params,
+                  "read_bytes_per_s", b->bandwidth, "fma_flop_per_s", b->flop_rate, "rows", b->rows);
+    int rc = MU_OK;
+
+    if (!all)
+        return mu_fail_nomem(e, 0, "the report");
+    MU_TRY(mu_json_dump(&out, all, true, e));
+    printf("%s\n", out.p);
+out:
+    json_decref(all);
+    mu_buf_fini(&out);
+    return rc;
+}
+
+/* Contexts that do not fit the model are left out and said. */
+static bool fits(const struct bench *b, int64_t tokens, const struct bench_args *args)
+{
+    if (tokens <= b->info.context_max)
+        return true;
+    if (!args->model.quiet)
+        fprintf(stderr, "bench: %" PRId64 " tokens are left out, the context holds %" PRId64 "\n", tokens,
+                b->info.context_max);
+    return false;
+}
+
+static int run_all(struct bench *b, const struct bench_args *args, struct mu_err *e)
+{
+    int64_t prefill[SIZES_MAX], decode[SIZES_MAX], batch[SIZES_MAX];
+    int n_prefill, n_decode, n_batch;
+
+    MU_TRY_RETURN(parse_sizes(args->prefill, 1 << 20, prefill, &n_prefill, "prefill", e));
+    MU_TRY_RETURN(parse_sizes(args->decode, 1 << 20, decode, &n_decode, "decode", e));
+    MU_TRY_RETURN(parse_sizes(args->batch, MU_ENGINE_SEQUENCES_MAX, batch, &n_batch, "batch", e));
+    print_head(b, args);
+    for (int i = 0; i < n_prefill; i++) {
+        if (prefill[i] > 0 && fits(b, prefill[i] + 1, args))
+            MU_TRY_RETURN(bench_prefill(b, args, 1, (int)prefill[i], e));
+    }
+    for (int i = 0; i < n_decode; i++) {
+        for (int j = 0; j < n_batch; j++) {
+            if (batch[j] > 0 && batch[j] <= b->info.sequences_max && fits(b, decode[i] + b->tokens, args))
+                MU_TRY_RETURN(bench_decode(b, args, (int)batch[j], (int)decode[i], e));
+        }
+    }
+    return args->json ? print_json(b, e) : MU_OK;
+}
+
+static int bench_run(void *p, int n_operands, char **operands, struct mu_err *e)
+{
+    struct bench_args *args = p;
+    struct bench b = {.rng = 88172645463325252u, .tokens = args->tokens, .repeat = args->repeat};
+    int rc = MU_OK;
+
+    (void)operands;
+    if (n_operands > 0)
+        return mu_fail(e, MU_EUSAGE, "bench takes no operands, %d were given", n_operands);
+    args->model.no_prefix_sharing = true;
+    MU_TRY(mu_model_path_check(args->model.model, e));
+    MU_TRY(measure_machine(&b, args, e));
+    MU_TRY(mu_session_open(&b.s, &args->model, false, e));
+    mu_engine_info(b.s.eng, &b.info);
+    b.weight_bytes = bill_bytes(&b.s, "weights");
+    b.kv_bytes_token = bill_bytes(&b.s, "KV cache") / ((double)b.info.kv_pages * MU_KV_PAGE);
+    b.rows = json_array();
+    MU_TRY(run_all(&b, args, e));
+    mu_session_report(&b.s);
+out:
+    json_decref(b.rows);
+    mu_session_close(&b.s);
+    return rc;
+}
+
+static void bench_defaults(void *p)
+{
+    *(struct bench_args *)p = (struct bench_args){.model = MU_MODEL_ARGS_INIT,
+                                                  .prefill = "32,128,512,2048,4096",
+                                                  .decode = "0,512,2048,8192",
+                                                  .batch = "1,8,32,64",
+                                                  .tokens = 32,
+                                                  .repeat = 3};
+}
+
+#define FIELD(name) offsetof(struct bench_args, name)
+
+static const struct mu_opt bench_opts[] = {
+    MU_MODEL_OPTS(FIELD(model)),
+    {MU_OPT_TEXT, "prefill", 0, FIELD(prefill), "N,N,...", .help = "Prompt lengths.", .dflt = "32,128,512,2048,4096"},
+    {MU_OPT_TEXT, "decode", 0, FIELD(decode), "N,N,...", .help = "Contexts at which decoding starts.",
+     .dflt = "0,512,2048,8192"},
+    {MU_OPT_TEXT, "batch", 0, FIELD(batch), "N,N,...", .help = "Sequences decoded together.", .dflt = "1,8,32,64"},
+    {MU_OPT_INT, "tokens", 'n', FIELD(tokens), "N", .lo = 2, .hi = 65536, .help = "Tokens each sequence decodes.",
+     .dflt = "32"},
+    {MU_OPT_INT, "repeat", 'r', FIELD(repeat), "N", .lo = 1, .hi = 1000, .help = "Runs of a case; the best is shown.",
+     .dflt = "3"},
+    {MU_OPT_FLAG, "csv", 0, FIELD(csv), .help = "Print CSV."},
+    {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print JSON for programs."},
+    {.type = MU_OPT_END},
+};
+
+const struct mu_cmd mu_cmd_bench = {
+    .name = "bench",
+    .summary = "measure prefill and decode rates",
+    .operands = "",
+    .story =
+        "Measures tokens a second by prompt length, context and batch, beside the share of the f32 multiply-add rate "
+        "and of the read bandwidth that this machine reaches in a bare loop in the same run.\n\n"
+        "On a machine shared with others figures move by tens of percent: compare runs of one sitting only.",
+    .examples = "  muster bench --model DIR --prefill 512 --decode 512 --batch 1,16\n"
+                "  muster bench --model DIR --weights int8 --csv > int8.csv\n",
+    .opts = bench_opts,
+    .args_size = sizeof(struct bench_args),
+    .defaults = bench_defaults,
+    .run = bench_run,
+};

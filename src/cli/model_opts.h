@@ -1,0 +1,148 @@
+/* model_opts.h - the options by which every command opens a model, and the opening itself */
+#ifndef MU_CLI_MODEL_OPTS_H
+#define MU_CLI_MODEL_OPTS_H
+
+#include <muster/engine.h>
+#include <muster/tokenizer.h>
+
+#include "cli/opt.h"
+#include "cli/progress.h"
+
+struct mu_model_args {
+    const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level;
+    int64_t threads, batch_size, batch_tokens, context;
+    uint64_t max_memory;
+    bool no_prefix_sharing, quiet;
+};
+
+#define MU_MODEL_ARGS_INIT                                                                                             \
+    {                                                                                                                  \
+        .dtype = "f32"                                                                                                 \
+    }
+
+/* A model with its tokenizer, open. */
+struct mu_session {
+    struct mu_device *device;
+    mu_tokenizer *tok; /* NULL when the checkpoint has none and the command can do without */
+    mu_engine *eng;
+    struct mu_progress progress;
+    bool quiet;
+};
+
+/* The table, for a field of type struct mu_model_args at `base` in the command's struct. */
+#define MU_MODEL_OPTS(base)                                                                                            \
+    {MU_OPT_TEXT, "model",                                                                                             \
+     'm',         (base) + offsetof(struct mu_model_args, model),                                                      \
+     "PATH",      .help = "The model: a checkpoint folder, a .safetensors or a .gguf file."},                          \
+        {MU_OPT_TEXT,                                                                                                  \
+         "tokenizer",                                                                                                  \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, tokenizer),                                                           \
+         "PATH",                                                                                                       \
+         .help = "Tokenizer folder or file.",                                                                          \
+         .dflt = "the model's own"},                                                                                   \
+        {MU_OPT_TEXT,                                                                                                  \
+         "weights",                                                                                                    \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, weights),                                                             \
+         "FORMAT",                                                                                                     \
+         .choices = "f32|bf16|f16|int8|int4",                                                                          \
+         .help = "Hold the weights in this format, quantising while loading.",                                         \
+         .dflt = "the checkpoint's own"},                                                                              \
+        {MU_OPT_TEXT,                                                                                                  \
+         "dtype",                                                                                                      \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, dtype),                                                               \
+         "TYPE",                                                                                                       \
+         .choices = "f32",                                                                                             \
+         .help = "Compute in this type; sums and activations are f32 on the CPU.",                                     \
+         .dflt = "f32"},                                                                                               \
+        {MU_OPT_TEXT,                                                                                                  \
+         "kv-dtype",                                                                                                   \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, kv_dtype),                                                            \
+         "TYPE",                                                                                                       \
+         .choices = "f32|bf16|f16",                                                                                    \
+         .help = "Hold the KV cache in this type.",                                                                    \
+         .dflt = "f32"},                                                                                               \
+        {MU_OPT_TEXT,                                                                                                  \
+         "mla",                                                                                                        \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, mla),                                                                 \
+         "FORM",                                                                                                       \
+         .choices = "absorbed|naive",                                                                                  \
+         .help = "Latent attention (DeepSeek): cache the latent, or expanded keys and values.",                        \
+         .dflt = "absorbed"},                                                                                          \
+        {MU_OPT_TEXT,                                                                                                  \
+         "level",                                                                                                      \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, level),                                                               \
+         "LEVEL",                                                                                                      \
+         .choices = "auto|avx512|avx2|ref",                                                                            \
+         .help = "CPU code to use; all give the same bits.",                                                           \
+         .dflt = "the best this CPU has"},                                                                             \
+        {MU_OPT_INT,                                                                                                   \
+         "threads",                                                                                                    \
+         't',                                                                                                          \
+         (base) + offsetof(struct mu_model_args, threads),                                                             \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = 1024,                                                                                                   \
+         .help = "Threads.",                                                                                           \
+         .dflt = "the cores this process may use"},                                                                    \
+        {MU_OPT_INT,                                                                                                   \
+         "context",                                                                                                    \
+         'c',                                                                                                          \
+         (base) + offsetof(struct mu_model_args, context),                                                             \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = 1e9,                                                                                                    \
+         .help = "Longest prompt and output together, in tokens.",                                                     \
+         .dflt = "what the model allows and memory holds"},                                                            \
+        {MU_OPT_INT,                                                                                                   \
+         "batch-size",                                                                                                 \
+         'b',                                                                                                          \
+         (base) + offsetof(struct mu_model_args, batch_size),                                                          \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = MU_ENGINE_SEQUENCES_MAX,                                                                                \
+         .help = "Requests computed at a time.",                                                                       \
+         .dflt = "chosen inside the memory"},                                                                          \
+        {MU_OPT_INT,                                                                                                   \
+         "batch-tokens",                                                                                               \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, batch_tokens),                                                        \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = MU_ENGINE_ROWS_MAX,                                                                                     \
+         .help = "Tokens computed in one step.",                                                                       \
+         .dflt = "chosen inside the memory"},                                                                          \
+        {MU_OPT_SIZE,                                                                                                  \
+         "max-memory",                                                                                                 \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, max_memory),                                                          \
+         "SIZE",                                                                                                       \
+         .help = "Refuse to take more memory than this, such as 12GB.",                                                \
+         .dflt = "nine tenths of what is free"},                                                                       \
+        {MU_OPT_FLAG, "no-prefix-sharing", 0, (base) + offsetof(struct mu_model_args, no_prefix_sharing),              \
+         .help = "Compute common beginnings of prompts anew for each; the results are the same."},                     \
+    {                                                                                                                  \
+        MU_OPT_FLAG, "quiet", 'q', (base) + offsetof(struct mu_model_args, quiet),                                     \
+            .help = "Do not print the memory bill and progress."                                                       \
+    }
+
+/* Open tokenizer and engine. needs_tok: a missing tokenizer is an error. Closes what it opened on failure. */
+int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e);
+void mu_session_close(struct mu_session *s);
+
+/* The next result (the caller's), NULL when nothing is in flight. MU_ECANCELED after an interrupt: what is in flight
+ * stays so. */
+int mu_session_poll(struct mu_session *s, struct mu_result **out, struct mu_err *e);
+
+/* What was taken against what was predicted, on standard error unless quiet. Call before closing. */
+void mu_session_report(const struct mu_session *s);
+
+/* The path must name something that holds weights: a preset's name gets the sentence that says so. */
+int mu_model_path_check(const char *path, struct mu_err *e);
+
+#endif
