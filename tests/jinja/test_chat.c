@@ -33,11 +33,12 @@ XT_TEST(published_templates_render_as_jinja2_does)
     const struct tm now = {.tm_year = 125, .tm_mday = 15, .tm_hour = 12, .tm_wday = 3, .tm_yday = 14};
     struct mu_err err = MU_ERR_INIT;
     char path[256];
+    const char *renderings = xt_data("templates/jinja2_renderings.json");
     json_t *golden = NULL, *special = parse("{\"bos_token\": \"<BOS>\", \"eos_token\": \"<EOS>\"}");
     const json_t *test;
     size_t i;
 
-    XT_OK(mu_json_load(&golden, xt_data("templates/jinja2_renderings.json"), &err));
+    XT_OK(mu_json_load(&golden, renderings, &err));
     json_array_foreach(json_object_get(golden, "cases"), i, test)
     {
         struct mu_buf source = MU_BUF_INIT("source", 1 << 20), out = MU_BUF_INIT("out", 1 << 20);
