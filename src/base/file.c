@@ -173,9 +173,12 @@ int mu_path_join(struct mu_buf *out, const char *dir, const char *name, struct m
 int mu_outfile_open(struct mu_outfile *o, const char *path, struct mu_err *e)
 {
     struct mu_buf tmp = MU_BUF_INIT("a path", PATH_BYTES_MAX);
+    struct stat there;
     int rc = MU_OK;
 
     *o = (struct mu_outfile)MU_OUTFILE_INIT;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return mu_fail(e, MU_EIO, "%s is there and is no file, so it cannot be replaced; name another path", path);
     MU_TRY(mu_buf_printf(&tmp, e, "%s.%ld.tmp", path, (long)getpid()));
     o->path = mu_strdup(path);
     if (!o->path) {

@@ -60,6 +60,7 @@ struct mu_outfile {
         NULL, NULL, NULL                                                                                               \
     }
 
+/* Refused where a folder, a device or a pipe stands: renaming would replace it. */
 int mu_outfile_open(struct mu_outfile *o, const char *path, struct mu_err *e);
 int mu_outfile_write(struct mu_outfile *o, const void *p, size_t n, struct mu_err *e);
 int mu_outfile_commit(struct mu_outfile *o, struct mu_err *e); /* closes */

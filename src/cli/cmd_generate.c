@@ -360,6 +360,8 @@ static int generate_run(void *p, int n_operands, char **operands, struct mu_err 
         return mu_fail(e, MU_EUSAGE, "--%s is for chats: give --chat too", a->system ? "system" : "chat-template");
     if (a->logprobs > 0 && !a->json && !a->prompts)
         return mu_fail(e, MU_EUSAGE, "--logprobs %" PRId64 " needs --json to be shown", a->logprobs);
+    if (a->echo && (a->json || a->prompts))
+        return mu_fail(e, MU_EUSAGE, "--echo is for text: with --json and --prompts the lines hold the answers alone");
     if (!!a->prompt + !!a->file + !!a->prompts > 1)
         return mu_fail(e, MU_EUSAGE, "--prompt, --file and --prompts exclude each other");
     MU_TRY(MU_NEW(&g, "the generator", e));

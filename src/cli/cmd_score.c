@@ -33,6 +33,7 @@ struct scorer {
     bool is_truncated[WINDOW];
     int64_t n_submitted, n_printed, n_tokens;
     bool is_at_end;
+    struct mu_err refused; /* why reading ended early: told once the lines before are out */
     struct mu_progress progress;
 };
 
@@ -117,17 +118,17 @@ static int submit_line(struct scorer *sc, const json_t *line, struct mu_err *e)
     return MU_OK;
 }
 
-static int fill_window(struct scorer *sc, struct mu_err *e)
+/* A line that cannot be taken ends the reading; the good ones before it are still answered. */
+static void fill_window(struct scorer *sc)
 {
     while (!sc->is_at_end && sc->n_submitted - sc->n_printed < WINDOW) {
-        json_t *line;
-        MU_TRY_RETURN(mu_lines_next_json(&sc->lines, &line, e));
-        sc->is_at_end = !line;
-        int rc = line ? submit_line(sc, line, e) : MU_OK;
+        json_t *line = NULL;
+        int rc = mu_lines_next_json(&sc->lines, &line, &sc->refused);
+        if (rc == MU_OK && line)
+            rc = submit_line(sc, line, &sc->refused);
+        sc->is_at_end = !line || rc != MU_OK;
         json_decref(line);
-        MU_TRY_RETURN(rc);
     }
-    return MU_OK;
 }
 
 /* ---- one line out ---- */
@@ -202,10 +203,10 @@ static int score_all(struct scorer *sc, struct mu_err *e)
 {
     struct mu_result *r;
     for (;;) {
-        MU_TRY_RETURN(fill_window(sc, e));
+        fill_window(sc);
         MU_TRY_RETURN(mu_session_poll(&sc->s, &r, e));
         if (!r)
-            return MU_OK;
+            return sc->refused.code == MU_OK ? MU_OK : mu_fail(e, sc->refused.code, "%s", sc->refused.text);
         *(struct mu_result **)r->user = r;
         MU_TRY_RETURN(print_ready(sc, e));
         if (!sc->s.quiet)

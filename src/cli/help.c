@@ -36,8 +36,12 @@ static void print_option(void *arg, const struct mu_opt *o)
 {
     FILE *f = arg;
     char left[128];
-    int n = snprintf(left, sizeof left, "  %c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
-                     o->letter ? "," : " ", o->name, o->arg ? " " : "", o->arg ? o->arg : "");
+    int n = snprintf(left, sizeof left, "  %c%c%s --%s%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                     o->letter ? "," : " ", o->name,
+                     o->value_optional ? "[="
+                     : o->arg          ? " "
+                                       : "",
+                     o->arg ? o->arg : "", o->value_optional ? "]" : "");
     fprintf(f, "%s", left);
     if (n >= HELP_COLUMN)
         fprintf(f, "\n%*s", HELP_COLUMN, "");

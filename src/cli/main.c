@@ -65,11 +65,15 @@ static int run(const struct mu_cmd *cmd, int argc, char **argv)
         return report(cmd, mu_fail_nomem(&err, cmd->args_size, "the options"), &err);
     if (cmd->defaults)
         cmd->defaults(args);
-    int rc = mu_opt_parse(cmd, args, argc, argv, &n_operands, &wants_help, &err);
+    int rc = cmd->prepare ? cmd->prepare(args, argc, argv, &err) : MU_OK;
+    if (rc == MU_OK)
+        rc = mu_opt_parse(cmd, args, argc, argv, &n_operands, &wants_help, &err);
     if (rc == MU_OK && wants_help)
         mu_help_print(stdout, cmd);
     else if (rc == MU_OK)
         rc = cmd->run(args, n_operands, argv, &err);
+    if (cmd->release)
+        cmd->release(args);
     mu_free(args);
     if (rc == MU_OK)
         rc = output_flush(&err);

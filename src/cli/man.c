@@ -30,7 +30,7 @@ static void print_option(void *arg, const struct mu_opt *o)
     print_roff(f, o->name);
     fputs("\\fR", f);
     if (o->arg)
-        fprintf(f, " \\fI%s\\fR", o->arg);
+        fprintf(f, o->value_optional ? "[=\\fI%s\\fR]" : " \\fI%s\\fR", o->arg);
     fputc('\n', f);
     print_roff(f, o->help);
     if (o->choices) {

@@ -107,7 +107,8 @@ struct mu_session {
          .lo = 0,                                                                                                      \
          .hi = MU_ENGINE_SEQUENCES_MAX,                                                                                \
          .help = "Requests computed at a time.",                                                                       \
-         .dflt = "chosen inside the memory"},                                                                          \
+         .dflt = "auto: chosen inside the memory",                                                                     \
+         .takes_auto = true},                                                                                          \
         {MU_OPT_INT,                                                                                                   \
          "batch-tokens",                                                                                               \
          0,                                                                                                            \
@@ -134,6 +135,10 @@ struct mu_session {
 /* Open tokenizer and engine. needs_tok: a missing tokenizer is an error. Closes what it opened on failure. */
 int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e);
 void mu_session_close(struct mu_session *s);
+
+/* The same in two steps, for work on texts that comes before the weights are read. */
+int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e);
+int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
 
 /* The next result (the caller's), NULL when nothing is in flight. MU_ECANCELED after an interrupt: what is in flight
  * stays so. */

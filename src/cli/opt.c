@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/nearest.h"
 
 void mu_opt_each(const struct mu_opt *opts, void (*fn)(void *arg, const struct mu_opt *o), void *arg)
 {
@@ -29,38 +30,24 @@ struct search {
     int distance;
 };
 
-#define NAME_MAX_EDIT 40
-
-/* Levenshtein distance of two short names. */
-static int edit_distance(const char *a, size_t na, const char *b)
+/* Whether the name given (n bytes) is the option's, _ read as -. */
+static bool is_name(const char *given, size_t n, const char *name)
 {
-    int row[NAME_MAX_EDIT + 1];
-    size_t nb = strlen(b);
-    if (na > NAME_MAX_EDIT || nb > NAME_MAX_EDIT)
-        return NAME_MAX_EDIT;
-    for (size_t j = 0; j <= nb; j++)
-        row[j] = (int)j;
-    for (size_t i = 1; i <= na; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= nb; j++) {
-            int up = row[j];
-            int change = diagonal + (a[i - 1] != b[j - 1]);
-            row[j] = MU_MIN(change, MU_MIN(up, row[j - 1]) + 1);
-            diagonal = up;
-        }
+    for (size_t i = 0; i < n; i++) {
+        if ((given[i] == '_' ? '-' : given[i]) != name[i])
+            return false;
     }
-    return row[nb];
+    return name[n] == 0;
 }
 
 static void look(void *arg, const struct mu_opt *o)
 {
     struct search *s = arg;
-    if (s->letter ? o->letter == s->letter : strlen(o->name) == s->n && memcmp(o->name, s->name, s->n) == 0)
+    if (s->letter ? o->letter == s->letter : is_name(s->name, s->n, o->name))
         s->found = o;
     if (s->letter)
         return;
-    int d = edit_distance(s->name, s->n, o->name);
+    int d = mu_name_distance((struct mu_str){s->name, s->n}, o->name);
     if (d < s->distance) {
         s->distance = d;
         s->nearest = o;
@@ -113,6 +100,10 @@ static int check_bounds(const struct mu_opt *o, double v, const char *text, stru
 static int set_int(const struct mu_opt *o, int64_t *field, const char *text, struct mu_err *e)
 {
     char *end;
+    if (o->takes_auto && strncmp(text, "auto", 4) == 0 && (text[4] == 0 || text[4] == ':')) {
+        *field = 0;
+        return MU_OK;
+    }
     errno = 0;
     long long v = strtoll(text, &end, 10);
     if (end == text || *end || errno)
@@ -172,7 +163,7 @@ struct walk {
 
 static const struct mu_opt *find(const struct walk *w, struct search *s)
 {
-    s->distance = NAME_MAX_EDIT;
+    s->distance = MU_NAME_FAR;
     mu_opt_each(w->cmd->opts, look, s);
     return s->found;
 }
@@ -185,20 +176,49 @@ static int take_value(struct walk *w, const struct mu_opt *o, const char *inline
         *(bool *)((char *)w->args + o->offset) = true;
         return MU_OK;
     }
+    if (o->value_optional)
+        return set_value(o, w->args, inline_value ? inline_value : "", e);
     if (!inline_value && w->i + 1 >= w->argc)
         return mu_fail(e, MU_EUSAGE, "--%s needs a value (%s)", o->name, o->arg);
     return set_value(o, w->args, inline_value ? inline_value : w->argv[++w->i], e);
+}
+
+static int fail_unknown(const struct walk *w, const struct search *s, const char *dashes, struct mu_err *e)
+{
+    if (s->nearest && s->distance <= 3)
+        return mu_fail(e, MU_EUSAGE, "there is no option %s%.*s; did you mean %s%s?", dashes, (int)s->n, s->name,
+                       dashes, s->nearest->name);
+    return mu_fail(e, MU_EUSAGE, "there is no option %s%.*s; see muster %s --help", dashes, (int)s->n, s->name,
+                   w->cmd->name);
 }
 
 static int take_long(struct walk *w, const char *text, struct mu_err *e)
 {
     struct search s = {.name = text, .n = strcspn(text, "=")};
     const struct mu_opt *o = find(w, &s);
-    if (o)
-        return take_value(w, o, text[s.n] == '=' ? text + s.n + 1 : NULL, e);
-    if (s.nearest && s.distance <= 3)
-        return mu_fail(e, MU_EUSAGE, "there is no option --%.*s; did you mean --%s?", (int)s.n, text, s.nearest->name);
-    return mu_fail(e, MU_EUSAGE, "there is no option --%.*s; see muster %s --help", (int)s.n, text, w->cmd->name);
+    return o ? take_value(w, o, text[s.n] == '=' ? text + s.n + 1 : NULL, e) : fail_unknown(w, &s, "--", e);
+}
+
+static int set_flag(const struct mu_opt *o, void *args, const char *text, struct mu_err *e)
+{
+    bool is_true = strcmp(text, "true") == 0;
+    if (!is_true && strcmp(text, "false") != 0)
+        return mu_fail(e, MU_EUSAGE, "%s is %s: true or false is needed", o->name, text);
+    *(bool *)((char *)args + o->offset) = is_true;
+    return MU_OK;
+}
+
+int mu_opt_set(const struct mu_cmd *cmd, void *args, const char *where, const char *name, const char *text,
+               struct mu_err *e)
+{
+    struct walk w = {.cmd = cmd, .args = args};
+    struct search s = {.name = name, .n = strlen(name)};
+    struct mu_err why = MU_ERR_INIT;
+    const struct mu_opt *o = find(&w, &s);
+    int rc = !o                       ? fail_unknown(&w, &s, "", &why)
+             : o->type == MU_OPT_FLAG ? set_flag(o, args, text, &why)
+                                      : set_value(o, args, text, &why);
+    return rc == MU_OK ? rc : mu_fail(e, rc, "%s: %s", where, why.text);
 }
 
 /* Letters of one dash: flags may be joined, the first that takes a value takes the rest. */

@@ -3,7 +3,8 @@
  * A command is a row in main.c's list; its options are rows here-declared with the offset of the field they fill in the
  * command's own struct. Groups (how to open a model, how to sample) are shared tables nested by MU_OPT_GROUP.
  * Field types: FLAG bool, INT int64_t, REAL double, TEXT const char *, SIZE uint64_t bytes ("12GB", "512MiB"),
- * LIST struct mu_opt_list (the option may be given many times). Texts are borrowed from argv. */
+ * LIST struct mu_opt_list (the option may be given many times). Texts are borrowed from argv. In long names _ is as
+ * good as -. */
 #ifndef MU_CLI_OPT_H
 #define MU_CLI_OPT_H
 
@@ -43,6 +44,8 @@ struct mu_opt {
     const char *help;    /* one sentence */
     const char *dflt;    /* how the default reads in help, or NULL */
     const struct mu_opt *group;
+    bool takes_auto;     /* INT: the word auto (auto:N too) is 0 */
+    bool value_optional; /* TEXT: only --name=value brings a value; --name alone is the empty text */
 };
 
 struct mu_cmd {
@@ -55,12 +58,20 @@ struct mu_cmd {
     size_t args_size; /* of the command's struct */
     void (*defaults)(void *args);
     int (*run)(void *args, int n_operands, char **operands, struct mu_err *e);
+    /* Between defaults and the command line: options from elsewhere. May be NULL. */
+    int (*prepare)(void *args, int argc, char **argv, struct mu_err *e);
+    void (*release)(void *args); /* what args own, whatever happened. May be NULL */
 };
 
 /* Fill args from argv[0..argc); operands are moved to the front of argv and counted. MU_EUSAGE names option and value
  * and, for an unknown name, the nearest known one. *wants_help is set by --help. */
 int mu_opt_parse(const struct mu_cmd *cmd, void *args, int argc, char **argv, int *n_operands, bool *wants_help,
                  struct mu_err *e);
+
+/* Set one option by name, as --name TEXT does; a flag takes true or false. `where` begins the sentence of a mistake:
+ * "run.yaml, line 3". text is borrowed. */
+int mu_opt_set(const struct mu_cmd *cmd, void *args, const char *where, const char *name, const char *text,
+               struct mu_err *e);
 
 /* Call fn for every option of the command, groups unfolded, in table order. */
 void mu_opt_each(const struct mu_opt *opts, void (*fn)(void *arg, const struct mu_opt *o), void *arg);

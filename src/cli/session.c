@@ -62,15 +62,19 @@ static int open_tokenizer(struct mu_session *s, const struct mu_model_args *args
     return is_optional && rc == MU_ENOENT ? MU_OK : rc;
 }
 
-int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
+int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
+{
+    *s = (struct mu_session){.quiet = args->quiet};
+    MU_TRY_RETURN(mu_model_path_check(args->model, e));
+    return open_tokenizer(s, args, needs_tok, e);
+}
+
+int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     struct mu_cpu_opts cpu = {.level = args->level, .n_threads = (int)args->threads};
     int rc = MU_OK;
 
-    *s = (struct mu_session){.quiet = args->quiet};
-    MU_TRY(mu_model_path_check(args->model, e));
     MU_TRY(mu_device_open_cpu(&s->device, &cpu, e));
-    MU_TRY(open_tokenizer(s, args, needs_tok, e));
     struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
     o.model = args->model;
     o.weights = args->weights;
@@ -93,6 +97,12 @@ out:
     if (rc != MU_OK)
         mu_session_close(s);
     return rc;
+}
+
+int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_session_open_tokenizer(s, args, needs_tok, e));
+    return mu_session_open_engine(s, args, e);
 }
 
 int mu_session_poll(struct mu_session *s, struct mu_result **out, struct mu_err *e)

@@ -27,6 +27,8 @@ static const struct mu_opt opts[] = {
     {MU_OPT_TEXT, "text", 't', FIELD(text), "S", .help = "A text."},
     {MU_OPT_SIZE, "size", 0, FIELD(size), "SIZE", .help = "A size."},
     {MU_OPT_LIST, "item", 0, FIELD(list), "S", .help = "Items."},
+    {MU_OPT_INT, "batch-size", 0, FIELD(n), "N", .lo = 1, .hi = 64, .help = "A size.", .takes_auto = true},
+    {MU_OPT_TEXT, "chat-template", 0, FIELD(text), "S", .help = "A name.", .value_optional = true},
     {.type = MU_OPT_GROUP, .group = shared_opts},
     {.type = MU_OPT_END},
 };
@@ -122,6 +124,33 @@ XT_TEST(sizes)
     XT_FAILS(mu_size_parse("", &v, &err), MU_EUSAGE, "no size");
     XT_FAILS(mu_size_parse("-1GB", &v, &err), MU_EUSAGE, "no size");
     XT_FAILS(mu_size_parse("1e40GB", &v, &err), MU_EUSAGE, "no size");
+}
+
+XT_TEST(underscores_auto_and_values_that_may_be_left_out)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct args a;
+    XT_OK(PARSE("--batch_size", "7", "--chat_template", "--flag"));
+    XT_CHECK(a.n == 7 && a.flag);
+    XT_STREQ(a.text, "");
+    XT_OK(PARSE("--batch_size=auto:4", "--chat-template=tool_use"));
+    XT_EQ(a.n, 0);
+    XT_STREQ(a.text, "tool_use");
+    XT_FAILS(PARSE("--batch-size", "automatic"), MU_EUSAGE, "whole number");
+    XT_FAILS(PARSE("--number", "auto"), MU_EUSAGE, "whole number");
+    XT_FAILS(PARSE("--batch_sice", "1"), MU_EUSAGE, "--batch-size");
+}
+
+XT_TEST(one_option_is_set_by_name)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct args a = {.flag = true};
+    XT_OK(mu_opt_set(&cmd, &a, "f.yaml, line 1", "batch_size", "5", &err));
+    XT_OK(mu_opt_set(&cmd, &a, "f.yaml, line 2", "flag", "false", &err));
+    XT_CHECK(a.n == 5 && !a.flag);
+    XT_FAILS(mu_opt_set(&cmd, &a, "f.yaml, line 3", "flag", "1", &err), MU_EUSAGE, "f.yaml, line 3: flag is 1");
+    XT_FAILS(mu_opt_set(&cmd, &a, "f.yaml, line 4", "nunber", "1", &err), MU_EUSAGE, "did you mean number?");
+    XT_FAILS(mu_opt_set(&cmd, &a, "f.yaml, line 5", "number", "99", &err), MU_EUSAGE, "f.yaml, line 5: --number 99");
 }
 
 XT_MAIN()
