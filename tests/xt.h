@@ -43,6 +43,20 @@ int xt_main(int argc, char **argv);
         return xt_main(argc, argv);                                                                                    \
     }
 
+/* TSan makes everything some twenty times slower and looks for races only: a test whose cases run the same threads over
+ * other numbers may take every XT_STRIDEth, and a test of numbers alone may skip. */
+#if defined(__SANITIZE_THREAD__)
+#define XT_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define XT_TSAN 1
+#endif
+#endif
+#ifndef XT_TSAN
+#define XT_TSAN 0
+#endif
+#define XT_STRIDE (XT_TSAN ? 6 : 1)
+
 /* These end the running test. */
 void xt_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4), noreturn));
 void xt_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn)); /* say what is missing */

@@ -44,6 +44,8 @@ struct mu_tokenizer; /* muster/tokenizer.h */
 #define MU_STOP_BYTES_MAX       256   /* of one stop string */
 #define MU_BIAS_MAX             1024  /* logit biases of a request */
 #define MU_ENGINE_EOS_MAX       64    /* end tokens a checkpoint may name */
+#define MU_ALTERNATIVES_MAX     4096  /* last tokens scored beside the one given */
+#define MU_WEIGHTS_HASH_DIGITS  32
 
 /* The order in which waiting requests start. Never changes a result. */
 enum mu_order {
@@ -97,6 +99,9 @@ struct mu_engine_info {
     int64_t vocab, context_max;
     int64_t n_params, n_params_active; /* active: used for one token */
     uint64_t weight_bytes_read;        /* of the checkpoint: each byte once */
+    /* Hexadecimal; of the content: every tensor read (name, type, shape, bytes) and the numbers of the network's
+     * description. Not of paths, shards or the format the weights are computed in. "" for an engine without files. */
+    const char *weights_hash;
     int rows_max, sequences_max, prefill_chunk, threads;
     int64_t kv_pages;
     int32_t bos; /* -1: none named */
@@ -167,7 +172,9 @@ struct mu_request {
     int n_ids;
     const int32_t *continuation; /* SCORE */
     int n_continuation;
-    int n_top; /* alternatives wanted at every reported position, 0..MU_TOP_MAX */
+    const int32_t *alternatives; /* SCORE: tokens reported in place of the continuation's last one, from the same row */
+    int n_alternatives;          /* 0..MU_ALTERNATIVES_MAX */
+    int n_top;                   /* alternatives wanted at every reported position, 0..MU_TOP_MAX */
 
     /* GENERATE */
     struct mu_sampling sampling;
@@ -194,6 +201,14 @@ struct mu_token_logprob {
     double logprob;
 };
 
+/* A token in place of the last one: the same bits as a request of its own would have given. */
+struct mu_alternative {
+    int32_t id;
+    bool is_greedy;     /* it and the tokens before it were the most likely ones */
+    double logprob;     /* of this token */
+    double logprob_sum; /* with the tokens of the continuation before it */
+};
+
 /* Log-probabilities of a run of given tokens; arrays of n, top of n * n_top, best first. */
 struct mu_logprobs {
     int n;
@@ -214,8 +229,10 @@ struct mu_result {
 
     double logprob_sum; /* SCORE, ROLLING: of all tokens asked for, added in order in f64; GENERATE: of the output */
     bool is_greedy;     /* every token was the most likely one */
-    struct mu_logprobs tokens; /* the continuation, ids[1..), or the output */
-    struct mu_logprobs prompt; /* GENERATE with want_prompt_logprobs: of ids[1..); else n = 0 */
+    struct mu_logprobs tokens;                 /* the continuation, ids[1..), or the output */
+    struct mu_logprobs prompt;                 /* GENERATE with want_prompt_logprobs: of ids[1..); else n = 0 */
+    const struct mu_alternative *alternatives; /* SCORE: in the order of the request */
+    int n_alternatives;
 
     const char *text; /* GENERATE with a tokenizer: the output as UTF-8, cut before a stop string; NUL-terminated */
     size_t text_bytes;

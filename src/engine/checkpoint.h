@@ -8,9 +8,10 @@
 
 struct mu_checkpoint {
     struct mu_spec spec;
-    struct mu_weights *weights; /* headers only are read; NULL once closed */
-    uint64_t bytes_read;        /* of tensor data, once the weights are closed */
-    int32_t bos;                /* -1: none named */
+    struct mu_weights *weights;                    /* headers only are read; NULL once closed */
+    uint64_t bytes_read;                           /* of tensor data, once the weights are closed */
+    char content_hash[MU_WEIGHTS_HASH_DIGITS + 1]; /* of what was read; "" until then */
+    int32_t bos;                                   /* -1: none named */
     int32_t eos[MU_ENGINE_EOS_MAX];
     int n_eos;
 };

@@ -24,6 +24,19 @@ static void report_token(struct mu_batcher *b, struct mu_job *j, int32_t id, con
     j->result.is_greedy &= id == argmax;
 }
 
+/* Other tokens in place of the last one, before the last one itself is added to the sum. */
+static void report_alternatives(struct mu_job *j, const float *logits, int32_t argmax, double lse)
+{
+    for (int i = 0; i < j->req.n_alternatives; i++) {
+        struct mu_alternative *a = &j->alternatives[i];
+        a->logprob = (double)logits[a->id] - lse;
+        a->logprob_sum = j->result.logprob_sum + a->logprob;
+        a->is_greedy = j->result.is_greedy && a->id == argmax;
+    }
+    j->result.alternatives = j->alternatives;
+    j->result.n_alternatives = j->req.n_alternatives;
+}
+
 static bool contains(const int32_t *ids, int n, int32_t id)
 {
     for (int i = 0; i < n; i++) {
@@ -134,8 +147,11 @@ void mu_deliver(struct mu_batcher *b, const struct mu_read *read, const float *l
     } else if (is_generate) {
         report(&j->result.prompt, &j->prompt, j->ids[next], logits, argmax, lse, b->limits.vocab);
     } else {
+        bool is_last = next == j->n_given - 1;
+        if (is_last)
+            report_alternatives(j, logits, argmax, lse);
         report_token(b, j, j->ids[next], logits, argmax, lse);
-        if (next == j->n_given - 1)
+        if (is_last)
             mu_batcher_finish(b, read->slot, MU_FINISH_LENGTH, MU_OK);
     }
 }

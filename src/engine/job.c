@@ -48,6 +48,11 @@ static int check_counts(const struct mu_request *r, struct mu_err *e)
                        "generating needs a prompt of at least one token; begin with the model's BOS token");
     if (r->kind == MU_REQUEST_GENERATE && r->max_tokens < 0)
         return mu_fail(e, MU_EINVAL, "%d output tokens asked for", r->max_tokens);
+    if (r->n_alternatives < 0 || r->n_alternatives > MU_ALTERNATIVES_MAX)
+        return mu_fail(e, MU_ELIMIT, "%d alternatives to the last token asked for: 0 to %d are possible",
+                       r->n_alternatives, MU_ALTERNATIVES_MAX);
+    if (r->n_alternatives > 0 && r->kind != MU_REQUEST_SCORE)
+        return mu_fail(e, MU_EINVAL, "alternatives to the last token belong to scoring a continuation");
     if (r->n_top < 0 || r->n_top > MU_TOP_MAX)
         return mu_fail(e, MU_EINVAL, "%d alternatives a position asked for: 0 to %d are possible", r->n_top,
                        MU_TOP_MAX);
@@ -98,8 +103,10 @@ static int check(const struct mu_request *r, const struct mu_job_limits *l, stru
         return mu_fail(e, MU_EINVAL, "request kind %d does not exist", (int)r->kind);
     MU_TRY_RETURN(check_counts(r, e));
     MU_TRY_RETURN(check_ids(r->ids, r->n_ids, "the prompt", l->vocab, e));
-    if (r->kind == MU_REQUEST_SCORE)
+    if (r->kind == MU_REQUEST_SCORE) {
         MU_TRY_RETURN(check_ids(r->continuation, r->n_continuation, "the continuation", l->vocab, e));
+        MU_TRY_RETURN(check_ids(r->alternatives, r->n_alternatives, "the alternatives", l->vocab, e));
+    }
     if (r->kind == MU_REQUEST_GENERATE) {
         MU_TRY_RETURN(mu_sampling_check(&r->sampling, l->vocab, e));
         MU_TRY_RETURN(check_stops(r, l, e));
@@ -149,6 +156,7 @@ static void carve_job(struct mu_job *j, struct lists *l, struct mu_carve *c, con
     j->ids = mu_carve(c, j->n_max, sizeof *j->ids);
     carve_logprobs(&j->tokens, c, n_reported(j), r->n_top);
     carve_logprobs(&j->prompt, c, is_generate && r->want_prompt_logprobs ? j->n_given - 1 : 0, r->n_top);
+    j->alternatives = mu_carve(c, r->n_alternatives, sizeof *j->alternatives);
     if (!is_generate)
         return;
     l->stop_ids = mu_carve(c, r->n_stop_ids, sizeof *l->stop_ids);
@@ -169,8 +177,11 @@ static void copy_request(struct mu_job *j, const struct lists *l, const struct m
     copy(j->ids, r->ids, (size_t)r->n_ids, sizeof *j->ids);
     if (r->kind == MU_REQUEST_SCORE)
         copy(j->ids + r->n_ids, r->continuation, (size_t)r->n_continuation, sizeof *j->ids);
+    for (int i = 0; i < r->n_alternatives; i++)
+        j->alternatives[i].id = r->alternatives[i];
     j->req.ids = j->req.continuation = NULL; /* j->ids is the copy */
-    j->req.stop = NULL;                      /* j->stops is the copy */
+    j->req.alternatives = NULL;
+    j->req.stop = NULL; /* j->stops is the copy */
     if (r->kind != MU_REQUEST_GENERATE)
         return;
     copy(l->stop_ids, r->stop_ids, (size_t)r->n_stop_ids, sizeof *l->stop_ids);

@@ -28,6 +28,7 @@ struct mu_job {
     struct mu_result result; /* first */
     struct mu_request req;   /* pointers lead into this block */
     struct mu_logprob_arrays tokens, prompt;
+    struct mu_alternative *alternatives; /* [req.n_alternatives], ids set; reported with the last row */
     struct mu_str *stops;
     struct mu_text text;
 

@@ -470,6 +470,7 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
                                    .n_params = l->parts.n_params,
                                    .n_params_active = l->parts.n_params_active,
                                    .weight_bytes_read = l->parts.checkpoint ? l->parts.checkpoint->bytes_read : 0,
+                                   .weights_hash = l->parts.checkpoint ? l->parts.checkpoint->content_hash : "",
                                    .rows_max = b->rows,
                                    .sequences_max = b->sequences,
                                    .prefill_chunk = l->batcher.limits.prefill_chunk,

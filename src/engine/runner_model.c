@@ -1,9 +1,13 @@
 /* runner_model.c - one model on one device, its KV pages, logits where the host can read them */
 #include "engine/runner_model.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "model/rope_table.h"
+
+_Static_assert(MU_WEIGHTS_HASH_DIGITS + 1 == MU_CONTENT_HASH_BYTES, "a model's hash has the length the engine tells");
 
 struct model_runner {
     struct mu_runner base;
@@ -20,6 +24,7 @@ static int reserve(struct model_runner *m, const struct mu_model_opts *o, const 
     struct mu_device *d = m->device;
     MU_TRY_RETURN(mu_model_load(&m->model, &m->checkpoint->spec, o, m->checkpoint->weights, d, progress, arg, e));
     m->checkpoint->bytes_read = mu_weights_bytes_read(m->checkpoint->weights);
+    memcpy(m->checkpoint->content_hash, mu_model_content_hash(m->model), sizeof m->checkpoint->content_hash);
     mu_checkpoint_close_weights(m->checkpoint);
     MU_TRY_RETURN(d->dev->alloc(d, &m->kv, sizes->kv_page * (size_t)pages_n, "the KV cache", e));
     mu_model_set_kv(m->model, m->kv, pages_n);

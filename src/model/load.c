@@ -235,6 +235,11 @@ const struct mu_spec *mu_model_spec(const struct mu_model *m)
     return &m->spec;
 }
 
+const char *mu_model_content_hash(const struct mu_model *m)
+{
+    return m->content_hash;
+}
+
 struct mu_device *mu_model_device(const struct mu_model *m)
 {
     return m->d;

@@ -6,6 +6,8 @@
 #ifndef MU_MODEL_LOAD_INT_H
 #define MU_MODEL_LOAD_INT_H
 
+#include <stdatomic.h>
+
 #include "model/model_int.h"
 #include "model/source.h"
 
@@ -27,6 +29,22 @@ struct mu_staging {
     int64_t n_fills, chunk, n_scales;      /* elements of a chunk, scales of a tensor */
 };
 
+/* The sum of the hashes of all rows read; see load_hash.c. */
+struct mu_content {
+    atomic_uint_fast64_t low, high;
+};
+
+/* Row r of a slot is this row of its tensor. */
+static inline int64_t mu_source_row(const struct mu_source *s, int64_t r)
+{
+    return s->first + r / s->run * s->stride + r % s->run;
+}
+
+/* Rows [r, r + n) of the source, side by side. Any thread. */
+void mu_content_add_rows(struct mu_content *c, const struct mu_source *s, const char *rows, size_t row_bytes, int64_t r,
+                         int64_t n);
+void mu_content_name(const struct mu_content *c, const struct mu_spec *s, char out[MU_CONTENT_HASH_BYTES]);
+
 struct mu_loader {
     struct mu_model *m;
     struct mu_weights *w;
@@ -43,6 +61,7 @@ struct mu_loader {
     mu_progress_fn progress;
     void *progress_arg;
     uint64_t done, total;
+    struct mu_content content;
     struct mu_err *e;
 };
 

@@ -67,6 +67,8 @@ static int read_scales(struct mu_loader *l, const struct mu_source *s)
     if ((int64_t)s->scale->n_elems > l->size.n_scales)
         return mu_fail(l->e, MU_EINTERNAL, "scales of %s", s->t->name);
     MU_TRY_RETURN(mu_weights_read(l->w, s->scale, 0, s->scale->n_bytes, l->scales_raw, l->e));
+    struct mu_source whole = {.t = s->scale, .run = 1};
+    mu_content_add_rows(&l->content, &whole, l->scales_raw, s->scale->n_bytes, 0, 1);
     mu_to_f32(l->scales, l->scales_raw, s->scale->dtype, s->scale->n_elems);
     l->scaled = s->scale;
     return MU_OK;
@@ -82,19 +84,15 @@ static void apply_scale(const struct mu_loader *l, const struct mu_source *s, in
         v[i] *= scale[(col + i) / bc];
 }
 
-static int64_t source_row(const struct mu_source *s, int64_t r)
-{
-    return s->first + r / s->run * s->stride + r % s->run;
-}
-
 /* Rows [r, r + n) of the slot to dst, side by side, in as few reads as the layout allows. */
-static int read_rows(const struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n,
-                     char *dst, struct mu_err *e)
+static int read_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *dst,
+                     struct mu_err *e)
 {
     for (int64_t i = 0; i < n;) {
         int64_t run = MU_MIN(s->run - (r + i) % s->run, n - i);
-        MU_TRY_RETURN(mu_weights_read(l->w, s->t, (uint64_t)source_row(s, r + i) * row_bytes, (uint64_t)run * row_bytes,
-                                      dst + (size_t)i * row_bytes, e));
+        MU_TRY_RETURN(mu_weights_read(l->w, s->t, (uint64_t)mu_source_row(s, r + i) * row_bytes,
+                                      (uint64_t)run * row_bytes, dst + (size_t)i * row_bytes, e));
+        mu_content_add_rows(&l->content, s, dst + (size_t)i * row_bytes, row_bytes, r + i, run);
         i += run;
     }
     return MU_OK;
@@ -134,7 +132,7 @@ static void convert_rows(const struct chunk *c, int64_t begin, int64_t end)
         float *to = c->l->f32 + r * s->cols;
         mu_to_f32(to, c->l->raw + (size_t)raw_row(s, r) * c->row_bytes, s->t->dtype, (size_t)s->cols);
         if (s->scale)
-            apply_scale(c->l, s, source_row(s, c->r0 + r), 0, to, s->cols);
+            apply_scale(c->l, s, mu_source_row(s, c->r0 + r), 0, to, s->cols);
     }
 }
 
@@ -270,8 +268,11 @@ static int fill_turned(struct mu_loader *l, const struct mu_fill *f)
     if (mu_dtype_block_elems(s->t->dtype) != 1 || elem > MU_TURNED_BYTES_MAX || bytes > l->size.raw)
         return mu_fail(l->e, MU_EUNSUPPORTED, "tensor %s is stored transposed as %s; f32, bf16, f16 and f8 are known",
                        s->t->name, mu_dtype_name(s->t->dtype));
-    if (l->turned != s->t || l->turned_row0 != s->row0)
+    if (l->turned != s->t || l->turned_row0 != s->row0) {
+        struct mu_source rows = {.t = s->t, .first = s->row0, .run = f->use.n_in};
         MU_TRY_RETURN(mu_weights_read(l->w, s->t, (uint64_t)(s->row0 * s->cols) * elem, bytes, l->raw, l->e));
+        mu_content_add_rows(&l->content, &rows, l->raw, (size_t)s->cols * elem, 0, f->use.n_in);
+    }
     l->turned = s->t;
     l->turned_row0 = s->row0;
     int64_t rows = MU_MAX(l->size.chunk / (MU_PANEL * f->use.n_in), 1) * MU_PANEL;
@@ -343,6 +344,8 @@ int mu_load_weights(struct mu_model *m, struct mu_weights *w, mu_progress_fn pro
     l.scales = (float *)(void *)(l.scales_raw + (size_t)l.size.n_scales * MU_ELEM_BYTES_MAX);
     mu_names_init(&l.names, &m->spec, w, m->opts.mla);
     int rc = run(&l);
+    if (rc == MU_OK)
+        mu_content_name(&l.content, &m->spec, m->content_hash);
     mu_free(staging);
     return rc;
 }

@@ -48,6 +48,11 @@ void mu_model_free(struct mu_model *m);
 const struct mu_spec *mu_model_spec(const struct mu_model *m);
 struct mu_device *mu_model_device(const struct mu_model *m);
 
+/* Hexadecimal, of every tensor read (name, stored type, shape, bytes) and of the spec's numbers: not of paths, shards
+ * or the format in memory. */
+#define MU_CONTENT_HASH_BYTES 33
+const char *mu_model_content_hash(const struct mu_model *m);
+
 /* The KV memory: the caller allocates pages_n * sizes.kv_page device bytes and hands them over before the first step.
  */
 void mu_model_set_kv(struct mu_model *m, void *kv, int64_t pages_n);

@@ -65,6 +65,7 @@ struct mu_model {
     float *inv_freq;                             /* host, [rope dim / 2], and the class it is for */
     float *rope_host;                            /* host, [rows_max][rope dim] */
     const int32_t *lengths;                      /* of sequences, borrowed; NULL: not declared */
+    char content_hash[MU_CONTENT_HASH_BYTES];
     struct mu_buffers b;
     struct mu_routing r;
     char *kv;

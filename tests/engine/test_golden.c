@@ -168,7 +168,7 @@ static void for_each_case(void (*fn)(const struct golden *g))
     char *names[CASES_MAX];
     int n = list_cases(names), n_cases = 0;
     for (int i = 0; i < n; i++) {
-        if (golden_open(&g, names[i])) {
+        if (i % XT_STRIDE == 0 && golden_open(&g, names[i])) {
             fn(&g);
             n_cases++;
             json_decref(g.tree);
@@ -241,6 +241,8 @@ XT_TEST(opening_a_checkpoint_survives_every_failed_allocation)
     int n = list_cases(names);
     for (int i = 0; i < n; i++)
         mu_free(names[i]);
+    if (XT_TSAN)
+        xt_skip("one thread has no races");
     o.model = GOLDEN "/deepseek_v2_lite";
     o.threads = 1;
     o.rows_max = 4;
