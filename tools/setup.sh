@@ -3,7 +3,8 @@
 set -eu
 
 packages="cmake ninja-build gcc clang clang-format libclang-rt-dev pkg-config git man-db
-libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libhwloc-dev"
+libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libhwloc-dev
+libsqlite3-dev libmicrohttpd-dev nettle-dev bubblewrap python3 curl"
 
 missing=
 for p in $packages; do
