@@ -6,10 +6,12 @@
 
 /* X(name): in the order in which `muster --help` shows them */
 #define MU_CMD_MAP(X)                                                                                                  \
+    X(eval)                                                                                                            \
     X(generate)                                                                                                        \
     X(score)                                                                                                           \
     X(tokenize)                                                                                                        \
     X(detokenize)                                                                                                      \
+    X(tasks)                                                                                                           \
     X(models)                                                                                                          \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \

@@ -155,6 +155,11 @@ void mu_chat_close(struct mu_chat *c)
     mu_free(c);
 }
 
+const char *mu_chat_text(const struct mu_chat *c)
+{
+    return c->text;
+}
+
 bool mu_chat_mentions(const struct mu_chat *c, const char *word)
 {
     return strstr(c->text, word) != NULL;

@@ -40,6 +40,9 @@ struct mu_chat_opts {
 int mu_chat_render(const struct mu_chat *c, const json_t *messages, const struct mu_chat_opts *o, struct mu_buf *out,
                    struct mu_err *e);
 
+/* The template's text, as long as the chat lives. */
+const char *mu_chat_text(const struct mu_chat *c);
+
 /* Whether the template's text names this word, as "tools" or "enable_thinking". */
 bool mu_chat_mentions(const struct mu_chat *c, const char *word);
 

@@ -1,0 +1,69 @@
+/* task_folders.c - see task_folders.h */
+#include "cli/task_folders.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+/* PREFIX/share/muster/tasks beside PREFIX/bin/muster. */
+static int installed_folder(struct mu_buf *out, struct mu_err *e)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    exe[n > 0 ? n : 0] = 0;
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = 0;
+    }
+    mu_buf_clear(out);
+    return mu_buf_printf(out, e, "%s/share/muster/tasks", exe);
+}
+
+int mu_task_folders_find(struct mu_task_folders *f, const struct mu_opt_list *include_paths, struct mu_err *e)
+{
+    struct mu_buf installed = MU_BUF_INIT("a path", 1 << 16);
+    const char *env = getenv("MUSTER_TASKS");
+
+    *f = (struct mu_task_folders){.n = 0};
+    int rc = installed_folder(&installed, e);
+    f->installed = mu_buf_take(&installed);
+    MU_TRY_RETURN(rc);
+    if (env && env[0])
+        f->folder[f->n++] = env;
+    else if (mu_path_is_dir("tasks"))
+        f->folder[f->n++] = "tasks";
+    else if (mu_path_is_dir(f->installed))
+        f->folder[f->n++] = f->installed;
+    for (int i = 0; i < include_paths->n; i++)
+        f->folder[f->n++] = include_paths->item[i];
+    return MU_OK;
+}
+
+void mu_task_folders_release(struct mu_task_folders *f)
+{
+    mu_free(f->installed);
+    f->installed = NULL;
+}
+
+int mu_task_folders_open(const struct mu_opt_list *include_paths, bool is_needed, struct mu_task_index **out,
+                         struct mu_err *e)
+{
+    struct mu_task_folders f;
+    int rc = mu_task_folders_find(&f, include_paths, e);
+    if (rc == MU_OK && is_needed && f.n == 0)
+        rc = mu_fail(e, MU_ENOENT,
+                     "there is no folder of tasks: neither $MUSTER_TASKS nor ./tasks nor %s; name one "
+                     "with --include-path",
+                     f.installed);
+    if (rc == MU_OK)
+        rc = mu_task_index_open(out, f.folder, f.n, e);
+    mu_task_folders_release(&f);
+    return rc;
+}

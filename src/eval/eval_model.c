@@ -1,0 +1,244 @@
+/* eval_model.c - what a journal knows of a model without opening it
+ *
+ * A note says what was true of the model when these files, as they are now, were last loaded: the hash of the content,
+ * the end tokens, the context. Files are known by path, size, inode, mtime and ctime; who sets mtime back still moves
+ * ctime. What stat cannot tell goes unseen: bytes changed below the file system, or within the tick of its clock (files
+ * changed in the last SETTLED_S seconds are therefore not noted). As far as it goes, it can only make a finished run
+ * repeat its old numbers: before anything is computed the model is open and its own hash makes the keys. */
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "eval/eval_int.h"
+
+#define NOTE_VERSION "muster model 1"
+#define SETTLED_S    2 /* the coarsest clock of a file system in use: FAT's */
+#define FILES_MAX    100000
+#define NAME_BYTES   128 /* of a note */
+
+/* ---- identity ---- */
+
+struct files {
+    char path[PATH_MAX], folder[PATH_MAX]; /* real, of the model */
+    int fd;
+    int64_t n, newest_s;
+    bool is_whole;     /* all were looked at */
+    struct mu_key sum; /* of the files' own: in any order */
+};
+
+/* What a checkpoint is read from. */
+static bool decides(const char *name)
+{
+    static const char *const ends[] = {".json", ".safetensors", ".gguf"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < MU_COUNT(ends); i++) {
+        size_t m = strlen(ends[i]);
+        if (n > m && strcmp(name + n - m, ends[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int64_t ns_of(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int add_file(struct files *f, const char *name, const struct stat *st, struct mu_err *e)
+{
+    const int64_t facts[] = {st->st_size, (int64_t)st->st_ino, ns_of(st->st_mtim), ns_of(st->st_ctim)};
+    struct mu_key_maker m;
+    struct mu_key one;
+    int carry = 0;
+
+    MU_TRY_RETURN(mu_key_begin(&m, e));
+    mu_key_text(&m, name);
+    mu_key_bytes(&m, facts, sizeof facts);
+    mu_key_end(&m, &one);
+    for (size_t i = 0; i < sizeof one.b; i++) {
+        carry += f->sum.b[i] + one.b[i];
+        f->sum.b[i] = (uint8_t)carry;
+        carry >>= 8;
+    }
+    f->n++;
+    f->newest_s = MU_MAX(f->newest_s, (int64_t)st->st_ctim.tv_sec);
+    return MU_OK;
+}
+
+static int add_files(struct files *f, DIR *d, struct mu_err *e)
+{
+    const struct dirent *entry;
+    struct stat st;
+    while ((entry = readdir(d)) != NULL) {
+        if (!decides(entry->d_name))
+            continue;
+        if (fstatat(f->fd, entry->d_name, &st, 0) != 0 || f->n >= FILES_MAX)
+            return MU_OK;
+        if (S_ISREG(st.st_mode))
+            MU_TRY_RETURN(add_file(f, entry->d_name, &st, e));
+    }
+    f->is_whole = f->n > 0;
+    return MU_OK;
+}
+
+/* The folder of the model, real; a file's is the one it lies in. */
+static bool find_folder(struct files *f, const char *model)
+{
+    struct stat st;
+    if (!realpath(model, f->path) || stat(f->path, &st) != 0)
+        return false;
+    memcpy(f->folder, f->path, sizeof f->folder);
+    if (S_ISDIR(st.st_mode))
+        return true;
+    *strrchr(f->folder, '/') = '\0';
+    return f->folder[0] != '\0';
+}
+
+static int look_at_files(struct files *f, const char *model, struct mu_err *e)
+{
+    if (!find_folder(f, model))
+        return MU_OK;
+    DIR *d = opendir(f->folder);
+    if (!d)
+        return MU_OK;
+    f->fd = dirfd(d);
+    int rc = add_files(f, d, e);
+    closedir(d);
+    return rc;
+}
+
+/* Options that decide what the engine says of itself. */
+static void add_options(struct mu_key_maker *m, const struct mu_engine_opts *o)
+{
+    const char *const texts[] = {o->weights, o->kv_dtype, o->mla};
+    const int64_t numbers[] = {o->context_max, o->kv_tokens_max, (int64_t)o->memory_bytes_max};
+    for (size_t i = 0; i < MU_COUNT(texts); i++)
+        mu_key_text(m, texts[i] ? texts[i] : "");
+    mu_key_bytes(m, numbers, sizeof numbers);
+}
+
+static int identify(const struct mu_engine_opts *o, char out[2 * sizeof(struct mu_key) + 1], struct mu_err *e)
+{
+    struct files *f = NULL;
+    struct mu_key_maker m;
+    struct mu_key key;
+    int rc;
+
+    out[0] = '\0';
+    MU_TRY(MU_NEW(&f, "the files of the model", e));
+    MU_TRY(look_at_files(f, o->model, e));
+    if (!f->is_whole || (int64_t)time(NULL) - f->newest_s < SETTLED_S)
+        goto out;
+    MU_TRY(mu_key_begin(&m, e));
+    mu_key_text(&m, f->path);
+    mu_key_bytes(&m, &f->sum, sizeof f->sum);
+    add_options(&m, o);
+    mu_key_end(&m, &key);
+    for (size_t i = 0; i < sizeof key.b; i++)
+        snprintf(out + 2 * i, 3, "%02x", key.b[i]);
+out:
+    mu_free(f);
+    return rc;
+}
+
+/* ---- the note ---- */
+
+static void name_note(const struct mu_eval *ev, char name[NAME_BYTES])
+{
+    snprintf(name, NAME_BYTES, "%s %s", NOTE_VERSION, ev->model.identity);
+}
+
+static bool read_eos(const json_t *list, struct mu_engine_info *info)
+{
+    if (!json_is_array(list) || json_array_size(list) > MU_ENGINE_EOS_MAX)
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        if (!json_is_integer(v) || json_integer_value(v) < 0 || json_integer_value(v) > INT32_MAX)
+            return false;
+        info->eos[info->n_eos++] = (int32_t)json_integer_value(v);
+    }
+    return true;
+}
+
+/* A note that is not as remember() writes it counts as none. */
+static bool read_note(json_t *note, struct mu_engine_info *info)
+{
+    const char *hash, *arch, *weights, *kv_dtype;
+    json_int_t context, vocab, pages, params;
+    json_t *eos;
+    *info = (struct mu_engine_info){.bos = -1};
+    if (!note || json_unpack(note, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "weights_hash", &hash, "arch", &arch,
+                             "weights", &weights, "kv_dtype", &kv_dtype, "context", &context, "vocab", &vocab,
+                             "kv_pages", &pages, "parameters", &params, "eos", &eos) != 0)
+        return false;
+    info->weights_hash = hash;
+    info->arch = arch;
+    info->weights = weights;
+    info->kv_dtype = kv_dtype;
+    info->context_max = context;
+    info->vocab = vocab;
+    info->kv_pages = pages;
+    info->n_params = params;
+    return hash[0] && context > 0 && vocab > 0 && pages > 0 && read_eos(eos, info);
+}
+
+int mu_eval_model_recall(struct mu_eval *ev, bool *is_known, struct mu_err *e)
+{
+    struct mu_eval_model *m = &ev->model;
+    char name[NAME_BYTES];
+
+    *is_known = false;
+    MU_TRY_RETURN(identify(m->opts, m->identity, e));
+    if (!m->identity[0])
+        return MU_OK;
+    name_note(ev, name);
+    MU_TRY_RETURN(mu_journal_noted(ev->journal, name, &m->note, e));
+    *is_known = read_note(m->note, &m->info);
+    m->info.threads = m->opts->threads;
+    return MU_OK;
+}
+
+static int make_note(const struct mu_engine_info *info, json_t **out, struct mu_err *e)
+{
+    json_t *eos = json_array();
+    for (int i = 0; eos && i < info->n_eos; i++) {
+        if (json_array_append_new(eos, json_integer(info->eos[i])) == 0)
+            continue;
+        json_decref(eos);
+        eos = NULL;
+    }
+    *out = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "weights_hash", info->weights_hash, "arch", info->arch,
+                     "weights", info->weights, "kv_dtype", info->kv_dtype, "context", (json_int_t)info->context_max,
+                     "vocab", (json_int_t)info->vocab, "kv_pages", (json_int_t)info->kv_pages, "parameters",
+                     (json_int_t)info->n_params, "eos", eos);
+    return *out ? MU_OK : mu_fail_nomem(e, 512, "a note");
+}
+
+/* Files that changed while they were read are not noted. */
+int mu_eval_model_remember(struct mu_eval *ev, struct mu_err *e)
+{
+    const struct mu_eval_model *m = &ev->model;
+    char name[NAME_BYTES], now[sizeof m->identity];
+    json_t *note = NULL;
+
+    if (!ev->journal || !m->identity[0])
+        return MU_OK;
+    MU_TRY_RETURN(identify(m->opts, now, e));
+    if (strcmp(now, m->identity) != 0)
+        return MU_OK;
+    name_note(ev, name);
+    MU_TRY_RETURN(make_note(&m->info, &note, e));
+    int rc = mu_journal_note(ev->journal, name, note, e);
+    json_decref(note);
+    return rc;
+}

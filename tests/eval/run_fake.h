@@ -1,0 +1,14 @@
+/* run_fake.h - the engine over the fake model for tests of src/eval: engine/fake_engine.h brings names of its own that
+ * eval has too */
+#ifndef TESTS_EVAL_RUN_FAKE_H
+#define TESTS_EVAL_RUN_FAKE_H
+
+#include <muster/engine.h>
+
+#define RUN_FAKE_CONTEXT 256
+#define RUN_FAKE_END     95 /* its end token; id i below it is the character ' ' + i */
+
+/* nan_token: rows that see it have NaN logits; -1: none. is_slow: a row a step. */
+int run_fake_open(mu_engine **out, int32_t nan_token, bool is_slow, struct mu_err *e);
+
+#endif

@@ -1,0 +1,30 @@
+#!/bin/sh
+# same_bytes.sh MUSTER [quick]: results and samples are the same bytes for every batch size, work sharing and threads.
+set -eu
+muster=$1
+quick=${2:-}
+. "$(dirname "$0")/results_lib.sh"
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+
+run() { # options...: a run of its own, compared with the first
+    n=$((n + 1))
+    "$muster" eval --model models/muster-llama-tiny --tasks muster --limit 24 --output "$dir/$n" --log-samples --quiet \
+        "$@" >/dev/null
+    collect "$dir/$n" "$dir/$n.plain"
+    same "$dir/1.plain" "$dir/$n.plain" "$*"
+    rm -rf "$dir/$n"
+}
+
+run --batch-size 8
+for b in 1 64 ${quick:-2 4 16 32}; do
+    [ "$b" = quick ] || run --batch-size "$b"
+done
+for t in 1 ${quick:-2 3} 4; do
+    [ "$t" = quick ] || run --threads "$t"
+done
+run --work naive
+run --work naive --batch-size 1 --threads 3
+run --batch-tokens 64 --level ref --limit 24
+echo "ok: $n runs, the same bytes"
