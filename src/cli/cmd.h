@@ -9,8 +9,10 @@
     X(eval)                                                                                                            \
     X(generate)                                                                                                        \
     X(score)                                                                                                           \
+    X(serve)                                                                                                           \
     X(tokenize)                                                                                                        \
     X(detokenize)                                                                                                      \
+    X(report)                                                                                                          \
     X(tasks)                                                                                                           \
     X(models)                                                                                                          \
     X(convert)                                                                                                         \

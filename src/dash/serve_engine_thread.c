@@ -1,0 +1,317 @@
+/* serve_engine_thread.c - the one thread that submits, polls and cancels
+ *
+ * It never waits for a client: tokens of streams are copied into bounded buffers, whole answers are written by workers.
+ * Calls that the engine has no room for wait here in order. A call with log-probabilities looks for end tokens itself
+ * and cancels its request at one: the engine would end before reporting it, and clients count on a log-probability for
+ * every token that was drawn (the evaluation harness drops the last one, whatever it is). */
+#include "base/check.h"
+#include "base/log.h"
+#include "dash/serve_int.h"
+
+#define TICK_NS 50000000ll /* how often deadlines and clients that left are looked for */
+
+/* ---- tokens ---- */
+
+static bool is_end(const struct mu_call *c, int32_t id)
+{
+    const struct mu_api *api = &c->s->api;
+    for (int i = 0; i < c->ask.n_stop_ids; i++) {
+        if (c->ask.stop_ids[i] == id)
+            return true;
+    }
+    for (int i = 0; i < api->n_eos && !c->ask.ignores_eos; i++) {
+        if (api->eos[i] == id)
+            return true;
+    }
+    return false;
+}
+
+static int on_token(void *arg, const struct mu_token_event *ev)
+{
+    struct mu_part *p = arg;
+    struct mu_call *c = p->call;
+    if (c->is_gone || c->is_stopped)
+        return 1;
+    if (ev->id >= 0 && !c->first_ns)
+        c->first_ns = mu_serve_now_ns();
+    if (c->ask.wants_logprobs) {
+        p->has_ended = p->has_ended || (ev->id >= 0 && is_end(c, ev->id));
+        return p->has_ended;
+    }
+    if (c->ask.is_stream && ev->text_bytes > 0)
+        c->is_gone = !mu_stream_text(p, (struct mu_str){ev->text, ev->text_bytes});
+    return c->is_gone;
+}
+
+/* ---- out of the engine ---- */
+
+static void leave(struct mu_serve *s, struct mu_call *c)
+{
+    mu_call_remove(c->n_sent == c->n_parts ? &s->running : &s->waiting, c);
+    mu_call_to_worker(c, mu_call_finish);
+}
+
+static int status_of(int code)
+{
+    return code == MU_EINVAL || code == MU_ELIMIT || code == MU_EUNSUPPORTED ? 400 : code == MU_ENOMEM ? 503 : 500;
+}
+
+static void part_done(struct mu_part *p)
+{
+    p->is_done = true;
+    p->call->n_done++;
+}
+
+/* Whatever of it runs is cancelled, whatever does not will not; it leaves when the engine has let go of it. */
+static void stop_call(struct mu_serve *s, struct mu_call *c)
+{
+    struct mu_err err;
+    if (c->is_stopped)
+        return;
+    c->is_stopped = true;
+    if (c->n_sent < c->n_parts) {
+        mu_call_remove(&s->waiting, c);
+        mu_call_push(&s->running, c);
+    }
+    for (int i = 0; i < c->n_parts; i++) {
+        struct mu_part *p = &c->parts[i];
+        if (i >= c->n_sent)
+            part_done(p);
+        else if (p->is_submitted && !p->is_done)
+            mu_engine_cancel(s->o.eng, p->id, &err);
+    }
+    c->n_sent = c->n_parts;
+}
+
+static void fail_call(struct mu_serve *s, struct mu_call *c, int status, const char *code, const char *sentence)
+{
+    if (!c->has_failed)
+        mu_api_fail(&c->fail, status, NULL, code, "%s", sentence);
+    c->has_failed = true;
+    stop_call(s, c);
+}
+
+static enum mu_outcome outcome_of(const struct mu_part *p)
+{
+    const struct mu_result *r = p->result;
+    if (p->has_ended || r->finish == MU_FINISH_STOP)
+        return MU_OUTCOME_STOP;
+    if (r->finish == MU_FINISH_CANCELLED)
+        return MU_OUTCOME_ABORT;
+    return r->code == MU_OK ? MU_OUTCOME_LENGTH : MU_OUTCOME_ERROR;
+}
+
+static void count(struct mu_serve *s, const struct mu_part *p)
+{
+    pthread_mutex_lock(&s->lock);
+    s->metrics.outcomes[outcome_of(p)]++;
+    s->metrics.prompt_tokens += (uint64_t)p->result->n_prompt;
+    s->metrics.cached_tokens += (uint64_t)p->result->n_prompt_cached;
+    s->metrics.generation_tokens += (uint64_t)mu_part_drawn(p);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void take_result(struct mu_serve *s, struct mu_result *r)
+{
+    struct mu_part *p = r->user;
+    struct mu_call *c = p->call;
+    s->n_in_flight--;
+    p->result = r;
+    part_done(p);
+    count(s, p);
+    bool is_good = r->code == MU_OK || p->has_ended;
+    if (!is_good && !c->is_stopped && !c->is_gone)
+        fail_call(s, c, status_of(r->code), r->code == MU_ELIMIT ? "context_length_exceeded" : "engine_error",
+                  r->err.text);
+    if (is_good && !c->is_stopped && c->ask.is_stream && !c->ask.wants_logprobs)
+        c->is_gone = c->is_gone || !mu_stream_finish(p);
+    if (c->is_gone)
+        stop_call(s, c);
+    if (c->n_done == c->n_parts)
+        leave(s, c);
+}
+
+/* ---- into the engine ---- */
+
+static struct mu_request request_of(struct mu_part *p)
+{
+    struct mu_ask *a = &p->call->ask;
+    struct mu_request r = MU_REQUEST_INIT;
+    r.kind = p->prompt->max_tokens > 0 ? MU_REQUEST_GENERATE : MU_REQUEST_ROLLING;
+    r.ids = p->prompt->ids.v;
+    r.n_ids = (int)p->prompt->ids.n;
+    r.n_top = a->wants_logprobs ? a->n_top : 0;
+    r.user = p;
+    if (r.kind == MU_REQUEST_ROLLING)
+        return r;
+    r.sampling = a->sampling;
+    r.sampling.seed += (uint64_t)(p->index % a->n); /* choices of a prompt differ, prompts with one seed do not */
+    r.max_tokens = p->prompt->max_tokens;
+    r.want_prompt_logprobs = a->wants_logprobs && a->is_echo;
+    r.ignore_eos = a->ignores_eos || a->wants_logprobs;
+    r.stop_ids = a->stop_ids;
+    r.n_stop_ids = a->wants_logprobs ? 0 : a->n_stop_ids;
+    r.stop = (const char *const *)a->stop;
+    r.n_stop = a->n_stop;
+    r.on_token = on_token;
+    r.on_token_arg = p;
+    return r;
+}
+
+/* False: the engine has no room now. */
+static bool send_part(struct mu_serve *s, struct mu_part *p)
+{
+    struct mu_err err = MU_ERR_INIT;
+    int rc = MU_OK;
+    if (p->needs_engine) {
+        struct mu_request r = request_of(p);
+        rc = mu_engine_submit(s->o.eng, &r, &p->id, &err);
+    }
+    if (rc == MU_ENOMEM && s->n_in_flight > 0)
+        return false;
+    if (rc != MU_OK) {
+        fail_call(s, p->call, status_of(rc), rc == MU_ELIMIT ? "context_length_exceeded" : "invalid_value", err.text);
+        return true;
+    }
+    p->call->n_sent++;
+    p->is_submitted = p->needs_engine;
+    s->n_in_flight += p->needs_engine;
+    if (!p->needs_engine)
+        part_done(p);
+    return true;
+}
+
+/* False: the engine has no room now. */
+static bool send_call(struct mu_serve *s, struct mu_call *c)
+{
+    while (c->n_sent < c->n_parts) {
+        if (!send_part(s, &c->parts[c->n_sent]))
+            return false;
+    }
+    if (!c->is_stopped) {
+        mu_call_remove(&s->waiting, c);
+        mu_call_push(&s->running, c);
+    }
+    if (c->n_done == c->n_parts)
+        leave(s, c);
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static void tick_list(struct mu_serve *s, struct mu_call_list *l, int64_t now)
+{
+    for (struct mu_call *c = l->head, *next; c; c = next) {
+        next = c->next;
+        if (c->is_stopped)
+            continue;
+        if (c->deadline_ns && now > c->deadline_ns)
+            fail_call(s, c, 504, "timeout", "the request took longer than this server allows");
+        else if (c->is_gone || mu_http_is_gone(c->http)) {
+            c->is_gone = true;
+            stop_call(s, c);
+        }
+        if (c->n_done == c->n_parts)
+            leave(s, c);
+    }
+}
+
+static void tick(struct mu_serve *s)
+{
+    int64_t now = mu_serve_now_ns();
+    if (now - s->tick_ns < TICK_NS)
+        return;
+    s->tick_ns = now;
+    tick_list(s, &s->waiting, now);
+    tick_list(s, &s->running, now);
+}
+
+static void fail_list(struct mu_serve *s, struct mu_call_list *l, const char *code, const char *sentence)
+{
+    for (struct mu_call *c = l->head, *next; c; c = next) {
+        next = c->next;
+        fail_call(s, c, 503, code, sentence);
+        if (c->n_done == c->n_parts)
+            leave(s, c);
+    }
+}
+
+static void fail_all(struct mu_serve *s, const char *code, const char *sentence)
+{
+    fail_list(s, &s->waiting, code, sentence);
+    fail_list(s, &s->running, code, sentence);
+}
+
+/* The engine is broken and will hand back nothing more. */
+static void die(struct mu_serve *s, const struct mu_err *e)
+{
+    mu_log(MU_LOG_ERROR, "serve: the engine failed: %s", e->text);
+    pthread_mutex_lock(&s->lock);
+    memcpy(s->death, e->text, sizeof s->death);
+    atomic_store(&s->is_dead, true);
+    pthread_mutex_unlock(&s->lock);
+    fail_all(s, "engine_error", "the engine failed");
+    for (struct mu_call *c; (c = s->running.head) != NULL;)
+        leave(s, c);
+}
+
+static void step(struct mu_serve *s)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_result *r = NULL;
+    if (s->n_in_flight == 0)
+        return;
+    int rc = mu_engine_poll(s->o.eng, &r, 0, &err);
+    if (r)
+        take_result(s, r);
+    else if (rc == MU_OK)
+        rc = mu_fail(&err, MU_EINTERNAL, "%d requests are nowhere in the engine", s->n_in_flight);
+    if (!r && rc != MU_ETIMEDOUT)
+        die(s, &err);
+}
+
+static int count_unsent(const struct mu_serve *s)
+{
+    int n = 0;
+    for (const struct mu_call *c = s->waiting.head; c; c = c->next)
+        n += c->n_parts - c->n_sent;
+    return n;
+}
+
+/* Waits until there is something to do; false: the end. */
+static bool take_inbox(struct mu_serve *s)
+{
+    pthread_mutex_lock(&s->lock);
+    s->n_unsent = count_unsent(s);
+    while (!s->inbox.head && !s->is_stopping && s->waiting.n + s->running.n == 0)
+        pthread_cond_wait(&s->has_calls, &s->lock);
+    for (struct mu_call *c; (c = s->inbox.head) != NULL;) {
+        mu_call_remove(&s->inbox, c);
+        mu_call_push(&s->waiting, c);
+    }
+    bool is_stopping = s->is_stopping;
+    bool is_over = is_stopping && s->waiting.n + s->running.n == 0;
+    if (is_over) {
+        s->is_engine_done = true;
+        pthread_cond_broadcast(&s->has_work);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (is_stopping)
+        fail_all(s, "overloaded", "this server stopped before the request was done");
+    else if (atomic_load(&s->is_dead))
+        fail_all(s, "engine_error", "the engine failed");
+    return !is_over;
+}
+
+void *mu_serve_engine(void *arg)
+{
+    struct mu_serve *s = arg;
+    while (take_inbox(s)) {
+        while (s->waiting.head && send_call(s, s->waiting.head))
+            continue;
+        tick(s);
+        if (!atomic_load(&s->is_dead))
+            step(s);
+    }
+    return NULL;
+}
