@@ -1,5 +1,5 @@
 #!/bin/sh
-# demo.sh MUSTER: the shipped models at work on problems they have not seen.
+# demo.sh MUSTER: the shipped models evaluated on the shipped tasks, which hold problems they have not seen.
 set -eu
 muster=$1
 dir=$(mktemp -d)
@@ -30,16 +30,20 @@ for family in reasoning arithmetic code; do
     printf '   (right: %s)\n\n' "$(sed -n "${n}p" "$dir/answers")"
 done
 
-say "all $(wc -l <models/heldout.jsonl) held-out problems, answers compared letter by letter (muster generate --prompts)"
-for model in models/muster-llama-tiny models/muster-dsv3-tiny; do
-    "$muster" generate --model "$model" --prompts "$dir/prompts" --max-tokens 24 --stop '\n' --stop '
-' >"$dir/out"
-    field text <"$dir/out" | sed 's/^ *//; s/ *$//' >"$dir/texts"
-    field family <models/heldout.jsonl | paste - "$dir/answers" "$dir/texts" |
-        awk -F '\t' -v model="$model" '{ n[$1]++; all++; if ($2 == $3) { ok[$1]++; right++ } }
-            END { printf "%-26s", model; for (f in n) printf "  %s %.1f%%", f, 100 * ok[f] / n[f];
-                  printf "  all %.1f%% of %d\n", 100 * right / all, all; exit right * 2 < all }'
+out=build/demo
+rm -rf "$out"
+for model in muster-llama-tiny muster-dsv3-tiny; do
+    say "models/$model on the shipped tasks, multiple choice and generated answers (muster eval)"
+    "$muster" eval --model "models/$model" --tasks muster,muster_generate --output "$out/$model" --log-samples
 done
+
+say "the same again: every answer is in the journal (muster eval)"
+"$muster" eval --model models/muster-llama-tiny --tasks muster,muster_generate --output "$out/muster-llama-tiny" \
+    --log-samples | tail -1
+
+say "both runs on one page: scores with error bars, significance, calibration, disagreements (muster report)"
+"$muster" report "$out/muster-llama-tiny" "$out/muster-dsv3-tiny" --title "The two shipped models" --output "$out/report.html"
+find "$out" -name 'results_*.json' | sort
 
 say "log-likelihood of a right and a wrong answer (muster score)"
 printf '%s\n' '{"context": "Question: What is 12 plus 7?\nAnswer:", "continuation": " 12 + 7 = 19"}' \
