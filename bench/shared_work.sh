@@ -15,7 +15,7 @@ for work in shared naive; do
     collect "$dir/$work" "$dir/$work.plain"
     file=$(find "$dir/$work" -name 'results_*.json')
     tokens=$(sed -n 's/^ *"tokens_computed": \([0-9]*\).*/\1/p' "$file")
-    seconds=$(sed -n 's/^ *"seconds": \([0-9.]*\).*/\1/p' "$file")
+    seconds=$(sed -n 's/^    "seconds": \([0-9.]*\).*/\1/p' "$file")
     echo "$work $tokens $seconds" >>"$dir/figures"
 done
 awk '{ printf "%-7s %9d tokens computed, %8.2f s in the model\n", $1, $2, $3; t[$1] = $2; s[$1] = $3 }

@@ -107,6 +107,7 @@ struct mu_engine_info {
     int32_t bos; /* -1: none named */
     int n_eos;   /* from generation_config.json, else config.json */
     int32_t eos[MU_ENGINE_EOS_MAX];
+    double repetition; /* penalty that generation_config.json names; 1: none. Requests say what is applied */
 };
 
 /* MU_ENOMEM with the way out when the bill is above the limit. */

@@ -80,7 +80,8 @@ struct mu_eval_opts {
     const char *backend; /* "cpu" */
     const char *mla;     /* as in mu_engine_opts; NULL: absorbed */
 
-    void (*on_note)(void *arg, const char *sentence); /* worth knowing, no error. May be NULL, as the others */
+    void (*on_note)(void *arg, const char *sentence);    /* worth knowing, no error. May be NULL, as the others */
+    void (*on_warning)(void *arg, const char *sentence); /* the numbers may not mean what they seem to; NULL: a note */
     void (*on_plan)(void *arg, const struct mu_eval_plan *plan);
     int (*on_progress)(void *arg, const struct mu_eval_progress *p); /* ten times a second; nonzero stops */
     void *arg;

@@ -22,6 +22,7 @@ static int code_of_errno(int err)
         return MU_ENOENT;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG: /* the shell's limit of file sizes */
         return MU_ENOSPC;
     case ENOMEM:
         return MU_ENOMEM;

@@ -1,12 +1,14 @@
 /* cmd_eval.c - `muster eval`: a model on tasks, with the harness's numbers, table and files
  *
  * Tasks and requests are read before the weights, so that mistakes in them show within a second. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <muster/eval.h>
+#include <muster/model.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -15,9 +17,9 @@
 #include "cli/interrupt.h"
 #include "cli/model_opts.h"
 #include "cli/task_folders.h"
+#include "plan/bill.h"
 
-#define TASKS_MAX     4096 /* names on the command line */
-#define DATA_DIRS_MAX (MU_OPT_LIST_MAX + 64)
+#define TASKS_MAX 4096 /* names on the command line */
 
 struct eval_args {
     struct mu_model_args model;
@@ -35,9 +37,9 @@ struct evaluator {
     struct mu_model_args model;
     struct mu_eval_opts o;
     struct mu_task_folders folders;
-    char *texts[2]; /* owned: lists cut into their items */
+    struct mu_data_folders data;
+    char *task_text; /* owned: cut into tasks */
     const char *tasks[TASKS_MAX];
-    const char *data_dirs[DATA_DIRS_MAX];
     struct mu_session s;
     mu_eval *ev;
     struct mu_eval_plan plan;
@@ -47,21 +49,30 @@ struct evaluator {
 
 /* ---- options ---- */
 
-/* Cut text at each `by`, in a copy that x keeps in `slot`. */
-static int cut(struct evaluator *x, int slot, const char *text, char by, const char **out, int max, int *n,
-               struct mu_err *e)
+static char *trim(char *s)
 {
-    char *at = x->texts[slot] = mu_strdup(text);
+    static const char blanks[] = " \t\r\n";
+    s += strspn(s, blanks);
+    for (size_t n = strlen(s); n > 0 && strchr(blanks, s[n - 1]); n--)
+        s[n - 1] = 0;
+    return s;
+}
+
+/* Names between commas, blanks around them left out. */
+static int cut_tasks(struct evaluator *x, const char *text, struct mu_err *e)
+{
+    char *at = x->task_text = mu_strdup(text);
     if (!at)
         return mu_fail_nomem(e, strlen(text), "an option");
     while (at) {
-        char *next = strchr(at, by);
+        char *next = strchr(at, ',');
         if (next)
             *next++ = 0;
-        if (at[0] && *n == max)
-            return mu_fail(e, MU_EUSAGE, "more than %d names in \"%.40s...\"", max, text);
+        at = trim(at);
+        if (at[0] && x->o.n_tasks == TASKS_MAX)
+            return mu_fail(e, MU_EUSAGE, "more than %d names in \"%.40s...\"", TASKS_MAX, text);
         if (at[0])
-            out[(*n)++] = at;
+            x->tasks[x->o.n_tasks++] = at;
         at = next;
     }
     return MU_OK;
@@ -74,7 +85,11 @@ static int parse_seed(const char *text, int64_t seed[4], struct mu_err *e)
     const char *p = text;
     for (; n < 4; n++) {
         char *end;
+        errno = 0;
         seed[n] = strtoll(p, &end, 10);
+        if (errno == ERANGE)
+            return mu_fail(e, MU_EUSAGE, "--seed %s: seeds go from %" PRId64 " to %" PRId64, text, INT64_MIN,
+                           INT64_MAX);
         if (end == p)
             return mu_fail(e, MU_EUSAGE,
                            "--seed %s: whole numbers are needed, one for all or four: "
@@ -137,17 +152,6 @@ static void choose_template(struct mu_eval_opts *o, const char *v)
     o->chat_template = v[0] && strcasecmp(v, "true") != 0 ? v : NULL;
 }
 
-static int data_dirs(struct evaluator *x, struct mu_err *e)
-{
-    const char *env = getenv("MUSTER_DATA");
-    for (int i = 0; i < x->args->data_dir.n; i++)
-        x->data_dirs[x->o.n_data_dir++] = x->args->data_dir.item[i];
-    if (env)
-        MU_TRY_RETURN(cut(x, 1, env, ':', x->data_dirs, DATA_DIRS_MAX, &x->o.n_data_dir, e));
-    x->o.data_dir = x->data_dirs;
-    return MU_OK;
-}
-
 static int make_opts(struct evaluator *x, struct mu_err *e)
 {
     const struct eval_args *a = x->args;
@@ -158,12 +162,14 @@ static int make_opts(struct evaluator *x, struct mu_err *e)
     if (a->seed)
         MU_TRY_RETURN(parse_seed(a->seed, o->seed, e));
     if (a->tasks)
-        MU_TRY_RETURN(cut(x, 0, a->tasks, ',', x->tasks, TASKS_MAX, &o->n_tasks, e));
+        MU_TRY_RETURN(cut_tasks(x, a->tasks, e));
     o->tasks = x->tasks;
     MU_TRY_RETURN(mu_task_folders_find(&x->folders, &a->include_path, e));
     o->include_path = x->folders.folder;
     o->n_include_path = x->folders.n;
-    MU_TRY_RETURN(data_dirs(x, e));
+    MU_TRY_RETURN(mu_data_folders_find(&x->data, &a->data_dir, e));
+    o->data_dir = x->data.folder;
+    o->n_data_dir = x->data.n;
     choose_template(o, a->apply_chat_template);
     o->model = a->model.model;
     o->bundle = a->bundle;
@@ -191,6 +197,12 @@ static void on_note(void *arg, const char *sentence)
 {
     (void)arg;
     fprintf(stderr, "note: %s\n", sentence);
+}
+
+static void on_warning(void *arg, const char *sentence)
+{
+    (void)arg;
+    fprintf(stderr, "warning: %s\n", sentence);
 }
 
 static void on_plan(void *arg, const struct mu_eval_plan *p)
@@ -227,6 +239,7 @@ static int open_tasks(struct evaluator *x, struct mu_err *e)
 {
     struct mu_eval_plan p;
     x->o.on_note = x->s.quiet ? NULL : on_note;
+    x->o.on_warning = on_warning;
     x->o.on_plan = on_plan;
     x->o.on_progress = on_progress;
     x->o.arg = x;
@@ -256,6 +269,8 @@ static int run_tasks(struct evaluator *x, struct mu_err *e)
     o.kv_dtype = m->kv_dtype;
     o.mla = m->mla;
     o.context_max = m->context;
+    o.sequences_max = (int)m->batch_size;
+    o.rows_max = (int)m->batch_tokens;
     o.memory_bytes_max = (size_t)m->max_memory;
     o.threads = (int)m->threads;
     int rc = mu_eval_run_lazy(x->ev, &o, open_engine, x, e);
@@ -281,13 +296,28 @@ static int show(struct evaluator *x, struct mu_err *e)
     return puts(text) >= 0 ? MU_OK : mu_fail(e, MU_EIO, "cannot write to standard output");
 }
 
+/* A number of the model's, not of the memory that is free just now: longer texts are cut there, which shows in the
+ * results. What is asked for by number is had or refused. */
+static int choose_context(struct mu_model_args *m, int64_t max_length, struct mu_err *e)
+{
+    mu_model_card *card;
+    if (m->context == 0)
+        m->context = max_length;
+    if (m->context != 0)
+        return MU_OK;
+    MU_TRY_RETURN(mu_model_card_open(&card, m->model, e));
+    m->context = MU_MIN(mu_model_card_facts(card)->context, MU_BILL_CONTEXT_WANTED);
+    mu_model_card_close(card);
+    return MU_OK;
+}
+
 static int evaluate(struct evaluator *x, struct mu_err *e)
 {
     x->model = x->args->model;
-    if (x->model.context == 0)
-        x->model.context = x->args->max_length;
     MU_TRY_RETURN(make_opts(x, e));
+    x->model.no_prefix_sharing |= x->o.naive_work;
     MU_TRY_RETURN(mu_session_open_tokenizer(&x->s, &x->model, true, e));
+    MU_TRY_RETURN(choose_context(&x->model, x->args->max_length, e));
     MU_TRY_RETURN(open_tasks(x, e));
     MU_TRY_RETURN(run_tasks(x, e));
     MU_TRY_RETURN(show(x, e));
@@ -307,8 +337,8 @@ static int eval_run(void *p, int n_operands, char **operands, struct mu_err *e)
     mu_eval_close(x->ev);
     mu_session_close(&x->s);
     mu_task_folders_release(&x->folders);
-    for (size_t i = 0; i < MU_COUNT(x->texts); i++)
-        mu_free(x->texts[i]);
+    mu_data_folders_release(&x->data);
+    mu_free(x->task_text);
     mu_free(x);
     return rc;
 }
@@ -389,12 +419,17 @@ const struct mu_cmd mu_cmd_eval = {
         "results files. Tasks are read and requests built before the weights, so that a mistake shows at once.\n\n"
         "With --output every finished request is kept in DIR/journal.sqlite. A run that was stopped, by Ctrl-C, a "
         "time limit or a crash, goes on where it was when the same command is given again; a run that was finished "
-        "takes no time. Answers are known by what decides them: weights, tokens, parameters. Another batch size, "
+        "takes its answers from there and does not load the model. Answers are known by what decides them: weights, "
+        "tokens, parameters. Another batch size, "
         "number of threads or output of another task changes nothing.\n\n"
+        "Task files are looked for in $MUSTER_TASKS, else ./tasks, else where muster is installed; data sets in "
+        "--data-dir, then in the folders of $MUSTER_DATA.\n\n"
         "Options with _ in place of - are read too, as lm-evaluation-harness writes them.",
     .examples = "  muster eval --model DIR --tasks muster\n"
                 "  muster eval --model DIR --tasks arc_easy,hellaswag --num-fewshot 5 --output out --log-samples\n"
                 "  muster eval --model DIR --tasks gsm8k --apply-chat-template --limit 100 --json\n"
+                "  muster eval --model DIR --tasks arc_easy --include-path lm_eval/tasks --data-dir data\n"
+                "  muster eval --model DIR --bundle tasks.bundle\n"
                 "  muster eval --config run.yaml --limit 10\n",
     .opts = eval_opts,
     .args_size = sizeof(struct eval_args),

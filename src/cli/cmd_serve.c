@@ -353,7 +353,8 @@ const struct mu_cmd mu_cmd_serve = {
         "  muster serve --model DIR --host 0.0.0.0 --api-key-file keys.txt --request-timeout 600\n"
         "  curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' -d '{\"prompt\": \"Once\"}'\n"
         "  lm_eval --model local-completions --tasks arc_easy --model_args "
-        "model=NAME,base_url=http://127.0.0.1:8000/v1/completions,max_length=1024,num_concurrent=16\n",
+        "model=NAME,base_url=http://127.0.0.1:8000/v1/completions,tokenizer_backend=remote,"
+        "max_length=1024,num_concurrent=16\n",
     .opts = serve_opts,
     .args_size = sizeof(struct serve_args),
     .defaults = serve_defaults,

@@ -172,13 +172,15 @@ static int show(const struct mu_task_index *ix, const struct tasks_args *args, s
     struct mu_task_set *s = NULL;
     struct mu_work *w = NULL;
     struct mu_build_opts o = MU_BUILD_OPTS_INIT;
+    struct mu_data_folders data;
     int rc;
+    MU_TRY(mu_data_folders_find(&data, &args->data_dirs, e));
     MU_TRY(mu_task_index_select(ix, &args->show, 1, &s, e));
     o.num_fewshot = (int)args->num_fewshot;
     o.doc_ids = &args->doc;
     o.n_doc_ids = 1;
-    o.data_dirs = args->data_dirs.item;
-    o.n_data_dirs = args->data_dirs.n;
+    o.data_dirs = data.folder;
+    o.n_data_dirs = data.n;
     for (int i = 0; i < s->n_tasks; i++) {
         mu_work_free(w);
         w = NULL;
@@ -186,6 +188,7 @@ static int show(const struct mu_task_index *ix, const struct tasks_args *args, s
         MU_TRY(print_doc(w, e));
     }
 out:
+    mu_data_folders_release(&data);
     mu_work_free(w);
     mu_task_set_free(s);
     return rc;

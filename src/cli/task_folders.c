@@ -67,3 +67,33 @@ int mu_task_folders_open(const struct mu_opt_list *include_paths, bool is_needed
     mu_task_folders_release(&f);
     return rc;
 }
+
+int mu_data_folders_find(struct mu_data_folders *f, const struct mu_opt_list *data_dirs, struct mu_err *e)
+{
+    const char *env = getenv("MUSTER_DATA");
+
+    *f = (struct mu_data_folders){.n = 0};
+    for (int i = 0; i < data_dirs->n; i++)
+        f->folder[f->n++] = data_dirs->item[i];
+    if (!env || !env[0])
+        return MU_OK;
+    f->text = mu_strdup(env);
+    if (!f->text)
+        return mu_fail_nomem(e, strlen(env), "$MUSTER_DATA");
+    for (char *at = f->text, *next; at; at = next) {
+        if ((next = strchr(at, ':')))
+            *next++ = 0;
+        if (at[0] && f->n == MU_DATA_FOLDERS_MAX)
+            return mu_fail(e, MU_EUSAGE, "$MUSTER_DATA: with --data-dir more than %d folders are named",
+                           MU_DATA_FOLDERS_MAX);
+        if (at[0])
+            f->folder[f->n++] = at;
+    }
+    return MU_OK;
+}
+
+void mu_data_folders_release(struct mu_data_folders *f)
+{
+    mu_free(f->text);
+    f->text = NULL;
+}

@@ -1,4 +1,4 @@
-/* task_folders.h - where task files are looked for, for every command that takes task names
+/* task_folders.h - where task files and data sets are looked for, for every command that takes task names
  *
  * First the folder of tasks that is there without asking: $MUSTER_TASKS, else ./tasks, else PREFIX/share/muster/tasks
  * of the program that runs. Then those of --include-path, in order; of two tasks of one name the later folder's counts.
@@ -22,6 +22,19 @@ void mu_task_folders_release(struct mu_task_folders *f);
 /* is_needed: MU_ENOENT when there is none; else what is in none is known. */
 int mu_task_folders_open(const struct mu_opt_list *include_paths, bool is_needed, struct mu_task_index **out,
                          struct mu_err *e);
+
+#define MU_DATA_FOLDERS_MAX (MU_OPT_LIST_MAX + 64)
+
+/* Folders of data sets: those of --data-dir, in order, then those of $MUSTER_DATA, separated by colons. */
+struct mu_data_folders {
+    const char *folder[MU_DATA_FOLDERS_MAX];
+    int n;
+    char *text; /* owned: $MUSTER_DATA, cut */
+};
+
+/* Release it also after a failure. */
+int mu_data_folders_find(struct mu_data_folders *f, const struct mu_opt_list *data_dirs, struct mu_err *e);
+void mu_data_folders_release(struct mu_data_folders *f);
 
 /* Rows of an option table. */
 #define MU_OPT_INCLUDE_PATH(offset)                                                                                    \

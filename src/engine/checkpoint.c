@@ -18,6 +18,8 @@ static int read_folder(struct mu_checkpoint *c, const char *path, struct mu_err 
     for (int i = 0; i < c->n_eos; i++)
         c->eos[i] = (int32_t)d.gen.eos[i];
     c->bos = (int32_t)d.gen.bos;
+    if (d.gen.repetition_penalty > 0)
+        c->repetition = d.gen.repetition_penalty;
 out:
     mu_hf_dir_close(&d);
     return rc;
@@ -37,7 +39,7 @@ static int read_gguf(struct mu_checkpoint *c, const char *path, struct mu_err *e
 
 int mu_checkpoint_open(struct mu_checkpoint *out, const char *path, struct mu_err *e)
 {
-    struct mu_checkpoint c = {.spec = MU_SPEC_INIT, .bos = -1};
+    struct mu_checkpoint c = {.spec = MU_SPEC_INIT, .bos = -1, .repetition = 1};
     int rc;
 
     MU_TRY(mu_weights_open(&c.weights, path, MU_READ_DIRECT, e));

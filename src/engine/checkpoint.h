@@ -14,6 +14,7 @@ struct mu_checkpoint {
     int32_t bos;                                   /* -1: none named */
     int32_t eos[MU_ENGINE_EOS_MAX];
     int n_eos;
+    double repetition; /* penalty of generation_config.json; 1: none */
 };
 
 /* A folder with config.json and safetensors, a .safetensors file with its config.json beside it, or a .gguf file, or

@@ -73,7 +73,7 @@ static int check_length(const struct mu_request *r, const struct mu_job_limits *
         if (n >= l->context_max)
             return mu_fail(e, MU_ELIMIT,
                            "the prompt has %" PRId64 " tokens and the context is %" PRId64
-                           ": shorten it, or open the engine with a longer context",
+                           ": shorten it, or allow a longer context (--context)",
                            n, l->context_max);
         int64_t wanted = n - 1 + MU_MAX(1, MU_MIN((int64_t)r->max_tokens, l->context_max - n));
         if (wanted > l->kv_tokens)
@@ -86,8 +86,8 @@ static int check_length(const struct mu_request *r, const struct mu_job_limits *
     if (n - 1 > l->context_max)
         return mu_fail(e, MU_ELIMIT,
                        "%" PRId64 " tokens to score and the context is %" PRId64
-                       " (one more is possible, the last is not read): cut the left, or open the engine with a longer "
-                       "context",
+                       " (one more is possible, the last is not read): cut the left, or allow a longer context "
+                       "(--context)",
                        n, l->context_max);
     if (n - 1 > l->kv_tokens)
         return mu_fail(e, MU_ELIMIT,

@@ -477,7 +477,8 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
                                    .threads = l->parts.threads,
                                    .kv_pages = b->pages,
                                    .bos = l->parts.bos,
-                                   .n_eos = l->parts.n_eos};
+                                   .n_eos = l->parts.n_eos,
+                                   .repetition = l->parts.repetition > 0 ? l->parts.repetition : 1};
     memcpy(out->eos, l->parts.eos, sizeof out->eos);
 }
 

@@ -20,6 +20,7 @@ struct mu_light_parts {
     int threads;
     int32_t bos, eos[MU_ENGINE_EOS_MAX];
     int n_eos;
+    double repetition; /* as generation_config.json names it; 0: not named */
 
     /* Released last, after the runner. */
     struct mu_checkpoint *checkpoint; /* moved, may be NULL */

@@ -81,6 +81,7 @@ static void describe(struct mu_light_parts *p, const struct mu_engine_opts *o, c
     p->bos = c->bos;
     p->n_eos = c->n_eos;
     memcpy(p->eos, c->eos, sizeof p->eos);
+    p->repetition = c->repetition;
     if (o->tokenizer)
         p->detok = (struct mu_detok){&mu_detok_tokenizer_ops, o->tokenizer};
 }

@@ -134,6 +134,9 @@ int mu_builder_requests(struct mu_builder *b, const struct mu_buf *contexts, int
 int mu_builder_ask(struct mu_builder *b, enum mu_ask ask, const struct mu_str *context,
                    const struct mu_str *continuation, json_t *gen_kwargs, struct mu_err *e);
 
+/* The right choice of multiple choice: a number or a text, or a list of them. */
+int mu_gold_check(const json_t *gold, struct mu_err *e);
+
 int mu_gen_kwargs_check(const json_t *kwargs, struct mu_err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "eval/docs/used.h"
 #include "eval/py/value.h"
 
 #define CONTINUATION_BYTES_MAX ((size_t)16 << 20)
@@ -303,12 +304,36 @@ static int check_choices(const json_t *choices, struct mu_err *e)
     return MU_OK;
 }
 
+int mu_gold_check(const json_t *gold, struct mu_err *e)
+{
+    size_t n = json_is_array(gold) ? json_array_size(gold) : 1;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *one = json_is_array(gold) ? json_array_get(gold, i) : gold;
+        if (!mu_py_is_int(one) && !json_is_string(one))
+            return mu_fail(e, MU_EINVAL,
+                           "doc_to_target: the right choice is %s; it must be the number of a choice from 0, or the "
+                           "choice itself",
+                           !one || json_is_null(one) ? "null" : "neither a whole number nor a text");
+    }
+    return MU_OK;
+}
+
+/* What measuring needs, told before anything is computed. A task's own process_results may read another column. */
+static int check_gold(const struct mu_builder *b, const struct mu_work_doc *d, struct mu_err *e)
+{
+    const struct mu_processor *p = b->task->processor;
+    if (p && p->results && !b->o->predict_only)
+        return MU_OK;
+    return mu_gold_check(b->work->is_multiple_input ? d->text : d->target, e);
+}
+
 static int ask_choices(struct mu_builder *b, const struct mu_buf *contexts, int n_contexts, const struct mu_work_doc *d,
                        struct mu_err *e)
 {
     const struct mu_str none = {"", 0};
     const json_t *choices = d->choices;
     MU_TRY_RETURN(check_choices(choices, e));
+    MU_TRY_RETURN(check_gold(b, d, e));
     size_t n = json_array_size(choices);
     for (int i = 0; b->work->is_multiple_input && i < n_contexts; i++)
         MU_TRY_RETURN(ask_delimited(b, mu_buf_str(&contexts[i]), d->target, "doc_to_target", e));

@@ -117,12 +117,16 @@ static int add(const struct at *a, const json_t *line)
     json_t *doc = json_object_get(line, "doc"), *target = json_object_get(line, "target");
     json_t *choices = json_object_get(line, "choices"), *text = json_object_get(line, "text");
     const json_t *requests = json_object_get(line, "requests");
+    struct mu_err why = MU_ERR_INIT;
     if (!json_is_object(doc) || !target)
         return fault(a, MU_EFORMAT, "it needs \"doc\", an object, and \"target\"");
     if (a->builder->work->is_multiple_input && !text)
         return fault(a, MU_EFORMAT, "it needs \"text\", the index of the right context: the task has multiple inputs");
     MU_TRY_RETURN(check_choices(a, choices));
     MU_TRY_RETURN(check_count(a, choices, json_array_size(requests)));
+    if (a->t->output_type == MU_OUTPUT_MULTIPLE_CHOICE && !(a->t->processor && a->t->processor->results) &&
+        mu_gold_check(a->builder->work->is_multiple_input ? text : target, &why) != MU_OK)
+        return fault(a, MU_EFORMAT, why.text);
     return mu_builder_doc(a->builder, a->id, json_incref(doc), json_incref(target), json_incref(choices),
                           json_incref(text), a->b->e);
 }

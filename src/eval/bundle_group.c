@@ -5,6 +5,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 
+#define GROUP_NAMES_MAX 1000000 /* every later walk over a group takes at most so many steps */
+
 static const char *keep_text(struct mu_bundle *b, const char *s)
 {
     return mu_arena_strdup(b->arena, mu_str(s), b->e);
@@ -141,17 +143,26 @@ static int resolve_all(struct mu_bundle *b, int group)
     return MU_OK;
 }
 
-/* Groups come before those inside them, so one walk from the last to the first knows every depth. */
+/* Groups come before those inside them, so one walk from the last to the first knows every depth, and how many steps a
+ * walk down from each would take. */
 static int check_depth(struct mu_bundle *b)
 {
     struct mu_task_set *set = b->set;
     int *depth = mu_arena_array(b->arena, (size_t)set->n_groups + 1, sizeof *depth, b->e);
-    if (!depth)
+    int64_t *names = mu_arena_array(b->arena, (size_t)set->n_groups + 1, sizeof *names, b->e);
+    if (!depth || !names)
         return MU_ENOMEM;
     for (int i = set->n_groups - 1; i >= 0; i--) {
         for (int k = 0; k < set->group[i].n_children; k++) {
             int child = set->group[i].child[k];
             depth[i] = child < 0 ? MU_MAX(depth[i], depth[-1 - child] + 1) : depth[i];
+            names[i] += 1 + (child < 0 ? names[-1 - child] : 0);
+            if (names[i] > GROUP_NAMES_MAX)
+                return mu_fail(
+                    b->e, MU_ELIMIT,
+                    "%s: group %s holds more than %d tasks and groups, counted once for every way down: name "
+                    "each once",
+                    b->path, set->group[i].name, GROUP_NAMES_MAX);
         }
         if (depth[i] >= MU_TASK_GROUPS_DEEP)
             return mu_fail(b->e, MU_ELIMIT, "%s: group %s holds groups more than %d deep", b->path, set->group[i].name,

@@ -199,14 +199,15 @@ static int keep_one_kind(json_t *paths)
     return (int)best;
 }
 
+/* Not datasets' to_json(), which rounds reals to ten digits. */
 static int fail_parquet(const struct mu_task *t, const char *split, const char *path, struct mu_err *e)
 {
-    const char *slash = strrchr(path, '/');
-    return mu_fail(e, MU_EUNSUPPORTED,
-                   "task %s: split %s is there as Parquet (%s), which muster does not read; convert it once where the "
-                   "datasets library is installed: python3 -c \"from datasets import load_dataset; "
-                   "load_dataset('parquet', data_files='%s', split='train').to_json('%.*s/%s.jsonl')\"",
-                   t->name, split, path, path, (int)(slash - path), path, split);
+    return mu_fail(
+        e, MU_EUNSUPPORTED,
+        "task %s: split %s is there as Parquet (%s), which muster does not read; write it as JSON Lines once, "
+        "where the datasets library is installed: python3 examples/mirror_datasets.py DIR %s%s%s, and name "
+        "it with --data-dir DIR",
+        t->name, split, path, t->dataset_path, t->dataset_name ? ":" : "", t->dataset_name ? t->dataset_name : "");
 }
 
 /* The folders to look in, in order; *tried: their names, for the sentence. */

@@ -1,5 +1,6 @@
 /* eval.c - an evaluation from options to results: the order of the steps, and what is kept between them */
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <time.h>
 
@@ -18,16 +19,29 @@
 #define PATH_BYTES_MAX 65536
 #define MAX_GEN_TOKS   256 /* of a task that says nothing: the harness's default */
 
-void mu_eval_note(const struct mu_eval *ev, const char *fmt, ...)
+static void tell(const struct mu_eval *ev, void (*to)(void *arg, const char *sentence), const char *fmt, va_list ap)
 {
     char text[MU_ERR_TEXT_MAX];
-    va_list ap;
-    if (!ev->o.on_note)
+    if (!to)
         return;
-    va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
+    to(ev->o.arg, text);
+}
+
+void mu_eval_note(const struct mu_eval *ev, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    tell(ev, ev->o.on_note, fmt, ap);
     va_end(ap);
-    ev->o.on_note(ev->o.arg, text);
+}
+
+void mu_eval_warn(const struct mu_eval *ev, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    tell(ev, ev->o.on_warning ? ev->o.on_warning : ev->o.on_note, fmt, ap);
+    va_end(ap);
 }
 
 /* ---- opening: options ---- */
@@ -92,7 +106,7 @@ static int open_sandbox(struct mu_eval *ev, struct mu_err *e)
             continue;
         if (!ev->o.confirm_run_unsafe_code)
             return mu_fail(e, MU_EINVAL,
-                           "scoring task %s runs programs that the model wrote: confirm_run_unsafe_code allows it, "
+                           "scoring task %s runs programs that the model wrote: --confirm-run-unsafe-code allows it, "
                            "inside a sandbox",
                            ev->set->task[i]->name);
         MU_TRY_RETURN(mu_sandbox_open(&ev->sandbox, &so, e));
@@ -174,16 +188,36 @@ out:
     return rc;
 }
 
+static void note_limit(const struct mu_eval *ev)
+{
+    double limit = ev->o.limit;
+    if (limit > 1 && floor(limit) < limit)
+        mu_eval_note(ev, "limit %g is a count, of which the whole part is taken: %.0f document%s of a task", limit,
+                     floor(limit), limit < 2 ? "" : "s");
+}
+
+static int open_chat(struct mu_eval *ev, struct mu_err *e)
+{
+    const struct mu_eval_opts *o = &ev->o;
+    const char *name = o->chat_template;
+    if (name && mu_eval_chat_is_single(o->model)) {
+        mu_eval_note(ev, "%s has one chat template, which is taken; none is named \"%s\"", o->model, name);
+        name = NULL;
+    }
+    return mu_eval_chat_open(&ev->chat, &ev->chat_text, o->model, name, ev->tok, e);
+}
+
 static int open_all(struct mu_eval *ev, struct mu_err *e)
 {
     const struct mu_eval_opts *o = &ev->o;
+    note_limit(ev);
     MU_TRY_RETURN(mu_eval_parse_gen_kwargs(o->gen_kwargs, &ev->gen_kwargs, e));
     MU_TRY_RETURN(mu_eval_parse_samples(o->samples, &ev->samples, e));
     MU_TRY_RETURN(select_tasks(ev, e));
     MU_TRY_RETURN(check_samples(ev, e));
     MU_TRY_RETURN(open_sandbox(ev, e));
     if (o->apply_chat_template)
-        MU_TRY_RETURN(mu_eval_chat_open(&ev->chat, &ev->chat_text, o->model, o->chat_template, ev->tok, e));
+        MU_TRY_RETURN(open_chat(ev, e));
     MU_TRY_RETURN(build_all(ev, e));
     return open_journal(ev, e);
 }
@@ -290,7 +324,7 @@ static void note_length(const struct mu_eval *ev)
     mu_model_card *card = NULL;
     if (ev->o.max_length == 0 && mu_model_card_open(&card, ev->o.model, &quiet) == MU_OK &&
         mu_model_card_facts(card)->context > ev->max_length)
-        mu_eval_note(ev,
+        mu_eval_warn(ev,
                      "the model takes %" PRId64 " tokens and the engine was opened for %" PRId64
                      ": longer documents are cut there; max_length names the length the numbers are for",
                      mu_model_card_facts(card)->context, ev->max_length);
@@ -385,15 +419,20 @@ static void note_oddities(const struct mu_eval *ev)
     json_object_foreach((json_t *)(uintptr_t)tasks, task, v)
     {
         int64_t n_cut = json_integer_value(json_object_get(v, "truncated"));
+        int64_t n_long = json_integer_value(json_object_get(v, "ended_by_max_tokens"));
         int64_t n_odd = json_integer_value(json_object_get(v, "labels_out_of_range"));
+        int64_t n_docs = json_integer_value(json_object_get(v, "documents"));
         if (n_cut > 0)
             mu_eval_note(
                 ev, "%s: requests longer than %" PRId64 " tokens have lost their beginning: %" PRId64 " of %" PRId64,
                 task, ev->max_length, n_cut, (int64_t)json_integer_value(json_object_get(v, "requests")));
+        if (n_long > 0)
+            mu_eval_note(ev, "%s: answers that reached max_gen_toks before their end: %" PRId64 " of %" PRId64, task,
+                         n_long, n_docs);
         if (n_odd > 0)
-            mu_eval_note(ev,
+            mu_eval_warn(ev,
                          "%s: documents whose label is none of their choices count as wrong: %" PRId64 " of %" PRId64,
-                         task, n_odd, (int64_t)json_integer_value(json_object_get(v, "documents")));
+                         task, n_odd, n_docs);
     }
 }
 

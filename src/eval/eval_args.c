@@ -106,21 +106,32 @@ int mu_eval_parse_gen_kwargs(const char *text, json_t **out, struct mu_err *e)
 
 /* ---- {"task": [0, 1]} ---- */
 
+/* The sentence holds what was read, in short. */
+static int refuse_sample(const char *task, const json_t *v, const char *what, struct mu_err *e)
+{
+    struct mu_buf text = MU_BUF_INIT("a value", ARGS_BYTES_MAX);
+    bool is_told = mu_py_dumps(&text, v, -1, NULL) == MU_OK;
+    int rc = mu_fail(e, MU_EINVAL, "the chosen samples%s%s hold %.80s: %s", task ? " of " : "", task ? task : "",
+                     is_told ? text.p : "something", what);
+    mu_buf_fini(&text);
+    return rc;
+}
+
 static int check_samples(const json_t *o, struct mu_err *e)
 {
     const char *task;
     json_t *list, *id;
     size_t i;
     if (!json_is_object(o))
-        return mu_fail(e, MU_EINVAL, "the chosen samples must be an object {\"task\": [document numbers]}");
+        return refuse_sample(NULL, o, "an object {\"task\": [document numbers]} is needed", e);
     json_object_foreach((json_t *)(uintptr_t)o, task, list)
     {
         if (!json_is_array(list) || json_array_size(list) == 0)
-            return mu_fail(e, MU_EINVAL, "the chosen samples of %s must be a list of document numbers", task);
+            return refuse_sample(task, list, "a list of one document number or more is needed", e);
         json_array_foreach(list, i, id)
         {
             if (!json_is_integer(id) || json_integer_value(id) < 0)
-                return mu_fail(e, MU_EINVAL, "sample %zu of %s is no document number", i, task);
+                return refuse_sample(task, id, "document numbers are whole, from 0 to the task's last", e);
         }
     }
     return MU_OK;
@@ -134,7 +145,7 @@ int mu_eval_parse_samples(const char *text, json_t **out, struct mu_err *e)
     *out = NULL;
     if (!text || !text[0])
         return MU_OK;
-    bool is_file = text[0] != '{';
+    bool is_file = text[0] != '{' && text[0] != '['; /* a list is told to be none, not looked for */
     if (is_file)
         MU_TRY(mu_file_read_all(&file, text, e));
     MU_TRY(mu_json_parse_strict(out, is_file ? mu_buf_str(&file) : mu_str(text), is_file ? text : "the chosen samples",

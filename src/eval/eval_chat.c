@@ -47,6 +47,21 @@ out:
     return rc;
 }
 
+bool mu_eval_chat_is_single(const char *model)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", 1 << 16);
+    struct mu_err quiet = MU_ERR_INIT;
+    json_t *config = NULL;
+    bool is_single = false;
+
+    if (mu_path_is_dir(model) && mu_path_join(&path, model, "tokenizer_config.json", &quiet) == MU_OK &&
+        (!mu_path_exists(path.p) || mu_json_load(&config, path.p, &quiet) == MU_OK))
+        is_single = !json_is_array(json_object_get(config, "chat_template"));
+    json_decref(config);
+    mu_buf_fini(&path);
+    return is_single;
+}
+
 int mu_eval_chat_open(struct mu_chat **out, char **text, const char *model, const char *name, const mu_tokenizer *tok,
                       struct mu_err *e)
 {

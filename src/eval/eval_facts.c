@@ -63,6 +63,17 @@ static int make_config(struct mu_eval *ev, const struct mu_engine_info *info, co
 
 /* ---- "audit" ---- */
 
+/* What the checkpoint asks of texts that its task does not. */
+static int set_generation(json_t *audit, const struct mu_engine_info *info, struct mu_err *e)
+{
+    json_t *o;
+    if (info->repetition == 1)
+        return MU_OK;
+    o = json_object();
+    MU_TRY_RETURN(mu_results_set(audit, "generation", o, e));
+    return mu_results_set(o, "repetition_penalty", mu_results_number(info->repetition), e);
+}
+
 static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, struct mu_err *e)
 {
     struct mu_tokenizer_info tok;
@@ -91,6 +102,7 @@ static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, str
     MU_TRY_RETURN(set_text(o, "journal_key", MU_RUN_KEY_VERSION, e));
     MU_TRY_RETURN(set_text(o, "tokenizer_hash", hash, e));
     MU_TRY_RETURN(set_int(o, "max_length", ev->max_length, e));
+    MU_TRY_RETURN(set_generation(o, info, e));
     return mu_results_set(o, "predict_only", json_boolean(ev->o.predict_only), e);
 }
 

@@ -59,6 +59,9 @@ int mu_eval_samples_of(const json_t *samples, const char *task, int64_t **ids, i
 /* eval_chat.c: the chat template of a model's folder or GGUF file; *text its source, the caller's to mu_free(). */
 int mu_eval_chat_open(struct mu_chat **out, char **text, const char *model, const char *name, const mu_tokenizer *tok,
                       struct mu_err *e);
+/* Whether the model's folder has one template only, which then is taken whatever name is asked for, as in the harness.
+ */
+bool mu_eval_chat_is_single(const char *model);
 
 /* eval_model.c. recall: model.identity, and from the journal model.info; *is_known false: nothing was noted for these
  * files. remember: what the engine, just opened, says of them. */
@@ -68,7 +71,8 @@ int mu_eval_model_remember(struct mu_eval *ev, struct mu_err *e);
 /* eval_facts.c: config, audit_extra, run and tokenizer of ev, from what ran. */
 int mu_eval_facts_make(struct mu_eval *ev, struct mu_err *e);
 
-/* A sentence for the user. */
+/* A sentence for the user; a warning reaches those who want no notes. */
 void mu_eval_note(const struct mu_eval *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void mu_eval_warn(const struct mu_eval *ev, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -1,10 +1,11 @@
 /* eval_model.c - what a journal knows of a model without opening it
  *
  * A note says what was true of the model when these files, as they are now, were last loaded: the hash of the content,
- * the end tokens, the context. Files are known by path, size, inode, mtime and ctime; who sets mtime back still moves
- * ctime. What stat cannot tell goes unseen: bytes changed below the file system, or within the tick of its clock (files
- * changed in the last SETTLED_S seconds are therefore not noted). As far as it goes, it can only make a finished run
- * repeat its old numbers: before anything is computed the model is open and its own hash makes the keys. */
+ * the end tokens, the repetition penalty, the context. Files are known by path, size, inode, mtime and ctime; who sets
+ * mtime back still moves ctime. What stat cannot tell goes unseen: bytes changed below the file system, or within the
+ * tick of its clock (files changed in the last SETTLED_S seconds are therefore not noted). As far as it goes, it can
+ * only make a finished run repeat its old numbers: before anything is computed the model is open and its own hash makes
+ * the keys. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -117,17 +118,19 @@ static int look_at_files(struct files *f, const char *model, struct mu_err *e)
 }
 
 /* Options that decide what the engine says of itself. */
-static void add_options(struct mu_key_maker *m, const struct mu_engine_opts *o)
+static void add_options(struct mu_key_maker *m, const struct mu_engine_opts *o, const char *backend)
 {
-    const char *const texts[] = {o->weights, o->kv_dtype, o->mla};
-    const int64_t numbers[] = {o->context_max, o->kv_tokens_max, (int64_t)o->memory_bytes_max};
+    const char *const texts[] = {o->weights, o->kv_dtype, o->mla, backend};
+    const int64_t numbers[] = {o->context_max, o->kv_tokens_max, (int64_t)o->memory_bytes_max, o->sequences_max,
+                               o->rows_max,    o->prefill_chunk, (int64_t)o->request_bytes};
     for (size_t i = 0; i < MU_COUNT(texts); i++)
         mu_key_text(m, texts[i] ? texts[i] : "");
     mu_key_bytes(m, numbers, sizeof numbers);
 }
 
-static int identify(const struct mu_engine_opts *o, char out[2 * sizeof(struct mu_key) + 1], struct mu_err *e)
+static int identify(const struct mu_eval *ev, char out[2 * sizeof(struct mu_key) + 1], struct mu_err *e)
 {
+    const struct mu_engine_opts *o = ev->model.opts;
     struct files *f = NULL;
     struct mu_key_maker m;
     struct mu_key key;
@@ -141,7 +144,7 @@ static int identify(const struct mu_engine_opts *o, char out[2 * sizeof(struct m
     MU_TRY(mu_key_begin(&m, e));
     mu_key_text(&m, f->path);
     mu_key_bytes(&m, &f->sum, sizeof f->sum);
-    add_options(&m, o);
+    add_options(&m, o, ev->o.backend);
     mu_key_end(&m, &key);
     for (size_t i = 0; i < sizeof key.b; i++)
         snprintf(out + 2 * i, 3, "%02x", key.b[i]);
@@ -175,11 +178,13 @@ static bool read_note(json_t *note, struct mu_engine_info *info)
 {
     const char *hash, *arch, *weights, *kv_dtype;
     json_int_t context, vocab, pages, params;
+    double repetition;
     json_t *eos;
     *info = (struct mu_engine_info){.bos = -1};
-    if (!note || json_unpack(note, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "weights_hash", &hash, "arch", &arch,
-                             "weights", &weights, "kv_dtype", &kv_dtype, "context", &context, "vocab", &vocab,
-                             "kv_pages", &pages, "parameters", &params, "eos", &eos) != 0)
+    if (!note ||
+        json_unpack(note, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:F,s:o}", "weights_hash", &hash, "arch", &arch, "weights",
+                    &weights, "kv_dtype", &kv_dtype, "context", &context, "vocab", &vocab, "kv_pages", &pages,
+                    "parameters", &params, "repetition_penalty", &repetition, "eos", &eos) != 0)
         return false;
     info->weights_hash = hash;
     info->arch = arch;
@@ -189,7 +194,8 @@ static bool read_note(json_t *note, struct mu_engine_info *info)
     info->vocab = vocab;
     info->kv_pages = pages;
     info->n_params = params;
-    return hash[0] && context > 0 && vocab > 0 && pages > 0 && read_eos(eos, info);
+    info->repetition = repetition;
+    return hash[0] && context > 0 && vocab > 0 && pages > 0 && repetition > 0 && read_eos(eos, info);
 }
 
 int mu_eval_model_recall(struct mu_eval *ev, bool *is_known, struct mu_err *e)
@@ -198,7 +204,7 @@ int mu_eval_model_recall(struct mu_eval *ev, bool *is_known, struct mu_err *e)
     char name[NAME_BYTES];
 
     *is_known = false;
-    MU_TRY_RETURN(identify(m->opts, m->identity, e));
+    MU_TRY_RETURN(identify(ev, m->identity, e));
     if (!m->identity[0])
         return MU_OK;
     name_note(ev, name);
@@ -217,10 +223,11 @@ static int make_note(const struct mu_engine_info *info, json_t **out, struct mu_
         json_decref(eos);
         eos = NULL;
     }
-    *out = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o}", "weights_hash", info->weights_hash, "arch", info->arch,
-                     "weights", info->weights, "kv_dtype", info->kv_dtype, "context", (json_int_t)info->context_max,
-                     "vocab", (json_int_t)info->vocab, "kv_pages", (json_int_t)info->kv_pages, "parameters",
-                     (json_int_t)info->n_params, "eos", eos);
+    *out =
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:f,s:o}", "weights_hash", info->weights_hash, "arch", info->arch,
+                  "weights", info->weights, "kv_dtype", info->kv_dtype, "context", (json_int_t)info->context_max,
+                  "vocab", (json_int_t)info->vocab, "kv_pages", (json_int_t)info->kv_pages, "parameters",
+                  (json_int_t)info->n_params, "repetition_penalty", info->repetition, "eos", eos);
     return *out ? MU_OK : mu_fail_nomem(e, 512, "a note");
 }
 
@@ -233,7 +240,7 @@ int mu_eval_model_remember(struct mu_eval *ev, struct mu_err *e)
 
     if (!ev->journal || !m->identity[0])
         return MU_OK;
-    MU_TRY_RETURN(identify(m->opts, now, e));
+    MU_TRY_RETURN(identify(ev, now, e));
     if (strcmp(now, m->identity) != 0)
         return MU_OK;
     name_note(ev, name);

@@ -5,8 +5,12 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/nearest.h"
 #include "eval/py/value.h"
+#include "eval/task_int.h"
 #include "tok/jinja/jinja.h"
+
+#define COLUMNS_TOLD_MAX 40
 
 bool mu_py_is_int(const json_t *v)
 {
@@ -34,6 +38,46 @@ static int name_field(const struct mu_field *f, int rc, struct mu_err *e)
     return rc == MU_OK || !e ? rc : mu_fail(e, rc, "%s: %s", f->name, e->text);
 }
 
+/* The way out when a name is no column: the column that looks like it, else all of them. */
+static void tell_columns(const json_t *doc, const char *name, char *out, size_t size)
+{
+    const char *names[COLUMNS_TOLD_MAX + 1], *key;
+    json_t *v;
+    size_t n = 0, used;
+    json_object_foreach((json_t *)(uintptr_t)doc, key, v)
+    {
+        if (n < COLUMNS_TOLD_MAX)
+            names[n++] = key;
+    }
+    names[n] = NULL;
+    const char *nearest = mu_name_nearest(names, name);
+    if (nearest) {
+        snprintf(out, size, "; did you mean the column \"%s\"?", nearest);
+        return;
+    }
+    snprintf(out, size, n ? "; the columns are " : "; there are no columns");
+    for (size_t i = 0; i < n && (used = strlen(out)) + 1 < size; i++)
+        snprintf(out + used, size - used, "%s%s", i ? ", " : "", names[i]);
+}
+
+/* Where a name is undefined, the names that there are help. */
+static int name_template(const struct mu_field *f, const json_t *doc, int rc, struct mu_err *e)
+{
+    static const char undefined[] = "' is undefined";
+    char columns[400] = "", name[MU_NAME_FAR + 1];
+
+    if (rc == MU_OK || !e)
+        return rc;
+    const char *end = e->text + strlen(e->text) - MU_MIN(strlen(e->text), strlen(undefined));
+    const char *quote = strstr(e->text, ": '");
+    if (quote && strcmp(end, undefined) == 0 && end >= quote + 3) {
+        snprintf(name, sizeof name, "%.*s", (int)(end - quote - 3), quote + 3);
+        tell_columns(doc, name, columns, sizeof columns);
+    }
+    mu_template_unname(e, f->name);
+    return mu_fail(e, rc, "%s: %.600s%s", f->name, e->text, columns);
+}
+
 static int new_text(const struct mu_field *f, struct mu_str s, json_t **out, struct mu_err *e)
 {
     *out = json_stringn(s.p, s.n);
@@ -45,7 +89,7 @@ static int render(const struct mu_field *f, const json_t *doc, struct mu_buf *ou
     if (!f->tmpl)
         return mu_fail(e, MU_EINVAL, "%s: \"%s\" is neither a column of the documents nor a template", f->name,
                        f->text);
-    return name_field(f, mu_jinja_render(f->tmpl, doc, NULL, out, e), e);
+    return name_template(f, doc, mu_jinja_render(f->tmpl, doc, NULL, out, e), e);
 }
 
 /* *column: the document's value when the field is a column's name, borrowed; else NULL. */
@@ -147,18 +191,31 @@ static int dict_values(const struct mu_field *f, json_t **out, struct mu_err *e)
     {
         if (json_array_append(*out, value) != 0) {
             json_decref(*out);
+            *out = NULL;
             return fail_nomem(f, e);
         }
     }
     return MU_OK;
 }
 
-static int choices_from_template(const struct mu_field *f, const json_t *doc, json_t **out, struct mu_err *e)
+/* A text without a template that is no list either was meant to be a column. */
+static int fail_no_list(const struct mu_field *f, const json_t *columns, struct mu_err *e)
+{
+    char hint[400];
+    tell_columns(columns, f->text, hint, sizeof hint);
+    return mu_fail(e, MU_EINVAL, "%s: \"%.80s\" is neither a column of the documents nor a list%s", f->name, f->text,
+                   hint);
+}
+
+static int choices_from_template(const struct mu_field *f, const json_t *columns, const json_t *doc, json_t **out,
+                                 struct mu_err *e)
 {
     struct mu_buf text = MU_BUF_INIT("rendered choices", MU_PROMPT_BYTES_MAX);
     int rc;
     MU_TRY(render(f, doc, &text, e));
-    MU_TRY(literal(f, mu_buf_str(&text), out, e));
+    rc = literal(f, mu_buf_str(&text), out, e);
+    if (rc == MU_EINVAL && !strpbrk(f->text, "{[("))
+        rc = fail_no_list(f, columns, e);
 out:
     mu_buf_fini(&text);
     return rc;
@@ -176,7 +233,7 @@ int mu_field_choices_in(const struct mu_field *f, const json_t *columns, const j
     } else {
         MU_TRY_RETURN(from_column_or_function(f, columns, doc, out, e));
         if (!*out)
-            MU_TRY_RETURN(choices_from_template(f, doc, out, e));
+            MU_TRY_RETURN(choices_from_template(f, columns, doc, out, e));
     }
     if (json_is_array(*out))
         return MU_OK;

@@ -185,8 +185,10 @@ static bool is_ours(const char *path)
         return false;
     ssize_t n = pread(fd, head, sizeof head, 0);
     close(fd);
+    if (n != (ssize_t)sizeof head)
+        return false;
     uint32_t id = (uint32_t)head[68] << 24 | (uint32_t)head[69] << 16 | (uint32_t)head[70] << 8 | head[71];
-    return n == (ssize_t)sizeof head && memcmp(head, magic, sizeof magic) == 0 && id == APPLICATION_ID;
+    return memcmp(head, magic, sizeof magic) == 0 && id == APPLICATION_ID;
 }
 
 static void close_database(struct mu_journal *j)
@@ -354,8 +356,10 @@ static int read_answer(struct mu_journal *j, const struct mu_key *key, json_t **
     *is_damaged = sum_of(key, text.p, text.n) != sqlite3_column_int64(s, 1);
     if (*is_damaged)
         return MU_OK;
-    j->counts.n_hits++;
-    return mu_json_parse(answer, text, j->path, e);
+    int rc = mu_json_parse(answer, text, j->path, e);
+    *is_damaged = rc != MU_OK && rc != MU_ENOMEM;
+    j->counts.n_hits += rc == MU_OK;
+    return *is_damaged ? MU_OK : rc;
 }
 
 int mu_journal_get(struct mu_journal *j, const struct mu_key *key, json_t **answer, struct mu_err *e)

@@ -48,7 +48,7 @@ static int to_number(const json_t *v, bool is_int, json_t **out, struct mu_err *
         long long whole = is_int ? strtoll(s.p, &end, 10) : 0;
         if (!is_int)
             x = strtod(s.p, &end);
-        if (s.n == 0 || end != s.p + s.n || errno)
+        if (s.n == 0 || end != s.p + s.n || errno || !isfinite(x))
             return mu_fail(e, MU_EINVAL, "the response is a number, and the target \"" MU_STR_FMT "\" is none",
                            MU_STR_ARG(s));
         if (is_int) {
@@ -105,6 +105,7 @@ static int to_list(const json_t *v, json_t **out, struct mu_err *e)
     return MU_OK;
 nomem:
     json_decref(*out);
+    *out = NULL;
     return mu_fail_nomem(e, s.n, "targets");
 }
 

@@ -35,6 +35,9 @@ static int set_value(json_t *o, const char *metric, const char *filter, double v
                      struct mu_err *e)
 {
     char key[KEY_BYTES];
+    if (snprintf(key, sizeof key, "%s_stderr,%s", metric, filter) >= (int)sizeof key)
+        return mu_fail(e, MU_ELIMIT, "metric %.100s with filter %.100s: their names have more than %d bytes together",
+                       metric, filter, KEY_BYTES - 10);
     snprintf(key, sizeof key, "%s,%s", metric, filter);
     MU_TRY_RETURN(mu_results_set(o, key, value_json(metric, value), e));
     snprintf(key, sizeof key, "%s_stderr,%s", metric, filter);
@@ -119,11 +122,13 @@ static bool is_child_group(const struct mu_task_set *set, int group)
 static int add_groups_below(json_t *results, const struct mu_results_facts *f, int group, struct mu_err *e)
 {
     const struct mu_group *g = &f->set->group[group];
+    if (!g->is_tag && json_object_get(results, g->name))
+        return MU_OK;
     for (int i = 0; i < g->n_children; i++) {
         if (g->child[i] < 0)
             MU_TRY_RETURN(add_groups_below(results, f, -1 - g->child[i], e));
     }
-    return g->is_tag || json_object_get(results, g->name) ? MU_OK : add_group(results, f, group, e);
+    return g->is_tag ? MU_OK : add_group(results, f, group, e);
 }
 
 static int add_results(json_t *out, const struct mu_results_facts *f, struct mu_err *e)

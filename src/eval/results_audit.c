@@ -2,20 +2,43 @@
  *
  * The caller's facts about the numerics come first; counts over tasks, documents and requests follow. */
 #include "base/check.h"
+#include "eval/docs/used.h"
 #include "eval/results_int.h"
 
 struct task_counts {
     int64_t n_truncated, n_hit_max_tokens, n_labels_out_of_range;
 };
 
-/* A label that no choice has: nothing can be right there, as in the harness. */
+/* A label is a choice's number or the choice itself. */
+static bool is_choice(const json_t *label, const json_t *choices)
+{
+    size_t n = json_array_size(choices);
+    if (json_is_integer(label))
+        return json_integer_value(label) >= 0 && json_integer_value(label) < (json_int_t)n;
+    for (size_t i = 0; i < n && json_is_string(label); i++)
+        if (json_equal(label, json_array_get(choices, i)))
+            return true;
+    return json_is_boolean(label);
+}
+
+/* A task's own process_results reads what it likes; without metrics nothing is read. */
+static bool is_label_read(const struct mu_task *t)
+{
+    bool has_own = t->processor && t->processor->results;
+    return !has_own && !(t->n_metrics > 0 && strcmp(t->metric[0].name, "bypass") == 0);
+}
+
+/* No label that a choice has: nothing can be right there, as in the harness. */
 static bool is_label_out_of_range(const struct mu_work *w, const struct mu_work_doc *d)
 {
     const json_t *gold = w->is_multiple_input ? d->text : d->target;
-    if (w->task->output_type != MU_OUTPUT_MULTIPLE_CHOICE || !json_is_integer(gold))
+    if (w->task->output_type != MU_OUTPUT_MULTIPLE_CHOICE || !is_label_read(w->task))
         return false;
-    json_int_t label = json_integer_value(gold);
-    return label < 0 || label >= (json_int_t)json_array_size(d->choices);
+    size_t n = json_is_array(gold) ? json_array_size(gold) : 1;
+    for (size_t i = 0; i < n; i++)
+        if (is_choice(json_is_array(gold) ? json_array_get(gold, i) : gold, d->choices))
+            return false;
+    return true;
 }
 
 static void count_task(const struct mu_work *w, struct task_counts *c)

@@ -131,7 +131,7 @@ static bool is_same_model(const struct mu_run_engine *a, const struct mu_engine_
 {
     return strcmp(a->weights_hash, b->weights_hash) == 0 && strcmp(a->numerics, b->numerics) == 0 &&
            a->max_length == b->max_length && ai->context_max == bi->context_max && ai->vocab == bi->vocab &&
-           ai->kv_pages == bi->kv_pages && ai->n_eos == bi->n_eos &&
+           ai->kv_pages == bi->kv_pages && ai->repetition == bi->repetition && ai->n_eos == bi->n_eos &&
            memcmp(ai->eos, bi->eos, (size_t)MU_MAX(0, ai->n_eos) * sizeof ai->eos[0]) == 0;
 }
 

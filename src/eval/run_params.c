@@ -10,13 +10,19 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/nearest.h"
+#include "eval/py/value.h"
 #include "eval/run_int.h"
+
+#define VALUE_BYTES_MAX ((size_t)1 << 20) /* of one that is told */
 
 static int refuse(const char *key, const json_t *v, const char *what, struct mu_err *e)
 {
-    char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-    int rc = mu_fail(e, MU_EINVAL, "generation argument %s is %.200s: %s", key, text ? text : "?", what);
-    mu_free(text);
+    struct mu_buf text = MU_BUF_INIT("a generation argument", VALUE_BYTES_MAX);
+    bool is_told = mu_py_dumps(&text, v, -1, NULL) == MU_OK;
+    int rc =
+        mu_fail(e, MU_EINVAL, "generation argument %s is %.200s: %s", key, is_told ? text.p : "too long to tell", what);
+    mu_buf_fini(&text);
     return rc;
 }
 
@@ -129,12 +135,15 @@ static int read_draw(const json_t *kwargs, struct mu_run_params *p, struct mu_er
     return MU_OK;
 }
 
-static int read_sampling(const json_t *kwargs, struct mu_run_params *p, struct mu_err *e)
+/* The checkpoint's own repetition penalty holds where the arguments name none: transformers takes it from
+ * generation_config.json, greedy or not. */
+static int read_sampling(const struct mu_run_state *s, const json_t *kwargs, struct mu_run_params *p, struct mu_err *e)
 {
     const json_t *do_sample = json_object_get(kwargs, "do_sample");
     double temperature = 0;
 
     p->sampling = (struct mu_sampling)MU_SAMPLING_GREEDY;
+    p->sampling.repetition = s->info.repetition;
     if (do_sample && !json_is_boolean(do_sample) && !json_is_null(do_sample))
         return refuse("do_sample", do_sample, "true or false is needed", e);
     MU_TRY_RETURN(number(kwargs, "repetition_penalty", 1e-3, 1e3, &p->sampling.repetition, e));
@@ -146,22 +155,36 @@ static int read_sampling(const json_t *kwargs, struct mu_run_params *p, struct m
     return read_draw(kwargs, p, e);
 }
 
+static const char *const known[] = {"until",
+                                    "max_gen_toks",
+                                    "max_new_tokens",
+                                    "max_tokens",
+                                    "do_sample",
+                                    "temperature",
+                                    "top_p",
+                                    "top_k",
+                                    "min_p",
+                                    "seed",
+                                    "use_cache",
+                                    "max_completion_tokens",
+                                    "repetition_penalty",
+                                    NULL};
+
+static int refuse_unknown(const char *key, const json_t *v, struct mu_err *e)
+{
+    char what[160];
+    const char *nearest = mu_name_nearest(known, key);
+    snprintf(what, sizeof what, "muster does not do this; %s%s%sleave it out with gen_kwargs, or take it from the task",
+             nearest ? "did you mean " : "", nearest ? nearest : "", nearest ? "? Else " : "");
+    int rc = refuse(key, v, what, e);
+    if (e)
+        e->code = MU_EUNSUPPORTED;
+    return rc == MU_EINVAL ? MU_EUNSUPPORTED : rc;
+}
+
 /* Arguments that mean one output by plain decoding are fine when that is what they say. */
 static int check_known(const json_t *kwargs, struct mu_err *e)
 {
-    static const char *const known[] = {"until",
-                                        "max_gen_toks",
-                                        "max_new_tokens",
-                                        "max_tokens",
-                                        "do_sample",
-                                        "temperature",
-                                        "top_p",
-                                        "top_k",
-                                        "min_p",
-                                        "seed",
-                                        "use_cache",
-                                        "max_completion_tokens",
-                                        "repetition_penalty"};
     static const char *const one[] = {"num_beams", "num_return_sequences", "n", "best_of"};
     const char *key;
     json_t *v;
@@ -169,16 +192,12 @@ static int check_known(const json_t *kwargs, struct mu_err *e)
     json_object_foreach((json_t *)(uintptr_t)kwargs, key, v)
     {
         bool is_fine = false;
-        for (size_t i = 0; i < MU_COUNT(known); i++)
+        for (size_t i = 0; known[i]; i++)
             is_fine |= strcmp(key, known[i]) == 0;
         for (size_t i = 0; i < MU_COUNT(one); i++)
             is_fine |= strcmp(key, one[i]) == 0 && json_is_number(v) && fabs(json_number_value(v) - 1) < 1e-9;
-        if (is_fine || json_is_null(v))
-            continue;
-        int rc = refuse(key, v, "muster does not do this; leave it out with gen_kwargs, or take it from the task", e);
-        if (e)
-            e->code = MU_EUNSUPPORTED;
-        return rc == MU_EINVAL ? MU_EUNSUPPORTED : rc;
+        if (!is_fine && !json_is_null(v))
+            return refuse_unknown(key, v, e);
     }
     return MU_OK;
 }
@@ -189,7 +208,7 @@ static int read_params(const struct mu_run_state *s, const json_t *kwargs, struc
     MU_TRY_RETURN(check_known(kwargs, e));
     MU_TRY_RETURN(read_max_tokens(s, kwargs, p, e));
     MU_TRY_RETURN(read_stops(s, kwargs, p, e));
-    return read_sampling(kwargs, p, e);
+    return read_sampling(s, kwargs, p, e);
 }
 
 int mu_run_params_of(struct mu_run_state *s, const json_t *kwargs, int32_t *index, struct mu_err *e)

@@ -51,8 +51,11 @@ static int commit(struct submit *u, struct mu_err *e)
     struct mu_run_state *s = u->s;
     if (u->n_waiting == 0)
         return MU_OK;
-    if (s->o->journal)
-        MU_TRY_RETURN(mu_journal_commit(s->o->journal, e));
+    int rc = s->o->journal ? mu_journal_commit(s->o->journal, e) : MU_OK;
+    if (rc != MU_OK) {
+        u->n_waiting = u->tokens_waiting = 0; /* the whole group is undone */
+        return rc;
+    }
     for (int64_t i = 0; i < u->n_waiting; i++)
         mu_run_count_done(s, &s->item[u->waiting[i]], true);
     s->progress.tokens_done += u->tokens_waiting;
@@ -79,7 +82,11 @@ static int keep_answer(struct submit *u, int64_t index, struct mu_err *e)
     MU_TRY(mu_run_grow(&u->waiting, &u->waiting_cap, u->n_waiting, sizeof *u->waiting, "answers", e));
     if (u->s->o->journal) {
         MU_TRY(mu_run_answer_dump(it, &v, e));
-        MU_TRY(mu_journal_put(u->s->o->journal, &it->key, v, e));
+        rc = mu_journal_put(u->s->o->journal, &it->key, v, e);
+        if (rc != MU_OK) {
+            u->n_waiting = u->tokens_waiting = 0; /* with it the whole group is undone */
+            goto out;
+        }
     }
     it->has_answer = true;
     u->s->audit->n_computed++;

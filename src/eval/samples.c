@@ -201,8 +201,8 @@ static int put_line(const struct mu_work *w, const struct mu_work_doc *d, int fi
     MU_TRY(mu_buf_putc(text, '\n', e));
     errno = 0;
     if (fwrite(text->p, 1, text->n, f) != text->n)
-        rc = mu_fail(e, errno == ENOSPC || errno == EDQUOT ? MU_ENOSPC : MU_EIO, "cannot write the samples of %s: %s",
-                     w->task->name, strerror(errno ? errno : EIO));
+        rc = mu_fail(e, errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? MU_ENOSPC : MU_EIO,
+                     "cannot write the samples of %s: %s", w->task->name, strerror(errno ? errno : EIO));
 out:
     json_decref(line);
     return rc;

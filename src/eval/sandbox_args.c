@@ -122,6 +122,18 @@ static bool is_below(const char *path, const char *dir)
     return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
+/* What is bound can be read by what runs: not a folder that holds the user's own. */
+static int check_folder(const char *folder, const char *python, struct mu_err *e)
+{
+    const char *home = getenv("HOME");
+    if (!home || home[0] != '/' || is_below(folder, "/usr") || !is_below(home, folder))
+        return MU_OK;
+    return mu_fail(e, MU_EUNSUPPORTED,
+                   "%s is installed in %s, which holds the home folder %s: programs in the sandbox could read all of "
+                   "it; name another interpreter",
+                   python, folder, home);
+}
+
 /* The folders an interpreter outside of /usr lives in; *python becomes the interpreter itself. */
 static int add_python(struct args *a, const char **python, struct mu_err *e)
 {
@@ -146,6 +158,8 @@ static int add_python(struct args *a, const char **python, struct mu_err *e)
                      *python);
         goto out;
     }
+    for (int i = 1; i < 4; i++)
+        MU_TRY(check_folder(line[i], *python, e));
     *python = line[0];
     for (int i = 1; i < 4; i++)
         if (!is_below(line[i], "/usr"))

@@ -11,8 +11,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -22,6 +25,7 @@
 
 #define TAIL_BYTES   512
 #define GRACE_NS     ((int64_t)5000000000) /* from SIGKILL to the end of everything; a loaded machine takes its time */
+#define PAUSE_NS     1000000
 #define PARALLEL_MAX 1024
 
 struct job {
@@ -33,7 +37,9 @@ struct job {
     size_t said;
     bool is_killed;
     enum mu_sandbox_end why; /* when killed */
-    char tail[TAIL_BYTES];   /* the end of what it said */
+    pid_t first;             /* of its PID namespace; 0: unknown */
+    bool was_run;
+    char tail[TAIL_BYTES]; /* the end of what it said */
     size_t n_tail;
 };
 
@@ -103,7 +109,8 @@ static int fill_actions(posix_spawn_file_actions_t *a, int program, int out, int
     return rc ? rc : posix_spawn_file_actions_addclosefrom_np(a, 5);
 }
 
-/* No signal is blocked or ignored in what we start, whatever our caller does with them. */
+/* No signal is blocked or ignored in what we start, whatever our caller does with them. A process group of its own:
+ * what is typed at the terminal is for us, and must not end programs that then count as failed. */
 static int fill_attributes(posix_spawnattr_t *a)
 {
     sigset_t none, all;
@@ -111,7 +118,9 @@ static int fill_attributes(posix_spawnattr_t *a)
     (void)sigfillset(&all);
     int rc = posix_spawnattr_setsigmask(a, &none);
     rc = rc ? rc : posix_spawnattr_setsigdefault(a, &all);
-    return rc ? rc : posix_spawnattr_setflags(a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    rc = rc ? rc : posix_spawnattr_setpgroup(a, 0);
+    return rc ? rc
+              : posix_spawnattr_setflags(a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
 static int spawn(const struct mu_sandbox_command *c, int program, int out, int status, pid_t *pid, struct mu_err *e)
@@ -144,6 +153,7 @@ static int start(struct batch *b, struct job *j, int index, struct mu_err *e)
     int out[2] = {-1, -1}, status[2] = {-1, -1}, program = -1, rc = MU_OK;
     MU_TRY(open_pipe(out, e));
     MU_TRY(open_pipe(status, e));
+    (void)fcntl(status[0], F_SETFL, O_NONBLOCK); /* read once, whatever is there */
     MU_TRY(open_program(&program, b->programs[index], e));
     *j = (struct job){.index = index, .fd = out[0], .status_fd = status[0]};
     MU_TRY(spawn(b->c, program, out[1], status[1], &j->pid, e));
@@ -225,12 +235,16 @@ static void take_last_line(const struct job *j, char *line, size_t room)
     line[n] = '\0';
 }
 
-/* Whether bubblewrap came as far as running the program: it then reports the exit code. */
-static bool was_run(const struct job *j)
+/* What bubblewrap reported: the first process of the namespace, and the exit code when it came as far as running the
+ * program. */
+static void read_status(struct job *j)
 {
     char p[1024];
-    ssize_t n = read(j->status_fd, p, sizeof p);
-    return n > 0 && memmem(p, (size_t)n, "\"exit-code\"", 11) != NULL;
+    ssize_t n = read(j->status_fd, p, sizeof p - 1);
+    p[n > 0 ? n : 0] = '\0';
+    const char *at = strstr(p, "\"child-pid\":");
+    j->first = at ? (pid_t)strtol(at + sizeof "\"child-pid\":" - 1, NULL, 10) : 0;
+    j->was_run = strstr(p, "\"exit-code\"") != NULL;
 }
 
 static int judge(const struct batch *b, const struct job *j, int status, struct mu_err *e)
@@ -248,7 +262,7 @@ static int judge(const struct batch *b, const struct job *j, int status, struct 
         return MU_OK;
     }
     int code = WEXITSTATUS(status);
-    if (b->c->has_status && !was_run(j))
+    if (b->c->has_status && !j->was_run)
         return mu_fail(e, MU_EPEER, "the sandbox did not start: %s",
                        o->last_line[0] ? o->last_line : "bubblewrap said nothing");
     o->end = code == 0 ? MU_SANDBOX_PASSED : code > 128 ? MU_SANDBOX_KILLED : MU_SANDBOX_FAILED;
@@ -264,9 +278,26 @@ static int reap(pid_t pid)
     return status;
 }
 
+/* Bubblewrap ends before the first process of its namespace, which comes to us (see mu_sandbox_execute) and has been
+ * killed, and with it all that was left there. */
+static void reap_first(const struct job *j)
+{
+    const struct timespec pause = {0, PAUSE_NS};
+    int64_t until = mu_now_ns(mu_clock_real()) + GRACE_NS;
+    if (j->first <= 1)
+        return;
+    while (waitpid(j->first, NULL, WNOHANG) == 0 && mu_now_ns(mu_clock_real()) < until)
+        (void)nanosleep(&pause, NULL);
+}
+
 static int finish(struct batch *b, struct job *j, struct mu_err *e)
 {
-    int rc = judge(b, j, reap(j->pid), e);
+    int status = reap(j->pid);
+    if (b->c->has_status) {
+        read_status(j);
+        reap_first(j);
+    }
+    int rc = judge(b, j, status, e);
     close_fd(&j->fd);
     close_fd(&j->status_fd);
     j->pid = 0;
@@ -280,6 +311,13 @@ static int next_wait_ms(const struct batch *b)
         if (b->job[i].pid)
             first = MU_MIN(first, b->job[i].deadline_ns);
     return first <= now ? 0 : (int)MU_MIN((first - now) / 1000000 + 1, 60000);
+}
+
+/* Ended by itself: what it said may still be unread, when we were stopped or had to wait for a core. */
+static bool has_ended(const struct job *j)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)j->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == j->pid;
 }
 
 /* Waits for something to happen and deals with it; *n_over: programs that ended. */
@@ -299,7 +337,7 @@ static int serve(struct batch *b, int *n_over, struct mu_err *e)
             MU_TRY_RETURN(listen_to(b, j, &is_over, e));
         if (!is_over && now >= j->deadline_ns) {
             is_over = j->is_killed;
-            if (!is_over)
+            if (!is_over && !has_ended(j))
                 end_job(j, MU_SANDBOX_TIMED_OUT);
         }
         if (is_over) {
@@ -325,18 +363,21 @@ int mu_sandbox_execute(const struct mu_sandbox_command *c, const struct mu_str *
                        struct mu_sandbox_outcome *outcomes, struct mu_buf *outputs, struct mu_err *e)
 {
     struct batch b = {.c = c, .programs = programs, .outcomes = outcomes, .outputs = outputs};
-    int rc = MU_OK;
+    int rc = MU_OK, was_subreaper = 0;
     b.n_jobs = MU_MAX(1, MU_MIN(MU_MIN(c->parallel, n), PARALLEL_MAX));
     MU_TRY(MU_NEW_ARRAY(&b.job, b.n_jobs, "programs that run", e));
     MU_TRY(MU_NEW_ARRAY(&b.poll, b.n_jobs, "programs that run", e));
+    /* Orphans are ours for the while: else they go to the first process of the machine or container, and one that does
+     * not wait for them keeps a zombie of every program. */
+    (void)prctl(PR_GET_CHILD_SUBREAPER, &was_subreaper);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     rc = run_batch(&b, n, e);
     for (int i = 0; i < b.n_jobs; i++)
         if (b.job[i].pid) { /* an error on the way: nothing stays behind */
             end_job(&b.job[i], MU_SANDBOX_KILLED);
-            (void)reap(b.job[i].pid);
-            close_fd(&b.job[i].fd);
-            close_fd(&b.job[i].status_fd);
+            (void)finish(&b, &b.job[i], NULL);
         }
+    (void)prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)was_subreaper);
 out:
     mu_free(b.job);
     mu_free(b.poll);

@@ -149,6 +149,9 @@ int mu_task_texts(struct mu_making *k);   /* task_text.c: t->text ... t->fewshot
 int mu_task_metrics(struct mu_making *k); /* task_metrics.c */
 int mu_task_filters(struct mu_making *k); /* task_filters.c */
 
+/* "template NAME, line 1: ..." to "template line 1: ...", for a sentence that begins with the field's name. */
+void mu_template_unname(struct mu_err *why, const char *name);
+
 /* The built-in function that stands for a !function node, or a fault. *out: NULL after a collected fault. */
 int mu_task_function(struct mu_loader *l, const struct mu_source *src, int line, const char *field, const json_t *node,
                      enum mu_function_kind kind, const struct mu_function **out);

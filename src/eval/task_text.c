@@ -67,6 +67,15 @@ static int processor_put(struct mu_making *k, const struct mu_member *m, enum mu
 
 /* ---- fields ---- */
 
+void mu_template_unname(struct mu_err *why, const char *name)
+{
+    char *at = why->text + strlen("template ");
+    size_t n = strlen(name);
+    if (strncmp(why->text, "template ", strlen("template ")) == 0 && strncmp(at, name, n) == 0 &&
+        strncmp(at + n, ", ", 2) == 0)
+        memmove(at, at + n + 2, strlen(at + n + 2) + 1);
+}
+
 static int field_make(struct mu_making *k, const struct mu_member *m, const char *name, struct mu_field *out)
 {
     const struct mu_function *f = NULL;
@@ -90,7 +99,10 @@ static int field_make(struct mu_making *k, const struct mu_member *m, const char
     out->kind = MU_FIELD_TEXT;
     struct mu_jinja_opts opts = MU_JINJA_TASK(name);
     int rc = mu_jinja_compile(&out->tmpl, (struct mu_str){out->text, json_string_length(m->value)}, &opts, &why);
-    return rc == MU_OK ? MU_OK : mu_fault_of(k->l, m->src, m->line, m->key, rc, &why);
+    if (rc == MU_OK)
+        return MU_OK;
+    mu_template_unname(&why, name);
+    return mu_fault_of(k->l, m->src, m->line, m->key, rc, &why);
 }
 
 static const struct mu_member *get(const struct mu_making *k, const char *key)

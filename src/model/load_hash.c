@@ -57,8 +57,10 @@ static void add_int(XXH128_hash_t *h, int64_t v)
 
 static void add_real(XXH128_hash_t *h, double v)
 {
-    char s[48];
-    snprintf(s, sizeof s, "%a", v);
+    char s[32];
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    snprintf(s, sizeof s, "%016" PRIx64, bits); /* not %a: its point is the locale's */
     add_text(h, s);
 }
 

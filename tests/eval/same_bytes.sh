@@ -14,7 +14,17 @@ run() { # options...: a run of its own, compared with the first
         "$@" >/dev/null
     collect "$dir/$n" "$dir/$n.plain"
     same "$dir/1.plain" "$dir/$n.plain" "$*"
+    computed=$(sed -n 's/^    "tokens_computed": \([0-9]*\).*/\1/p' "$dir/$n"/*/results_*.json)
     rm -rf "$dir/$n"
+}
+
+naive() { # options...: computes as many tokens as the plan says of requests that share nothing
+    run --work naive "$@"
+    planned=$(sed -n 's/^ *"tokens_naive": \([0-9]*\).*/\1/p' "$dir/$n.plain/results.json")
+    [ "$computed" = "$planned" ] || {
+        echo "not ok: naive work computed $computed tokens, planned were $planned" >&2
+        exit 1
+    }
 }
 
 run --batch-size 8
@@ -24,7 +34,7 @@ done
 for t in 1 ${quick:-2 3} 4; do
     [ "$t" = quick ] || run --threads "$t"
 done
-run --work naive
-run --work naive --batch-size 1 --threads 3
+naive
+naive --batch-size 1 --threads 3
 run --batch-tokens 64 --level ref --limit 24
 echo "ok: $n runs, the same bytes"

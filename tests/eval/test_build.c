@@ -264,12 +264,24 @@ XT_TEST(a_template_that_fails_names_task_document_and_field)
     struct fixture x;
     open_fixture(&x, "mc_plain");
     change(&x, &x.t.text, "doc_to_text", "\"{{ topic }}{% if id == 11 %}{{ nowhere }}{% endif %}\"");
-    refuses(&x, &o, MU_EINVAL, "task mc_plain, document 2, doc_to_text: template doc_to_text, line 1: ");
+    refuses(&x, &o, MU_EINVAL, "task mc_plain, document 2, doc_to_text: template line 1: ");
+    refuses(&x, &o, MU_EINVAL, "'nowhere' is undefined; the columns are ");
+    change(&x, &x.t.text, "doc_to_text", "\"{{ topick }}\"");
+    refuses(&x, &o, MU_EINVAL, "'topick' is undefined; did you mean the column \"topic\"?");
     change(&x, &x.t.text, "doc_to_text", "\"question\"");
     change(&x, &x.t.choice, "doc_to_choice", "\"{{ choices if id != 12 else topic }}\"");
     refuses(&x, &o, MU_EINVAL, "document 3, doc_to_choice: ");
     change(&x, &x.t.choice, "doc_to_choice", "\"topic\"");
     refuses(&x, &o, MU_EINVAL, "document 0, doc_to_choice: the choices are not a list");
+    change(&x, &x.t.choice, "doc_to_choice", "\"choses\"");
+    refuses(&x, &o, MU_EINVAL,
+            "document 0, doc_to_choice: \"choses\" is neither a column of the documents nor a list; did you mean the "
+            "column \"choices\"?");
+    change(&x, &x.t.choice, "doc_to_choice", "\"choices\"");
+    json_object_set_new(json_array_get(x.docs, 1), "spare", json_null());
+    json_object_set_new(json_array_get(x.docs, 0), "spare", json_integer(0));
+    change(&x, &x.t.target, "doc_to_target", "\"spare\"");
+    refuses(&x, &o, MU_EINVAL, "task mc_plain, document 1, doc_to_target: the right choice is null; it must be");
     change(&x, &x.t.choice, "doc_to_choice", "[\"a\", 2]");
     refuses(&x, &o, MU_EINVAL, "doc_to_choice: choice 1 must be a text");
     change(&x, &x.t.choice, "doc_to_choice", "[]");

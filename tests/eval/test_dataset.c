@@ -190,7 +190,8 @@ XT_TEST(hub_names_in_data_folders)
     struct mu_task t = task_of(dir, "org/set", "main", NULL);
     loads(&t, "test", &dir, 1, "[{\"q\": 1}]");
     loads(&t, "train", &dir, 1, "[{\"q\": 1}, {\"q\": 2}]");
-    XT_FAILS(mu_dataset_load(&t, "validation", true, &dir, 1, &docs, &err), MU_EUNSUPPORTED, "load_dataset('parquet'");
+    XT_FAILS(mu_dataset_load(&t, "validation", true, &dir, 1, &docs, &err), MU_EUNSUPPORTED,
+             "mirror_datasets.py DIR org/set:main");
     XT_FAILS(mu_dataset_load(&t, "dev", true, &dir, 1, &docs, &err), MU_ENOENT, "there are: ");
     XT_FAILS(mu_dataset_load(&t, "test", true, NULL, 0, &docs, &err), MU_ENOENT, "--data-dir");
     t.dataset_name = "other";

@@ -75,7 +75,9 @@ XT_TEST(chosen_documents_are_sorted_and_single)
     XT_OK(mu_eval_samples_of(v, "none", &ids, &n, &err));
     XT_CHECK(!ids && n == 0);
     json_decref(v);
-    XT_FAILS(mu_eval_parse_samples("{\"t\": [1.5]}", &v, &err), MU_EINVAL, "sample 0 of t");
+    XT_FAILS(mu_eval_parse_samples("{\"t\": [1.5]}", &v, &err), MU_EINVAL, "samples of t hold 1.5: document numbers");
+    XT_FAILS(mu_eval_parse_samples("{\"t\": [-1]}", &v, &err), MU_EINVAL, "samples of t hold -1: ");
+    XT_FAILS(mu_eval_parse_samples("[0, 5]", &v, &err), MU_EINVAL, "samples hold [0, 5]: an object");
     XT_FAILS(mu_eval_parse_samples("{\"t\": []}", &v, &err), MU_EINVAL, "of t");
     XT_FAILS(mu_eval_parse_samples("{\"t\": [1], \"t\": [2]}", &v, &err), MU_EFORMAT, "t");
     XT_FAILS(mu_eval_parse_samples("nothing.json", &v, &err), MU_ENOENT, "nothing.json");
@@ -410,7 +412,8 @@ static const struct mu_engine_info said = {.weights_hash = "12",
                                            .kv_pages = 10,
                                            .n_params = 11,
                                            .n_eos = 2,
-                                           .eos = {3, 4}};
+                                           .eos = {3, 4},
+                                           .repetition = 1.1};
 
 static int recall(void *arg, struct mu_err *e)
 {
@@ -444,7 +447,7 @@ XT_TEST(no_memory_while_recalling_a_model_is_an_error)
     XT_OK(mu_eval_model_recall(&ev, &is_known, &err));
     const struct mu_engine_info *i = &ev.model.info;
     XT_CHECK(is_known && i->context_max == 8 && i->vocab == 9 && i->kv_pages == 10 && i->n_params == 11);
-    XT_CHECK(i->n_eos == 2 && i->eos[0] == 3 && i->eos[1] == 4);
+    XT_CHECK(i->n_eos == 2 && i->eos[0] == 3 && i->eos[1] == 4 && i->repetition == 1.1);
     XT_STREQ(i->weights_hash, "12");
     eo.kv_dtype = "bf16"; /* another engine */
     json_decref(ev.model.note);
@@ -452,6 +455,12 @@ XT_TEST(no_memory_while_recalling_a_model_is_an_error)
     XT_OK(mu_eval_model_recall(&ev, &is_known, &err));
     XT_CHECK(!is_known);
     eo.kv_dtype = NULL;
+    eo.sequences_max = 2;
+    json_decref(ev.model.note);
+    ev.model.note = NULL;
+    XT_OK(mu_eval_model_recall(&ev, &is_known, &err));
+    XT_CHECK(!is_known);
+    eo.sequences_max = 0;
     xt_each_alloc_fails(recall, &ev);
     mu_journal_close(ev.journal);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,13 +100,13 @@ static void close_rig(struct rig *r)
     mu_tokenizer_close(r->tok);
 }
 
-static void open_model(struct rig *r, struct mu_engine_opts o)
+static void open_model_at(struct rig *r, const char *path, struct mu_engine_opts o)
 {
     struct mu_err err = MU_ERR_INIT;
     struct mu_engine_info info;
     memset(r, 0, sizeof *r);
-    XT_OK(mu_tokenizer_open(&r->tok, MODEL, NULL, &err));
-    o.model = MODEL;
+    XT_OK(mu_tokenizer_open(&r->tok, path, NULL, &err));
+    o.model = path;
     o.tokenizer = r->tok;
     o.memory_bytes_max = (size_t)512 << 20;
     XT_OK(mu_engine_open(&r->eng, &o, &err));
@@ -116,6 +117,11 @@ static void open_model(struct rig *r, struct mu_engine_opts o)
                                     .numerics = "cpu f32 kv=f32",
                                     .max_length = MU_MIN(512, info.context_max),
                                     .max_gen_toks = 256};
+}
+
+static void open_model(struct rig *r, struct mu_engine_opts o)
+{
+    open_model_at(r, MODEL, o);
 }
 
 /* A tokenizer with a token a character: what the fake model's own texts are made of. */
@@ -469,6 +475,9 @@ XT_TEST(generation_arguments_that_cannot_be_met_are_refused)
     refused(&r, json_pack("{s:i}", "max_gen_toks", 0), MU_EINVAL, "generation argument max_gen_toks is 0: ");
     refused(&r, json_pack("{s:i}", "max_gen_toks", 256), MU_ELIMIT, "256 tokens may be generated (max_gen_toks)");
     refused(&r, json_pack("{s:f}", "temperature", -1.0), MU_EINVAL, "generation argument temperature is -1.0: ");
+    refused(&r, json_pack("{s:f}", "temperature", -0.3), MU_EINVAL, "generation argument temperature is -0.3: ");
+    refused(&r, json_pack("{s:i}", "untli", 5), MU_EUNSUPPORTED,
+            "generation argument untli is 5: muster does not do this; did you mean until? ");
     refused(&r, json_pack("{s:s}", "do_sample", "yes"), MU_EINVAL, "generation argument do_sample is \"yes\": ");
     refused(&r, json_pack("{s:f,s:f}", "temperature", 1.0, "top_p", 1.5), MU_EINVAL,
             "generation argument top_p is 1.5: ");
@@ -512,6 +521,84 @@ XT_TEST(greedy_means_greedy_and_draws_do_not_depend_on_order)
     mu_work_free(w);
     mu_free(drawn);
     mu_free(other);
+    close_rig(&r);
+}
+
+/* The model with another generation_config.json. */
+static const char *model_that_says(const char *generation)
+{
+    static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"};
+    static char folder[600];
+    char from[4096], to[700];
+    snprintf(folder, sizeof folder, "%s/says", xt_tmpdir());
+    XT_EQ(mkdir(folder, 0700), 0);
+    for (size_t i = 0; i < MU_COUNT(names); i++) {
+        char *file = NULL;
+        snprintf(to, sizeof to, MODEL "/%s", names[i]);
+        file = realpath(to, from);
+        XT_CHECK(file);
+        snprintf(to, sizeof to, "%s/%s", folder, names[i]);
+        XT_EQ(symlink(from, to), 0);
+    }
+    snprintf(to, sizeof to, "%s/generation_config.json", folder);
+    FILE *f = fopen(to, "w");
+    XT_CHECK(f);
+    fputs(generation, f);
+    fclose(f);
+    return folder;
+}
+
+static struct mu_work *penalty_work(const char *const kwargs[3])
+{
+    struct mu_work *w = work_of(&plain, 3);
+    for (int i = 0; i < 3; i++)
+        add(w, MU_ASK_GENERATE, "The river is", NULL, json_loads(kwargs[i], 0, NULL));
+    return w;
+}
+
+/* The first text is what transformers 5.23 generates from the model with this generation_config.json. */
+XT_TEST(the_models_own_repetition_penalty_holds_where_the_task_names_none)
+{
+    static const char *const with[] = {"{\"max_gen_toks\": 12}", "{\"max_gen_toks\": 12, \"repetition_penalty\": 1}",
+                                       "{\"max_gen_toks\": 12, \"repetition_penalty\": 2.5}"};
+    static const char *const without[] = {"{\"max_gen_toks\": 12, \"repetition_penalty\": 1.3}",
+                                          "{\"max_gen_toks\": 12}",
+                                          "{\"max_gen_toks\": 12, \"repetition_penalty\": 2.5}"};
+    struct mu_engine_opts eo = MU_ENGINE_OPTS_INIT;
+    struct mu_run_opts o = {.seed = 0};
+    struct mu_engine_info info;
+    struct mu_err err = MU_ERR_INIT;
+    char path[700];
+    struct rig r;
+    snprintf(path, sizeof path, "%s/penalty.sqlite", xt_tmpdir());
+    XT_OK(mu_journal_open(&o.journal, path, MU_JOURNAL_RESUME, &err)); /* one for both: keys tell them apart */
+    open_model_at(&r, model_that_says("{\"eos_token_id\": 1, \"repetition_penalty\": 1.3}"), eo);
+    mu_engine_info(r.eng, &info);
+    XT_CHECK(info.repetition == 1.3);
+    struct mu_work *a = penalty_work(with), *b = penalty_work(without);
+    struct mu_run_audit audit;
+    run_works(&r, &a, 1, &o, &audit);
+    XT_EQ(audit.n_computed, 3);
+    XT_STREQ(output_of(a, 0, 0), " purple ticket. black envelope. pink trumpet cellar. gold whistle");
+    XT_CHECK(strcmp(output_of(a, 0, 0), output_of(a, 1, 0)) != 0);
+    close_rig(&r);
+
+    open_model(&r, eo);
+    mu_engine_info(r.eng, &info);
+    XT_CHECK(info.repetition == 1);
+    run_works(&r, &b, 1, &o, &audit);
+    XT_EQ(audit.n_from_journal, 3); /* the same parameters, wherever they come from */
+    for (int i = 0; i < 3; i++)
+        XT_STREQ(output_of(b, i, 0), output_of(a, i, 0));
+    mu_work_free(b);
+    b = penalty_work(without);
+    mu_journal_close(o.journal);
+    o.journal = NULL;
+    run_works(&r, &b, 1, &o, &audit);
+    for (int i = 0; i < 3; i++)
+        XT_STREQ(output_of(b, i, 0), output_of(a, i, 0));
+    mu_work_free(a);
+    mu_work_free(b);
     close_rig(&r);
 }
 

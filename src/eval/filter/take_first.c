@@ -23,7 +23,7 @@ out:
 
 static int apply(const json_t *kwargs, const json_t *resps, const json_t *docs, json_t **out, struct mu_err *e)
 {
-    json_t *to = json_array(), *inst, *first;
+    json_t *to = json_array(), *inst, *first = NULL;
     size_t i;
     int rc = MU_OK;
 

@@ -11,6 +11,11 @@ grep -A3 '"generation_kwargs"' out/*/results*.json
 $ev --tasks muster_arithmetic --limit 2 --num_fewshot 2 --predict_only --output out
 $ev --tasks muster_arithmetic_generate --limit 2 --apply_chat_template --system_instruction 'Be brief.' --json |
     grep -E '"(system_instruction|fewshot_as_multiturn|exact_match,first-line)"'
+$MUSTER eval --model models/muster-llama-tiny --tasks ' muster_code , muster_arithmetic_generate' --limit 2.5 \
+    --gen-kwargs max_gen_toks=3 --output long --json 2>&1 | grep -E '^note|ended_by|"documents"'
+$MUSTER eval --model models/muster-llama-tiny --tasks muster_code,muster_arithmetic_generate --limit 2 \
+    --gen-kwargs max_gen_toks=3 --output long --apply-chat-template=false --json 2>&1 | grep -E '^note|ended_by|^all'
+$MUSTER eval --model models/muster-llama-tiny --tasks muster_code --limit 1 --apply-chat-template=nope 2>&1 | grep ^note
 
 echo "-- what the user chose, from a file"
 printf 'tasks: [muster_arithmetic, muster_code]\nlimit: 2\nbootstrap_iters: 0\nseed: [1, 2, 3, 4]\n' >run.yaml
@@ -48,4 +53,6 @@ printf 'task: lost\ndataset_path: json\ndataset_kwargs: {data_files: {train: d.j
 printf '{"q": "a", "c": ["b", "c"], "a": 0}\n{"q": "a", "c": ["b", "c"], "a": 5}\n' >d.jsonl
 try --tasks lost.yaml
 sed -i 's/{train: d.jsonl}/{test: d.jsonl}/' lost.yaml
-$MUSTER eval --model models/muster-llama-tiny --tasks lost.yaml --json 2>&1 | grep -E '^note|labels_out'
+$ev --tasks lost.yaml --json 2>&1 | grep -E '^warning|labels_out'
+printf '{"q": "a", "c": ["b", "c"], "a": "b"}\n{"q": "a", "c": ["b", "c"], "a": "nothing"}\n' >d.jsonl
+$ev --tasks lost.yaml 2>&1 | grep ^warning

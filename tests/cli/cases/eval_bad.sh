@@ -32,6 +32,7 @@ task "" '$aprocess_docs: !function utils.nothing'
 task "templates" 's/{{question}}/{{question/'
 task "" 's/{{question}}/{{question|upperr}}/'
 task "" 's/{{question}}/{{quest}}/'
+task "" 's/{{question}}/{{questoin}}/'
 LATER=1 task "document 4711" "s/doc_to_text.*/doc_to_text: '{{question + 5 if question == \"4711\" else question}}'/"
 seq 0 4999 | sed 's/.*/{"question": "&", "choices": ["a", "b"], "gold": 0}/' >d.jsonl
 try --tasks t.yaml
@@ -53,6 +54,9 @@ printf 'question,choices,gold\na,b,c,d\n' >d.csv; try --tasks t.yaml
 data "choices" '{"question": "a", "choices": [], "gold": 0}\n'
 data "" '{"question": "a", "choices": "ab", "gold": 0}\n'
 data "" '{"question": "a", "choices": ["a", 5], "gold": 0}\n'
+task "" 's/doc_to_choice: choices/doc_to_choice: choses/'
+data "" '{"question": "a", "choices": ["a", "b"], "gold": 0}\n{"question": "b", "choices": ["a", "b"], "gold": null}\n'
+data "" '{"question": "a", "choices": ["a", "b"], "gold": "c"}\n{"question": "b", "choices": ["a", "b"], "gold": "b"}\n'
 LATER=1 task "" '$atarget_delimiter: ""'
 echo '{"question": "a", "choices": ["", "b"], "gold": 0}' >d.jsonl; try --tasks t.yaml
 
@@ -83,8 +87,14 @@ try $A --limit nan
 try $A --limit ten
 try $A --num-fewshot 10000 --limit 1
 try $A --seed x
+try $A --seed 99999999999999999999
+try $A --seed 1,2,-99999999999999999999,4
 try $A --samples '{'
-for k in x '{"temperature": 1' temperature=hot max_gen_toks=0 until=5 untli=5 max_gen_toks=5000; do
+for s in '[0, 5]' '{"muster_arithmetic": 5}' '{"muster_arithmetic": []}' '{"muster_arithmetic": [0, -1]}' \
+    '{"muster_arithmetic": ["x"]}'; do
+    try $A --samples "$s"
+done
+for k in x '{"temperature": 1' temperature=hot max_gen_toks=0 until=5 untli=5 max_gen_toks=5000 temperatur=0.3; do
     try --tasks muster_arithmetic_generate --limit 1 --gen-kwargs "$k"
 done
 task "" '$aunsafe_code: true'; try --tasks t.yaml
@@ -100,4 +110,8 @@ try $A --limit 2 --output j
 cp good j/journal.sqlite; $MUSTER eval --model models/muster-dsv3-tiny --quiet $A --limit 2 --output j | grep -c arithmetic
 (ulimit -f 20; try $A --limit 20 --output full)
 $ev $A --limit 20 --output full | grep -c arithmetic
+LATER=1 task ""
+q=$(printf 'no %.0s' $(seq 200))
+for i in $(seq 300); do echo "{\"question\": \"$q\", \"choices\": [\"a\", \"b\"], \"gold\": 0}"; done >d.jsonl
+(ulimit -f 200; try --tasks t.yaml --output wide --log-samples 2>&1 | sed 's/_[0-9T.-]*\.jsonl/_DATE.jsonl/')
 $ev $A --limit 1 >/dev/full; echo "exit $?"

@@ -17,7 +17,9 @@ $ev $few --output parts --quiet | cmp - table && echo "same table"
 same whole >a; same parts >b; cmp a b && echo "same results"
 cat whole/*/samples* | cmp - <(cat parts/*/samples*) && echo "same samples"
 rm -r parts/*/
-$ev $few --output parts --batch-size 1 --threads 1 2>&1 >/dev/null | grep journal
+$ev $few --output parts --threads 1 2>&1 >/dev/null | grep journal
+rm -r parts/*/
+$ev $few --output parts --batch-size 1 2>&1 >/dev/null | grep journal
 same parts >b; cmp a b && echo "same results"
 $ev --output parts --limit 1 --fresh 2>&1 >/dev/null | grep -c "in the journal"
 

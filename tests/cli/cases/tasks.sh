@@ -25,6 +25,11 @@ $MUSTER tasks muster_reasoning
 $MUSTER tasks muster --json | sed -n 1,8p
 $MUSTER tasks --show muster_code --doc 3 --num-fewshot 1
 $MUSTER tasks --show muster_arithmetic_generate --doc 2
+mkdir -p "$dir/sets/own/set"
+echo '{"q": "Which?", "a": "this"}' >"$dir/sets/own/set/test.jsonl"
+printf '%s\n' 'task: own' 'dataset_path: own/set' 'output_type: generate_until' 'test_split: test' 'doc_to_text: q' \
+    'doc_to_target: a' >"$dir/own.yaml"
+MUSTER_DATA=/nowhere:$dir/sets $MUSTER tasks --show "$dir/own.yaml"
 $MUSTER tasks mustr; echo "exit $?"
 $MUSTER tasks coding; echo "exit $?"
 $MUSTER tasks --show muster_code --doc 161; echo "exit $?"
