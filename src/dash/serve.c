@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "dash/serve_int.h"
 
 #define QUEUE_WANTED   1024
@@ -31,6 +32,8 @@ static int settle(struct mu_serve_opts *o, struct mu_err *e)
 {
     if (!o->eng || !o->tok || !o->model || !o->model[0])
         return mu_fail(e, MU_EINVAL, "serving needs an engine, a tokenizer and a name for the model");
+    if (mu_utf8_valid_prefix(o->model, strlen(o->model)) != strlen(o->model))
+        return mu_fail(e, MU_EINVAL, "the model's name %s is no UTF-8, which JSON needs; give it another", o->model);
     if (o->queue_max < 0 || o->request_ns < 0)
         return mu_fail(e, MU_EINVAL, "a limit of the server is negative");
     if (o->workers < 0 || o->workers > MU_SERVE_WORKERS_MAX)

@@ -58,11 +58,14 @@ static int add_bytes(struct mu_buf *out, const struct mu_buf *piece, struct mu_e
     return MU_OK;
 }
 
-/* name: as it is shown; piece: its bytes. Both are appended to. */
+/* name: as it is shown; piece: its bytes. Both are appended to. A model may have more ids than its tokenizer, to fill
+ * up a matrix; they are as likely as any other and have no text. */
 static int name_token(const struct mu_call *c, int32_t id, struct mu_buf *piece, struct mu_buf *name, struct mu_err *e)
 {
-    MU_TRY_RETURN(mu_tokenizer_token_bytes(c->s->api.tok, id, piece, e));
-    if (c->ask.names_ids)
+    bool has_text = mu_tokenizer_piece(c->s->api.tok, id, NULL) != NULL;
+    if (has_text)
+        MU_TRY_RETURN(mu_tokenizer_token_bytes(c->s->api.tok, id, piece, e));
+    if (!has_text || c->ask.names_ids)
         return mu_buf_printf(name, e, "token_id:%" PRId32, id);
     if (mu_utf8_valid_prefix(piece->p ? piece->p : "", piece->n) != piece->n)
         return add_bytes(name, piece, e);

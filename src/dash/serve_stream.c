@@ -1,24 +1,29 @@
-/* serve_stream.c - server-sent events of a call: one chunk a piece of text, then the reason of the end, then [DONE] */
+/* serve_stream.c - server-sent events of a call: one chunk a piece of text, then the reason of the end, then [DONE]
+ *
+ * What is made at once goes out in one feed: the bound on unread bytes is for readers that are too slow, and between
+ * two feeds the fastest has had no time to read. */
 #include "base/check.h"
 #include "dash/serve_int.h"
 
-static bool open_stream(struct mu_call *c)
+static void open_stream(struct mu_call *c)
 {
     if (c->is_streaming)
-        return true;
+        return;
     c->is_streaming = true;
     mu_http_stream_begin(c->http, 200, "text/event-stream; charset=utf-8");
-    return true;
 }
 
+/* What was written since mu_buf_clear. */
 static bool send(struct mu_call *c, int rc)
 {
-    return rc == MU_OK && open_stream(c) && mu_http_stream_feed(c->http, mu_buf_str(&c->chunk));
+    if (rc != MU_OK)
+        return false;
+    open_stream(c);
+    return c->chunk.n == 0 || mu_http_stream_feed(c->http, mu_buf_str(&c->chunk));
 }
 
 static int begin_chunk(struct mu_call *c, struct mu_err *e)
 {
-    mu_buf_clear(&c->chunk);
     MU_TRY_RETURN(mu_buf_puts(&c->chunk, "data: ", e));
     return mu_write_head(c, &c->chunk, e);
 }
@@ -58,58 +63,53 @@ static int write_role(struct mu_part *p, struct mu_err *e)
     return end_chunk(p->call, e);
 }
 
-static bool begin_part(struct mu_part *p)
+static int begin_part(struct mu_part *p, struct mu_err *e)
 {
     struct mu_call *c = p->call;
-    struct mu_err err;
     if (p->has_begun)
-        return true;
+        return MU_OK;
     p->has_begun = true;
     if (c->ask.is_chat)
-        return send(c, write_role(p, &err));
+        return write_role(p, e);
     if (c->ask.is_echo)
-        return send(c, write_text(p, (struct mu_str){p->prompt->text, p->prompt->text_bytes}, NULL, &err));
-    return true;
+        return write_text(p, (struct mu_str){p->prompt->text, p->prompt->text_bytes}, NULL, e);
+    return MU_OK;
 }
 
 /* ---- chunks ---- */
 
+static int write_piece(struct mu_part *p, struct mu_str text, const char *finish, struct mu_err *e)
+{
+    MU_TRY_RETURN(begin_part(p, e));
+    return write_text(p, text, finish, e);
+}
+
 bool mu_stream_text(struct mu_part *p, struct mu_str text)
 {
     struct mu_err err;
-    return begin_part(p) && send(p->call, write_text(p, text, NULL, &err));
+    mu_buf_clear(&p->call->chunk);
+    return send(p->call, write_piece(p, text, NULL, &err));
 }
 
 bool mu_stream_finish(struct mu_part *p)
 {
     struct mu_err err;
-    return begin_part(p) && send(p->call, write_text(p, MU_STR(""), mu_part_finish(p), &err));
+    mu_buf_clear(&p->call->chunk);
+    return send(p->call, write_piece(p, MU_STR(""), mu_part_finish(p), &err));
 }
 
-/* A choice with log-probabilities goes out in one piece when it is complete. */
-static int write_whole(struct mu_part *p, struct mu_err *e)
-{
-    MU_TRY_RETURN(begin_chunk(p->call, e));
-    MU_TRY_RETURN(mu_write_delta(p, &p->call->chunk, e));
-    return end_chunk(p->call, e);
-}
+/* ---- the end ---- */
 
-static bool send_wholes(struct mu_call *c)
+/* Choices with log-probabilities go out in one piece each when all are complete; those that need no engine have not
+ * been sent by its thread. */
+static int write_rest(struct mu_part *p, struct mu_err *e)
 {
-    struct mu_err err;
-    bool is_good = true;
-    for (int i = 0; i < c->n_parts && is_good; i++)
-        is_good = send(c, write_whole(&c->parts[i], &err));
-    return is_good;
-}
-
-/* Choices that need no engine have not been sent by its thread. */
-static bool send_unneeded(struct mu_call *c)
-{
-    bool is_good = true;
-    for (int i = 0; i < c->n_parts && is_good; i++)
-        is_good = c->parts[i].needs_engine || mu_stream_finish(&c->parts[i]);
-    return is_good;
+    struct mu_call *c = p->call;
+    if (!c->ask.wants_logprobs)
+        return p->needs_engine ? MU_OK : write_piece(p, MU_STR(""), mu_part_finish(p), e);
+    MU_TRY_RETURN(begin_chunk(c, e));
+    MU_TRY_RETURN(mu_write_delta(p, &c->chunk, e));
+    return end_chunk(c, e);
 }
 
 static int write_usage_chunk(struct mu_call *c, struct mu_err *e)
@@ -120,27 +120,37 @@ static int write_usage_chunk(struct mu_call *c, struct mu_err *e)
     return mu_buf_puts(&c->chunk, "}\n\n", e);
 }
 
+static int write_end(struct mu_call *c, struct mu_err *e)
+{
+    mu_buf_clear(&c->chunk);
+    for (int i = 0; i < c->n_parts; i++)
+        MU_TRY_RETURN(write_rest(&c->parts[i], e));
+    if (c->ask.wants_usage)
+        MU_TRY_RETURN(write_usage_chunk(c, e));
+    return mu_buf_puts(&c->chunk, "data: [DONE]\n\n", e);
+}
+
 static int write_failure(struct mu_call *c, struct mu_err *e)
 {
     mu_buf_clear(&c->chunk);
     MU_TRY_RETURN(mu_buf_puts(&c->chunk, "data: ", e));
     MU_TRY_RETURN(mu_write_error(&c->fail, &c->chunk, e));
-    return mu_buf_puts(&c->chunk, "\n\n", e);
+    return mu_buf_puts(&c->chunk, "\n\ndata: [DONE]\n\n", e);
 }
 
 void mu_stream_end(struct mu_call *c)
 {
-    struct mu_err err;
-    bool is_good = !c->is_gone;
-    if (is_good && c->has_failed)
-        is_good = send(c, write_failure(c, &err));
-    else if (is_good)
-        is_good = c->ask.wants_logprobs ? send_wholes(c) : send_unneeded(c);
-    if (is_good && c->ask.wants_usage && !c->has_failed)
-        is_good = send(c, write_usage_chunk(c, &err));
+    struct mu_err err = MU_ERR_INIT;
+    int rc = c->is_gone || c->has_failed ? MU_OK : write_end(c, &err);
+    if (rc != MU_OK) {
+        mu_api_fail(&c->fail, rc == MU_ENOMEM ? 503 : 500, NULL, "answer_failed", "%s", err.text);
+        c->has_failed = true;
+    }
+    if (c->has_failed)
+        rc = write_failure(c, &err);
     open_stream(c);
-    if (is_good)
-        mu_http_stream_feed(c->http, MU_STR("data: [DONE]\n\n"));
+    if (!c->is_gone)
+        send(c, rc);
     mu_http_stream_end(c->http);
     c->http = NULL;
 }

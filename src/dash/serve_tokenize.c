@@ -180,9 +180,11 @@ static int write_info(const struct mu_api *api, struct mu_buf *out, struct mu_er
     MU_TRY_RETURN(write_special(api, "unk_token", info.unk, out, e));
     MU_TRY_RETURN(write_special(api, "pad_token", info.pad, out, e));
     MU_TRY_RETURN(mu_buf_puts(out, ", \"chat_template\": ", e));
-    if (api->chat_template)
-        MU_TRY_RETURN(mu_json_dump_string(out, mu_str(api->chat_template), e));
-    return mu_buf_puts(out, api->chat_template ? "}" : "null}", e);
+    struct mu_str text = mu_str(api->chat_template ? api->chat_template : "");
+    bool is_text = api->chat_template && mu_utf8_valid_prefix(text.p, text.n) == text.n;
+    if (is_text)
+        MU_TRY_RETURN(mu_json_dump_string(out, text, e));
+    return mu_buf_puts(out, is_text ? "}" : "null}", e);
 }
 
 void mu_route_tokenizer_info(void *arg, struct mu_http_request *r)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "dash/serve_int.h"
 
 /* ---- what a part came to ---- */
@@ -76,10 +77,28 @@ int mu_write_usage(const struct mu_call *c, struct mu_buf *out, struct mu_err *e
                          n_prompt, n_output, n_prompt + n_output, n_cached);
 }
 
+/* Refusals repeat what clients and files say: bytes that are no UTF-8, or a character cut in the middle, show as "?".
+ */
+static int write_sentence(const char *text, struct mu_buf *out, struct mu_err *e)
+{
+    char clean[MU_ERR_TEXT_MAX];
+    size_t n = 0;
+    while (text[n] && n < sizeof clean) {
+        uint32_t cp;
+        int len = mu_utf8_decode(text + n, strlen(text + n), &cp);
+        if (len > 0)
+            memcpy(clean + n, text + n, (size_t)len);
+        else
+            clean[n] = '?';
+        n += len > 0 ? (size_t)len : 1;
+    }
+    return mu_json_dump_string(out, (struct mu_str){clean, n}, e);
+}
+
 int mu_write_error(const struct mu_api_error *x, struct mu_buf *out, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_buf_puts(out, "{\"error\": {\"message\": ", e));
-    MU_TRY_RETURN(mu_json_dump_string(out, mu_str(x->err.text), e));
+    MU_TRY_RETURN(write_sentence(x->err.text, out, e));
     MU_TRY_RETURN(mu_buf_printf(
         out, e, ", \"type\": \"%s\", \"param\": ", x->status >= 500 ? "server_error" : "invalid_request_error"));
     MU_TRY_RETURN(mu_buf_printf(out, e, x->param ? "\"%s\"" : "null", x->param ? x->param : ""));

@@ -67,8 +67,8 @@ struct mu_http_request {
     struct MHD_Response *response; /* waiting to be queued */
     const char *header[MU_HTTP_HEADERS_MAX][2];
     int n_header;
-    struct mu_buf out; /* of a stream: unread bytes from n_read */
-    size_t n_read;
+    struct mu_buf out;        /* of a stream: unread bytes from n_read */
+    size_t n_read, n_largest; /* the largest feed so far */
     bool is_ended, is_cut;
 };
 

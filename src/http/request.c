@@ -49,12 +49,17 @@ void mu_http_unref(struct mu_http_request *r)
     mu_free(r);
 }
 
-static void hand_over(struct mu_http_request *r)
+/* False: the server closes, and waits for nobody who was not handed over before. */
+static bool hand_over(struct mu_http_request *r)
 {
     struct mu_http_server *s = r->s;
+    pthread_mutex_lock(&s->lock);
+    if (atomic_load(&s->is_closing)) {
+        pthread_mutex_unlock(&s->lock);
+        return false;
+    }
     atomic_fetch_add(&r->refs, 1);
     r->is_handed = true;
-    pthread_mutex_lock(&s->lock);
     r->handed_next = s->handed;
     if (s->handed)
         s->handed->handed_prev = r;
@@ -63,6 +68,7 @@ static void hand_over(struct mu_http_request *r)
     s->n_open++;
     pthread_mutex_unlock(&s->lock);
     r->route->fn(s->arg, r);
+    return true;
 }
 
 void mu_http_release(struct mu_http_request *r)
@@ -175,7 +181,8 @@ static enum MHD_Result go_on(struct mu_http_request *r, struct MHD_Connection *c
         return refuse_now(r, c);
     if (!r->is_handed) {
         mu_http_conn_is_reading(r->s, r->conn, false);
-        hand_over(r);
+        if (!hand_over(r))
+            return MHD_NO;
     }
     struct MHD_Response *response = take_response(r, c, &rc);
     if (response) {

@@ -14,6 +14,7 @@
 
 #define CONNECTIONS_WANTED 1024
 #define BODY_WANTED        ((size_t)16 << 20)
+#define BODY_MOST          ((size_t)1 << 40)
 #define HEADER_WANTED      ((size_t)32 << 10)
 #define IDLE_WANTED_NS     60000000000ll
 #define THREADS_WANTED     2
@@ -30,6 +31,8 @@ static int settle(struct mu_http_opts *o, struct mu_err *e)
         return mu_fail(e, MU_EINVAL, "a limit of the server is negative");
     if (o->threads < 0 || o->threads > MU_HTTP_THREADS_MAX)
         return mu_fail(e, MU_ELIMIT, "%d server threads: 1 to %d are possible", o->threads, MU_HTTP_THREADS_MAX);
+    if (o->body_bytes_max > BODY_MOST)
+        return mu_fail(e, MU_ELIMIT, "bodies of %zu bytes: %zu are the most", o->body_bytes_max, BODY_MOST);
     o->connections_max = o->connections_max ? o->connections_max : CONNECTIONS_WANTED;
     o->body_bytes_max = o->body_bytes_max ? o->body_bytes_max : BODY_WANTED;
     o->header_bytes_max = o->header_bytes_max ? o->header_bytes_max : HEADER_WANTED;

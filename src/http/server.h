@@ -71,7 +71,8 @@ void mu_http_header_add(struct mu_http_request *r, const char *name, const char 
 void mu_http_respond(struct mu_http_request *r, int status, const char *content_type, struct mu_str body);
 
 /* A stream (server-sent events): feed() copies and returns at once; false when the client is gone or had more than the
- * stated maximum unread already, and then only end() may follow: such a reader's connection is closed. */
+ * stated maximum unread already, beside one feed as large as the largest, and then only end() may follow: such a
+ * reader's connection is closed. */
 #define MU_HTTP_STREAM_BYTES_MAX ((size_t)1 << 20)
 void mu_http_stream_begin(struct mu_http_request *r, int status, const char *content_type);
 bool mu_http_stream_feed(struct mu_http_request *r, struct mu_str bytes);

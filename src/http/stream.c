@@ -72,14 +72,18 @@ static void compact(struct mu_http_request *r)
 static bool append(struct mu_http_request *r, struct mu_str bytes)
 {
     struct mu_err err;
-    if (r->out.n - r->n_read > MU_HTTP_STREAM_BYTES_MAX || atomic_load(&r->s->stream_bytes) + bytes.n > TOTAL_BYTES_MAX)
+    if (bytes.n > FEED_BYTES_MAX)
+        return false;
+    if (r->out.n - r->n_read > MU_HTTP_STREAM_BYTES_MAX + r->n_largest ||
+        atomic_load(&r->s->stream_bytes) + bytes.n > TOTAL_BYTES_MAX)
         return false;
     if (r->n_read >= r->out.n / 2)
         compact(r);
-    r->out.max = MU_HTTP_STREAM_BYTES_MAX * 3 + FEED_BYTES_MAX;
+    r->out.max = MU_HTTP_STREAM_BYTES_MAX * 3 + 4 * FEED_BYTES_MAX;
     if (mu_buf_add(&r->out, bytes.p, bytes.n, &err) != MU_OK)
         return false;
     atomic_fetch_add(&r->s->stream_bytes, bytes.n);
+    r->n_largest = MU_MAX(r->n_largest, bytes.n);
     return true;
 }
 

@@ -180,7 +180,7 @@ RUNS = [
     (["bbh_cot_fewshot_boolean_expressions", "bbh_cot_fewshot_object_counting", "bbh_cot_fewshot_web_of_lies"], None, 10,
      "max_gen_toks=48"),
 ]
-OWN_RUNS = [(["muster"], None, None, ""), (["muster"], 3, 60, "")]
+OWN_RUNS = [(["muster"], None, None, ""), (["muster"], 3, 60, ""), (["muster_generate"], None, 60, "")]
 
 
 # ---- running both ----

@@ -360,6 +360,21 @@ XT_TEST(streams_say_what_whole_answers_say)
     close_all(&f);
 }
 
+/* Far more than a reader may leave unread, all of it written within moments. */
+XT_TEST(a_long_answer_made_at_once_reaches_its_reader)
+{
+    struct fixture f;
+    open_all(&f);
+    struct hc_reply r = post_10(f.port, "/v1/completions",
+                                "{\"prompt\": \"The\", \"n\": 24, \"seed\": 1, \"max_tokens\": 200, "
+                                "\"ignore_eos\": true, \"logprobs\": 20, \"stream\": true}");
+    size_t n = strlen(r.body);
+    XT_CHECKF(strstr(r.body, "data: [DONE]\n\n"), "it ends with %s", r.body + n - MU_MIN(n, 80));
+    XT_CHECKF(n > 2 * MU_HTTP_STREAM_BYTES_MAX, "%zu bytes", n);
+    hc_free(&r);
+    close_all(&f);
+}
+
 XT_TEST(seeds_choices_and_stops)
 {
     struct fixture f;
@@ -432,6 +447,12 @@ XT_TEST(tokens_models_and_health)
         XT_CHECKF(r.status == 200 && strstr(r.body, pages[i][1]), "%s: %s", pages[i][0], r.text);
         hc_free(&r);
     }
+    struct hc_reply no_utf8 = hc_get(f.port, "/v1/models/%c3x%ff");
+    XT_EQ(no_utf8.status, 404);
+    v = parse(no_utf8.body);
+    XT_CHECK(strstr(json_string_value(at(at(v, "error"), "message")), "?x?"));
+    json_decref(v);
+    hc_free(&no_utf8);
     json_decref(complete(&f, "{\"prompt\": [0, 5], \"max_tokens\": 7, \"ignore_eos\": true}"));
     XT_EQ(metric(&f, "vllm:generation_tokens_total"), 7);
     XT_EQ(metric(&f, "vllm:prompt_tokens_total"), 2);
