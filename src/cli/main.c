@@ -107,6 +107,8 @@ int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
     signal(SIGXFSZ, SIG_IGN); /* so is a file above the size limit */
+    /* Without /sys hwloc would speak on its own; `muster doctor` tells what is missing. */
+    setenv("HWLOC_HIDE_ERRORS", "2", 0);
     mu_interrupt_watch();
     mu_json_init(); /* before the first tree is made by hand */
     if (argc < 2) {
