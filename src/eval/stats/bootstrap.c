@@ -273,7 +273,7 @@ static int bootstrap(const struct mu_aggregation *a, mu_resample_fn resample, co
     if (is_fast)
         mu_pool_for(pool, (j.n_chunks + STREAMS - 1) / STREAMS, 1, run_fast, &j);
     else
-        mu_pool_for(pool, j.chunk * j.n_chunks, 1, run_plain, &j);
+        mu_pool_for(NULL, j.chunk * j.n_chunks, 1, run_plain, &j); /* jansson's trees have one thread at a time */
     MU_TRY(first_failure(&j, e));
     MU_TRY(deviation(&j, out, e));
 out:
