@@ -262,17 +262,7 @@ static int open_engine(void *arg, mu_engine **eng, struct mu_err *e)
 
 static int run_tasks(struct evaluator *x, struct mu_err *e)
 {
-    const struct mu_model_args *m = &x->model;
-    struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
-    o.model = m->model;
-    o.weights = m->weights;
-    o.kv_dtype = m->kv_dtype;
-    o.mla = m->mla;
-    o.context_max = m->context;
-    o.sequences_max = (int)m->batch_size;
-    o.rows_max = (int)m->batch_tokens;
-    o.memory_bytes_max = (size_t)m->max_memory;
-    o.threads = (int)m->threads;
+    const struct mu_engine_opts o = mu_session_engine_opts(&x->model);
     int rc = mu_eval_run_lazy(x->ev, &o, open_engine, x, e);
     mu_progress_end(&x->progress);
     if (rc != MU_ECANCELED)

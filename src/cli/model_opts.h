@@ -140,6 +140,9 @@ void mu_session_close(struct mu_session *s);
 int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e);
 int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
 
+/* What the arguments say of the engine; device, tokenizer and callbacks are the opener's. */
+struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args);
+
 /* The next result (the caller's), NULL when nothing is in flight. MU_ECANCELED after an interrupt: what is in flight
  * stays so. */
 int mu_session_poll(struct mu_session *s, struct mu_result **out, struct mu_err *e);

@@ -69,22 +69,29 @@ int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *
     return open_tokenizer(s, args, needs_tok, e);
 }
 
+struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
+{
+    struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
+    o.model = args->model;
+    o.weights = args->weights;
+    o.kv_dtype = args->kv_dtype;
+    o.mla = args->mla;
+    o.threads = (int)args->threads;
+    o.context_max = args->context;
+    o.sequences_max = (int)args->batch_size;
+    o.rows_max = (int)args->batch_tokens;
+    o.memory_bytes_max = (size_t)args->max_memory;
+    o.no_prefix_sharing = args->no_prefix_sharing;
+    return o;
+}
+
 int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     struct mu_cpu_opts cpu = {.level = args->level, .n_threads = (int)args->threads};
     int rc = MU_OK;
 
     MU_TRY(mu_device_open_cpu(&s->device, &cpu, e));
-    struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
-    o.model = args->model;
-    o.weights = args->weights;
-    o.kv_dtype = args->kv_dtype;
-    o.mla = args->mla;
-    o.context_max = args->context;
-    o.sequences_max = (int)args->batch_size;
-    o.rows_max = (int)args->batch_tokens;
-    o.memory_bytes_max = (size_t)args->max_memory;
-    o.no_prefix_sharing = args->no_prefix_sharing;
+    struct mu_engine_opts o = mu_session_engine_opts(args);
     o.device = s->device;
     o.tokenizer = s->tok;
     o.on_bill = show_bill;

@@ -20,6 +20,9 @@ struct mu_regex;
 int mu_regex_compile(struct mu_regex **out, struct mu_str pattern, const char *where, struct mu_err *e);
 void mu_regex_free(struct mu_regex *r);
 
+/* PCRE2's pcre2_general_context on our heap, the caller's to free; NULL when there is no memory. */
+void *mu_regex_heap(void);
+
 /* Oniguruma's syntax in PCRE2's. Exposed for its tests. */
 int mu_regex_translate(struct mu_buf *out, struct mu_str pattern, const char *where, struct mu_err *e);
 

@@ -462,6 +462,7 @@ XT_TEST(generation_arguments_that_cannot_be_met_are_refused)
 {
     struct rig r;
     char many[MU_STOP_BYTES_MAX + 2];
+    mu_json_init();
     memset(many, 'x', sizeof many - 1);
     many[sizeof many - 1] = '\0';
     json_t *stops = json_array();

@@ -59,6 +59,24 @@ XT_TEST(classes_are_unicode)
     XT_EQ(matches("(?m:a.b)", "a\nb"), 3);
 }
 
+/* PCRE2 10.42 finds nothing here when it first looks for characters that must come. */
+XT_TEST(nothing_is_missed_by_looking_ahead_for_characters)
+{
+    static const char text[] = "_aab";
+    struct mu_regex *r = NULL;
+    struct mu_matcher m = MU_MATCHER_INIT;
+    struct mu_err err = MU_ERR_INIT;
+    size_t begin = 0, end = 0;
+    bool found = false;
+    XT_OK(mu_regex_compile(&r, MU_STR("(?=a)\\w*(?:a|ab)"), "test", &err));
+    XT_OK(mu_regex_find(r, &m, text, 4, 0, &found, &begin, &end, NULL, &err));
+    mu_matcher_fini(&m);
+    mu_regex_free(r);
+    XT_CHECK(found);
+    XT_EQ(begin, 1);
+    XT_EQ(end, 3);
+}
+
 XT_TEST(bad_patterns_are_named)
 {
     struct mu_regex *r = NULL;

@@ -125,6 +125,32 @@ out:
     return rc;
 }
 
+struct text_filter {
+    const char *name;
+    mu_filter_change change;
+};
+
+static int change_text(void *arg, const json_t *resp, json_t **out, struct mu_err *e)
+{
+    const struct text_filter *f = arg;
+    struct mu_buf text = MU_BUF_INIT("a filtered response", MU_FILTER_TEXT_MAX);
+    int rc;
+
+    if (!json_is_string(resp))
+        return mu_fail(e, MU_EINVAL, "filter %s: a response is not a text", f->name);
+    MU_TRY(f->change(&text, mu_filter_str(resp), e));
+    MU_TRY(mu_filter_text(mu_buf_str(&text), out, e));
+out:
+    mu_buf_fini(&text);
+    return rc;
+}
+
+int mu_filter_each_text(const char *name, const json_t *resps, mu_filter_change change, json_t **out, struct mu_err *e)
+{
+    struct text_filter f = {name, change};
+    return mu_filter_each(name, resps, change_text, &f, out, e);
+}
+
 int mu_filter_known(const char *name, const json_t *kwargs, const char *const *known, struct mu_err *e)
 {
     const char *key;

@@ -19,6 +19,10 @@ extern const struct mu_filter mu_filter_regex, mu_filter_regex_pos, mu_filter_mu
 typedef int (*mu_filter_one)(void *arg, const json_t *resp, json_t **out, struct mu_err *e);
 int mu_filter_each(const char *name, const json_t *resps, mu_filter_one one, void *arg, json_t **out, struct mu_err *e);
 
+/* The same where every response is a text and becomes another: change appends to out. */
+typedef int (*mu_filter_change)(struct mu_buf *out, struct mu_str text, struct mu_err *e);
+int mu_filter_each_text(const char *name, const json_t *resps, mu_filter_change change, json_t **out, struct mu_err *e);
+
 /* The responses of one request as a new array. */
 int mu_filter_list(const char *name, const json_t *inst, json_t **out, struct mu_err *e);
 int mu_filter_list_each(const char *name, const json_t *inst, mu_filter_one one, void *arg, json_t **out,

@@ -9,24 +9,13 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "eval/py/regex_int.h"
+#include "tok/regex.h"
 
 /* Steps of one match from one place before it is called endless: a second or two of an exponential pattern. */
 #define MATCH_STEPS_MAX 20000000u
 #define MATCH_HEAP_KIB  262144u /* heap of the interpreter, used when the JIT's stack is too small */
 
 #define TRANSLATED_MAX ((size_t)4 << 20)
-
-static void *regex_alloc(size_t bytes, void *arg)
-{
-    (void)arg;
-    return mu_alloc(bytes);
-}
-
-static void regex_free(void *p, void *arg)
-{
-    (void)arg;
-    mu_free(p);
-}
 
 static int fail_compile(const struct mu_pyre *r, int code, struct mu_err *e)
 {
@@ -42,11 +31,11 @@ static int compile(struct mu_pyre *r, struct mu_err *e)
 {
     static const unsigned ours[] = {MU_PYRE_IGNORECASE, MU_PYRE_MULTILINE, MU_PYRE_DOTALL};
     static const uint32_t theirs[] = {PCRE2_CASELESS, PCRE2_MULTILINE, PCRE2_DOTALL};
-    /* Looking ahead for characters that must come misses matches in 10.42, as of (?=a)\w*(?:a|ab) in "_aab". */
+    /* Looking ahead for characters that must come misses matches in 10.42: tok/regex.c. */
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_ALT_CIRCUMFLEX | PCRE2_NO_START_OPTIMIZE;
     int code = 0, rc = MU_OK;
     PCRE2_SIZE at = 0;
-    pcre2_general_context *heap = pcre2_general_context_create(regex_alloc, regex_free, NULL);
+    pcre2_general_context *heap = mu_regex_heap();
     pcre2_compile_context *context = heap ? pcre2_compile_context_create(heap) : NULL;
 
     for (int i = 0; i < 3; i++)
