@@ -87,10 +87,10 @@ static int look_at_first(struct build *x, struct mu_err *e)
     int rc = MU_OK;
 
     if (t->output_type != MU_OUTPUT_ROLLING)
-        MU_TRY(mu_field_text_in(t, &t->text, x->columns, x->columns, &text, e));
-    MU_TRY(mu_field_target_in(t, &t->target, x->columns, x->columns, &target, e));
+        MU_TRY(mu_field_text(t, &t->text, x->columns, x->columns, &text, e));
+    MU_TRY(mu_field_target(t, &t->target, x->columns, x->columns, &target, e));
     if (t->choice.kind != MU_FIELD_NONE)
-        MU_TRY(mu_field_choices_in(&t->choice, x->columns, x->columns, &choices, e));
+        MU_TRY(mu_field_choices(&t->choice, x->columns, x->columns, &choices, e));
     w->is_multiple_input = text && mu_py_is_int(text) && json_array_size(choices) > 0;
     w->has_multiple_targets = json_array_size(target) > 0;
 out:
@@ -175,12 +175,12 @@ static int add_doc(struct build *x, int64_t id, json_t *doc, struct mu_err *e)
     int rc = MU_OK;
 
     if (t->output_type != MU_OUTPUT_ROLLING) {
-        MU_TRY(mu_field_text_in(t, &t->text, x->columns, doc, &x->parts.text, e));
+        MU_TRY(mu_field_text(t, &t->text, x->columns, doc, &x->parts.text, e));
         MU_TRY(mu_field_plain(&t->gen_prefix, x->columns, doc, &x->parts.prefix, e));
     }
     if (t->choice.kind != MU_FIELD_NONE)
-        MU_TRY(mu_field_choices_in(&t->choice, x->columns, doc, &choices, e));
-    MU_TRY(mu_field_target_in(t, &t->target, x->columns, doc, &target, e));
+        MU_TRY(mu_field_choices(&t->choice, x->columns, doc, &choices, e));
+    MU_TRY(mu_field_target(t, &t->target, x->columns, doc, &target, e));
     if (x->b.work->is_multiple_input)
         index = json_incref(x->parts.text);
     return mu_builder_doc(&x->b, id, json_incref(doc), target, choices, index, e);

@@ -41,13 +41,4 @@ int mu_work_build(const struct mu_task *t, const struct mu_build_opts *o, struct
 int mu_work_build_from(const struct mu_task *t, const struct mu_build_opts *o, const json_t *docs,
                        const json_t *fewshot_docs, int64_t n_original, struct mu_work **out, struct mu_err *e);
 
-/* A field's value for a document, as the harness resolves it: the column, the rendered template (digits an int when the
- * task has choices; "[...]" a list for the target), the literal. A column is one of the document's own. */
-int mu_field_text(const struct mu_task *t, const struct mu_field *f, const json_t *doc, json_t **out,
-                  struct mu_err *e); /* doc_to_text */
-int mu_field_target(const struct mu_task *t, const struct mu_field *f, const json_t *doc, json_t **out,
-                    struct mu_err *e); /* doc_to_target */
-int mu_field_choices(const struct mu_field *f, const json_t *doc, json_t **out,
-                     struct mu_err *e); /* doc_to_choice: an array */
-
 #endif

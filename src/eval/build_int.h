@@ -7,14 +7,15 @@
 
 /* ---- field.c ---- */
 
-/* As mu_field_text() and the others; columns: an object with the names of the evaluated split's columns. Sentences
- * begin with the field's name. */
-int mu_field_text_in(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
-                     json_t **out, struct mu_err *e);
-int mu_field_target_in(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
-                       json_t **out, struct mu_err *e);
-int mu_field_choices_in(const struct mu_field *f, const json_t *columns, const json_t *doc, json_t **out,
-                        struct mu_err *e);
+/* A field's value for a document, as the harness resolves it: the column, the rendered template (digits an int when the
+ * task has choices; "[...]" a list for the target), the literal. columns: an object with the names of the evaluated
+ * split's columns. doc_to_choice gives an array. Sentences begin with the field's name. */
+int mu_field_text(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
+                  json_t **out, struct mu_err *e);
+int mu_field_target(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
+                    json_t **out, struct mu_err *e);
+int mu_field_choices(const struct mu_field *f, const json_t *columns, const json_t *doc, json_t **out,
+                     struct mu_err *e);
 
 /* A description or gen_prefix: replaces out; empty where the field is absent or null. A column is one of columns. */
 int mu_field_plain(const struct mu_field *f, const json_t *columns, const json_t *doc, struct mu_buf *out,

@@ -208,10 +208,10 @@ struct parts {
 static int get_parts(const struct mu_shots *s, const json_t *doc, struct parts *p, struct mu_err *e)
 {
     const struct mu_task *t = s->task;
-    MU_TRY_RETURN(mu_field_text_in(t, &t->fewshot.text, s->columns, doc, &p->question, e));
+    MU_TRY_RETURN(mu_field_text(t, &t->fewshot.text, s->columns, doc, &p->question, e));
     if (t->fewshot.choice.kind != MU_FIELD_NONE)
-        MU_TRY_RETURN(mu_field_choices_in(&t->fewshot.choice, s->columns, doc, &p->choices, e));
-    MU_TRY_RETURN(mu_field_target_in(t, &t->fewshot.target, s->columns, doc, &p->answer, e));
+        MU_TRY_RETURN(mu_field_choices(&t->fewshot.choice, s->columns, doc, &p->choices, e));
+    MU_TRY_RETURN(mu_field_target(t, &t->fewshot.target, s->columns, doc, &p->answer, e));
     return mu_field_plain(&t->fewshot.gen_prefix, doc, doc, &p->prefix, e);
 }
 

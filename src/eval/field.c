@@ -152,8 +152,8 @@ static const char *kind_name(const struct mu_field *f)
     return f->kind == MU_FIELD_NONE ? "nothing" : "a value that is no text";
 }
 
-int mu_field_text_in(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
-                     json_t **out, struct mu_err *e)
+int mu_field_text(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
+                  json_t **out, struct mu_err *e)
 {
     if (f->kind == MU_FIELD_VALUE && mu_py_is_int(f->value)) {
         *out = json_incref(f->value);
@@ -166,8 +166,8 @@ int mu_field_text_in(const struct mu_task *t, const struct mu_field *f, const js
     return *out ? MU_OK : from_template(t, f, doc, false, out, e);
 }
 
-int mu_field_target_in(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
-                       json_t **out, struct mu_err *e)
+int mu_field_target(const struct mu_task *t, const struct mu_field *f, const json_t *columns, const json_t *doc,
+                    json_t **out, struct mu_err *e)
 {
     if (f->kind == MU_FIELD_VALUE && (mu_py_is_int(f->value) || json_is_array(f->value))) {
         *out = json_incref(f->value);
@@ -221,8 +221,7 @@ out:
     return rc;
 }
 
-int mu_field_choices_in(const struct mu_field *f, const json_t *columns, const json_t *doc, json_t **out,
-                        struct mu_err *e)
+int mu_field_choices(const struct mu_field *f, const json_t *columns, const json_t *doc, json_t **out, struct mu_err *e)
 {
     if (f->kind == MU_FIELD_NONE)
         return mu_fail(e, MU_EINVAL, "%s: the task gives nothing; it must be a list, a column or a template", f->name);
@@ -259,20 +258,4 @@ int mu_field_plain(const struct mu_field *f, const json_t *columns, const json_t
     if (!json_is_string(column))
         return mu_fail(e, MU_EINVAL, "%s: the column \"%s\" does not hold a text", f->name, f->text);
     return mu_buf_add(out, json_string_value(column), json_string_length(column), e);
-}
-
-int mu_field_text(const struct mu_task *t, const struct mu_field *f, const json_t *doc, json_t **out, struct mu_err *e)
-{
-    return mu_field_text_in(t, f, doc, doc, out, e);
-}
-
-int mu_field_target(const struct mu_task *t, const struct mu_field *f, const json_t *doc, json_t **out,
-                    struct mu_err *e)
-{
-    return mu_field_target_in(t, f, doc, doc, out, e);
-}
-
-int mu_field_choices(const struct mu_field *f, const json_t *doc, json_t **out, struct mu_err *e)
-{
-    return mu_field_choices_in(f, doc, doc, out, e);
 }

@@ -19,9 +19,3 @@ void mu_f8_block_dequant_rows(float *dst, const uint8_t *src, uint64_t row0, uin
         }
     }
 }
-
-void mu_f8_block_dequant(float *dst, const uint8_t *src, uint64_t rows, uint64_t cols, const float *scales,
-                         uint64_t block_rows, uint64_t block_cols)
-{
-    mu_f8_block_dequant_rows(dst, src, 0, rows, cols, scales, block_rows, block_cols);
-}

@@ -85,6 +85,5 @@ double mu_gguf_real_at(const struct mu_gguf_array *a, uint64_t i);
 bool mu_gguf_next_string(struct mu_gguf_array *a, struct mu_str *out);
 bool mu_gguf_next_array(struct mu_gguf_array *a, struct mu_gguf_array *out);
 
-const char *mu_gguf_type_name(enum mu_gguf_type t); /* "u32" */
 
 #endif

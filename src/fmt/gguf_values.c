@@ -35,11 +35,6 @@ static int kind_of(enum mu_gguf_type t)
     }
 }
 
-const char *mu_gguf_type_name(enum mu_gguf_type t)
-{
-    return (unsigned)t < MU_GGUF_TYPE_N ? types[t].name : "?";
-}
-
 uint64_t mu_gguf_type_bytes(enum mu_gguf_type t)
 {
     return types[t].bytes;

@@ -155,14 +155,16 @@ static bool take_body(struct mu_http_request *r, const char *p, size_t n)
 
 /* ---- the answer ---- */
 
-/* What to do with an exchange whose request is whole: its answer to send, or NULL and *rc: wait or drop it. */
+/* What to do with an exchange whose request is whole: its answer to send, or NULL and *rc: wait or drop it. A daemon
+ * that shuts down takes a response without queueing it and asks again: what was answered never waits a second time,
+ * for MHD_stop_daemon aborts where a connection is suspended. */
 static struct MHD_Response *take_response(struct mu_http_request *r, struct MHD_Connection *c, enum MHD_Result *rc)
 {
     pthread_mutex_lock(&r->lock);
     struct MHD_Response *response = r->response;
     r->response = NULL;
     *rc = MHD_YES;
-    if (r->is_dropped || (!r->is_answered && atomic_load(&r->s->is_closing))) {
+    if (r->is_dropped || (!response && (r->is_answered || atomic_load(&r->s->is_closing)))) {
         *rc = MHD_NO;
     } else if (!response) {
         r->is_suspended = true;
@@ -244,11 +246,6 @@ const char *mu_http_path(const struct mu_http_request *r)
 const char *mu_http_query(const struct mu_http_request *r, const char *name)
 {
     return r->c ? MHD_lookup_connection_value(r->c, MHD_GET_ARGUMENT_KIND, name) : NULL;
-}
-
-const char *mu_http_header(const struct mu_http_request *r, const char *name)
-{
-    return r->c ? MHD_lookup_connection_value(r->c, MHD_HEADER_KIND, name) : NULL;
 }
 
 struct mu_str mu_http_body(const struct mu_http_request *r)

@@ -59,8 +59,7 @@ bool mu_http_drain(struct mu_http_server *s, int64_t timeout_ns);
 void mu_http_close(struct mu_http_server *s);
 
 const char *mu_http_path(const struct mu_http_request *r);
-const char *mu_http_query(const struct mu_http_request *r, const char *name);  /* NULL: absent */
-const char *mu_http_header(const struct mu_http_request *r, const char *name); /* NULL: absent */
+const char *mu_http_query(const struct mu_http_request *r, const char *name); /* NULL: absent */
 struct mu_str mu_http_body(const struct mu_http_request *r);
 void mu_http_body_drop(struct mu_http_request *r); /* frees the body early; it is empty then */
 

@@ -240,11 +240,6 @@ const char *mu_model_content_hash(const struct mu_model *m)
     return m->content_hash;
 }
 
-struct mu_device *mu_model_device(const struct mu_model *m)
-{
-    return m->d;
-}
-
 void mu_model_set_lengths(struct mu_model *m, const int32_t *lengths)
 {
     m->lengths = lengths;

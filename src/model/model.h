@@ -46,7 +46,6 @@ int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_mode
 void mu_model_free(struct mu_model *m);
 
 const struct mu_spec *mu_model_spec(const struct mu_model *m);
-struct mu_device *mu_model_device(const struct mu_model *m);
 
 /* Hexadecimal, of every tensor read (name, stored type, shape, bytes) and of the spec's numbers: not of paths, shards
  * or the format in memory. */

@@ -160,11 +160,6 @@ const char *mu_chat_text(const struct mu_chat *c)
     return c->text;
 }
 
-bool mu_chat_mentions(const struct mu_chat *c, const char *word)
-{
-    return strstr(c->text, word) != NULL;
-}
-
 /* ---- rendering ---- */
 
 static int fail_json(struct mu_err *e)

@@ -43,7 +43,4 @@ int mu_chat_render(const struct mu_chat *c, const json_t *messages, const struct
 /* The template's text, as long as the chat lives. */
 const char *mu_chat_text(const struct mu_chat *c);
 
-/* Whether the template's text names this word, as "tools" or "enable_thinking". */
-bool mu_chat_mentions(const struct mu_chat *c, const char *word);
-
 #endif
