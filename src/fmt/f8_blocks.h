@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-/* dst[r, c] = src[r, c] * scales[(row0 + r) / block_rows, c / block_cols]; all row-major and contiguous; blocks are >= 1.
- * dst and src hold rows row0 .. row0+rows of a matrix, scales is the whole matrix's. */
+/* dst[r, c] = src[r, c] * scales[(row0 + r) / block_rows, c / block_cols]; all row-major and contiguous; blocks are
+ * >= 1. dst and src hold rows row0 .. row0+rows of a matrix, scales is the whole matrix's. */
 void mu_f8_block_dequant_rows(float *dst, const uint8_t *src, uint64_t row0, uint64_t rows, uint64_t cols,
                               const float *scales, uint64_t block_rows, uint64_t block_cols);
 

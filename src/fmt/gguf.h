@@ -85,5 +85,4 @@ double mu_gguf_real_at(const struct mu_gguf_array *a, uint64_t i);
 bool mu_gguf_next_string(struct mu_gguf_array *a, struct mu_str *out);
 bool mu_gguf_next_array(struct mu_gguf_array *a, struct mu_gguf_array *out);
 
-
 #endif
