@@ -110,9 +110,9 @@ static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, str
 
 static int set_machine(json_t *o, struct mu_err *e)
 {
-    struct mu_machine m;
+    struct mu_host m;
     struct mu_err quiet = MU_ERR_INIT;
-    bool is_known = mu_machine_discover(&m, &quiet) == MU_OK;
+    bool is_known = mu_host_discover(&m, &quiet) == MU_OK;
     MU_TRY_RETURN(set_text(o, "machine", is_known ? m.cpu_model : NULL, e));
     return set_int(o, "cores_allowed", mu_cores_allowed(), e);
 }

@@ -150,6 +150,14 @@ static int open_when_missing(struct mu_run_state *s, struct mu_err *e)
     return MU_OK;
 }
 
+static int compute(struct mu_run_state *s, struct mu_err *e)
+{
+    int64_t start_ns = mu_now_ns(mu_clock_real());
+    int rc = mu_run_submit(s, e);
+    s->audit->run_ns = mu_now_ns(mu_clock_real()) - start_ns;
+    return rc;
+}
+
 static int run(struct mu_run_state *s, struct mu_err *e)
 {
     MU_TRY_RETURN(begin(s, e));
@@ -162,7 +170,7 @@ static int run(struct mu_run_state *s, struct mu_err *e)
     MU_TRY_RETURN(open_when_missing(s, e));
     if (s->is_other_model)
         return MU_OK;
-    MU_TRY_RETURN(mu_run_submit(s, e));
+    MU_TRY_RETURN(compute(s, e));
     mu_run_time_audit(s);
     return mu_run_respond(s, e);
 }
@@ -184,7 +192,6 @@ int mu_run(const struct mu_run_engine *eng, struct mu_work *const *works, int n_
     struct mu_run_engine g = *eng;
     struct mu_run_state s = {.eng = &g, .works = works, .n_works = n_works, .o = o, .audit = audit};
     const struct mu_run_state unplanned = s;
-    int64_t start_ns = mu_now_ns(mu_clock_real());
 
     *audit = (struct mu_run_audit){.n_requests = 0};
     int rc = run(&s, e);
@@ -195,7 +202,6 @@ int mu_run(const struct mu_run_engine *eng, struct mu_work *const *works, int n_
         rc = run(&s, e);
     }
     audit_engine(&s);
-    audit->run_ns = mu_now_ns(mu_clock_real()) - start_ns;
     finish(&s);
     return rc;
 }

@@ -69,7 +69,7 @@ struct mu_run_audit {
     int64_t n_sampled; /* requests with temperature above 0 */
     /* of this process */
     int64_t n_from_journal, n_computed, tokens_computed, tokens_cached; /* the first two as n_unique counts */
-    int64_t run_ns;
+    int64_t run_ns;                                 /* computing: without planning and opening the engine */
     struct mu_run_slow slowest[MU_RUN_SLOWEST_MAX]; /* of computed answers, slowest first */
     int n_slowest;
 };

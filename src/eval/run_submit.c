@@ -1,7 +1,7 @@
 /* run_submit.c - the queue kept full, results taken, answers made durable
  *
- * Answers are committed in groups: when COMMIT_ANSWERS wait and the last commit is COMMIT_MIN_NS old, or COMMIT_MAX_NS
- * after the first of them, so that a kill loses what ran in the last moments and no more, and writing costs little. */
+ * Answers are committed in groups: when COMMIT_ANSWERS wait, or COMMIT_MAX_NS after the first of them. So a kill loses
+ * no more than such a group and what was running. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -13,7 +13,6 @@
 
 #define POLL_NS        ((int64_t)100000000)
 #define COMMIT_ANSWERS 64
-#define COMMIT_MIN_NS  ((int64_t)50000000)
 #define COMMIT_MAX_NS  ((int64_t)200000000)
 
 struct submit {
@@ -23,7 +22,7 @@ struct submit {
     int64_t *waiting; /* items answered and not committed */
     int64_t n_waiting, waiting_cap;
     int64_t tokens_waiting; /* planned, of the waiting items */
-    int64_t first_ns, commit_ns;
+    int64_t first_ns;
     int32_t alternatives[MU_ALTERNATIVES_MAX];
 };
 
@@ -60,17 +59,15 @@ static int commit(struct submit *u, struct mu_err *e)
         mu_run_count_done(s, &s->item[u->waiting[i]], true);
     s->progress.tokens_done += u->tokens_waiting;
     u->n_waiting = u->tokens_waiting = 0;
-    u->commit_ns = now();
     return MU_OK;
 }
 
 static int commit_when_due(struct submit *u, struct mu_err *e)
 {
-    int64_t t = now();
     if (u->n_waiting == 0)
         return MU_OK;
-    bool is_many = u->n_waiting >= COMMIT_ANSWERS && t - u->commit_ns >= COMMIT_MIN_NS;
-    return is_many || t - u->first_ns >= COMMIT_MAX_NS ? commit(u, e) : MU_OK;
+    bool is_due = u->n_waiting >= COMMIT_ANSWERS || now() - u->first_ns >= COMMIT_MAX_NS;
+    return is_due ? commit(u, e) : MU_OK;
 }
 
 static int keep_answer(struct submit *u, int64_t index, struct mu_err *e)
@@ -266,7 +263,6 @@ int mu_run_submit(struct mu_run_state *s, struct mu_err *e)
     struct submit *u = NULL;
     MU_TRY_RETURN(MU_NEW(&u, "the list of requests in flight", e));
     u->s = s;
-    u->commit_ns = now();
     int rc = run(u, e);
     if (rc != MU_OK) {
         drop_rest(u);

@@ -1,6 +1,9 @@
 /* run_fake.c - see run_fake.h */
 #include "run_fake.h"
 
+#include <stdatomic.h>
+
+#include "base/mem.h"
 #include "engine/fake_engine.h"
 
 _Static_assert(RUN_FAKE_CONTEXT == FAKE_CONTEXT, "one fake model");
@@ -12,6 +15,85 @@ int run_fake_open(mu_engine **out, int32_t nan_token, bool is_slow, struct mu_er
     s.has_text = true;
     s.model.nan_token = nan_token;
     s.opts.rows_max = is_slow ? 1 : 0;
-    s.opts.sequences_max = is_slow ? 2 : 0;
+    s.opts.sequences_max = is_slow ? RUN_FAKE_SLOW_BATCH : 0;
     return fake_engine_open(out, &s, e);
+}
+
+/* ---- counted ---- */
+
+struct counted {
+    struct mu_engine base;
+    mu_engine *inner;
+    _Atomic int64_t *n;
+};
+
+static mu_engine *inner(const mu_engine *eng)
+{
+    return ((const struct counted *)eng)->inner;
+}
+
+static int counted_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e)
+{
+    return mu_engine_submit(inner(eng), r, id, e);
+}
+
+static int counted_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e)
+{
+    int rc = mu_engine_poll(inner(eng), out, timeout_ns, e);
+    if (rc == MU_OK && *out)
+        atomic_fetch_add(((struct counted *)eng)->n, 1);
+    return rc;
+}
+
+static int counted_cancel(mu_engine *eng, uint64_t id, struct mu_err *e)
+{
+    return mu_engine_cancel(inner(eng), id, e);
+}
+
+static int counted_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e)
+{
+    return mu_engine_optimize_memory(inner(eng), bytes_freed, e);
+}
+
+static void counted_status(mu_engine *eng, struct mu_engine_status *out)
+{
+    mu_engine_status(inner(eng), out);
+}
+
+static void counted_info(const mu_engine *eng, struct mu_engine_info *out)
+{
+    mu_engine_info(inner(eng), out);
+}
+
+static const struct mu_bill *counted_bill(const mu_engine *eng)
+{
+    return mu_engine_bill(inner(eng));
+}
+
+static void counted_close(mu_engine *eng)
+{
+    mu_engine_close(inner(eng));
+    mu_free(eng);
+}
+
+int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, struct mu_err *e)
+{
+    static const struct mu_engine_ops ops = {.name = "counted",
+                                             .submit = counted_submit,
+                                             .poll = counted_poll,
+                                             .cancel = counted_cancel,
+                                             .optimize_memory = counted_optimize_memory,
+                                             .status = counted_status,
+                                             .info = counted_info,
+                                             .bill = counted_bill,
+                                             .close = counted_close};
+    struct counted *c = NULL;
+    int rc = MU_NEW(&c, "the counted engine", e);
+    if (rc != MU_OK) {
+        mu_engine_close(eng);
+        return rc;
+    }
+    *c = (struct counted){{&ops}, eng, n};
+    *out = &c->base;
+    return MU_OK;
 }
