@@ -1,7 +1,9 @@
 /* run_fake.c - see run_fake.h */
 #include "run_fake.h"
 
+#include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "engine/fake_engine.h"
@@ -25,6 +27,7 @@ struct counted {
     struct mu_engine base;
     mu_engine *inner;
     _Atomic int64_t *n;
+    int64_t kill_after_ns; /* 0: armed */
 };
 
 static mu_engine *inner(const mu_engine *eng)
@@ -37,11 +40,26 @@ static int counted_submit(mu_engine *eng, const struct mu_request *r, uint64_t *
     return mu_engine_submit(inner(eng), r, id, e);
 }
 
+/* The kernel kills at a moment that nobody here chooses. */
+static void arm(struct counted *c)
+{
+    struct sigevent how = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    struct itimerspec when = {.it_value = {c->kill_after_ns / 1000000000, c->kill_after_ns % 1000000000}};
+    timer_t timer;
+    if (c->kill_after_ns == 0)
+        return;
+    c->kill_after_ns = 0;
+    if (timer_create(CLOCK_MONOTONIC, &how, &timer) != 0 || timer_settime(timer, 0, &when, NULL) != 0)
+        raise(SIGKILL);
+}
+
 static int counted_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e)
 {
-    int rc = mu_engine_poll(inner(eng), out, timeout_ns, e);
+    struct counted *c = (struct counted *)eng;
+    arm(c);
+    int rc = mu_engine_poll(c->inner, out, timeout_ns, e);
     if (rc == MU_OK && *out)
-        atomic_fetch_add(((struct counted *)eng)->n, 1);
+        atomic_fetch_add(c->n, 1);
     return rc;
 }
 
@@ -76,7 +94,7 @@ static void counted_close(mu_engine *eng)
     mu_free(eng);
 }
 
-int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, struct mu_err *e)
+int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, int64_t kill_after_ns, struct mu_err *e)
 {
     static const struct mu_engine_ops ops = {.name = "counted",
                                              .submit = counted_submit,
@@ -93,7 +111,7 @@ int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, struct
         mu_engine_close(eng);
         return rc;
     }
-    *c = (struct counted){{&ops}, eng, n};
+    *c = (struct counted){{&ops}, eng, n, kill_after_ns};
     *out = &c->base;
     return MU_OK;
 }

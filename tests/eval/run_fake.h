@@ -14,7 +14,8 @@
 /* nan_token: rows that see it have NaN logits; -1: none. is_slow: a row a step. */
 int run_fake_open(mu_engine **out, int32_t nan_token, bool is_slow, struct mu_err *e);
 
-/* The same engine (moved), which adds each result it hands out to *n: memory that outlives a killed process. */
-int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, struct mu_err *e);
+/* The same engine (moved), which adds each result it hands out to *n, memory that outlives a killed process, and has
+ * this process killed that long after its first poll. */
+int run_fake_counted(mu_engine **out, mu_engine *eng, _Atomic int64_t *n, int64_t kill_after_ns, struct mu_err *e);
 
 #endif

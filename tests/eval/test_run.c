@@ -863,9 +863,10 @@ static int write_done(void *arg, const struct mu_run_progress *p)
     return write(*(int *)arg, &n, sizeof n) == sizeof n ? 0 : 1;
 }
 
-#define KILLS_WANTED    12  /* about; XT_KILLS asks for another number */
-#define REQUESTS_A_KILL 500 /* what a child does before its end */
-#define COMMIT_ANSWERS  64  /* of run_submit.c */
+#define N_KILLED       3000
+#define KILLS_WANTED   20      /* XT_KILLS asks for another number */
+#define KILL_AFTER_NS  8000000 /* at most, from a child's first poll */
+#define COMMIT_ANSWERS 64      /* of run_submit.c */
 
 static int kills_wanted(void)
 {
@@ -874,16 +875,16 @@ static int kills_wanted(void)
 }
 
 /* In a child: opens all anew and runs until it is killed or done. */
-static void run_child(int to, int n_requests, _Atomic int64_t *n_computed)
+static void run_child(int to, _Atomic int64_t *n_computed, int64_t kill_after_ns)
 {
     struct mu_err err = MU_ERR_INIT;
     struct mu_run_audit a;
     struct rig r;
     open_fake_as(&r, -1, true);
-    if (run_fake_counted(&r.run.eng, r.eng, n_computed, &err) != MU_OK)
+    if (run_fake_counted(&r.run.eng, r.eng, n_computed, kill_after_ns, &err) != MU_OK)
         _exit(1);
     struct mu_run_opts o = {.seed = 0, .journal = open_journal(), .on_progress = write_done, .arg = &to};
-    struct mu_work *w = long_work(n_requests);
+    struct mu_work *w = long_work(N_KILLED);
     _exit(mu_run(&r.run, &w, 1, &o, &a, &err) == MU_OK ? 0 : 1);
 }
 
@@ -892,32 +893,27 @@ XT_TEST(kill_9_at_any_moment_loses_nothing_that_was_told)
     struct mu_run_audit a;
     struct rig r;
     uint64_t state = 17;
-    int told = 0, n_kills = 0, n_requests = kills_wanted() * REQUESTS_A_KILL;
+    int told = 0, n_kills = 0;
     int64_t n_kept = 0, n_twice = 0, twice_max = 0;
     _Atomic int64_t *n_computed =
         mmap(NULL, sizeof *n_computed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     XT_CHECK(n_computed != MAP_FAILED);
     journal_path(); /* the folder is the parent's */
-    for (int round = 0; told < n_requests; round++) {
+    for (int round = 0; round < kills_wanted(); round++) {
         int pipes[2], status, n, last = 0;
+        int64_t kill_after_ns = 100000 + (int64_t)(xt_rand(&state) % KILL_AFTER_NS);
         XT_EQ(pipe(pipes), 0);
         pid_t pid = fork();
         if (pid == 0) {
             close(pipes[0]);
-            run_child(pipes[1], n_requests, n_computed);
+            run_child(pipes[1], n_computed, kill_after_ns);
         }
         close(pipes[1]);
-        int enough = told + (int)(xt_rand(&state) % 150);
-        while (last < enough && read(pipes[0], &n, sizeof n) == sizeof n)
-            last = MU_MAX(last, n);
-        struct timespec wait = {0, (long)(xt_rand(&state) % 2000000)};
-        nanosleep(&wait, NULL);
-        kill(pid, SIGKILL);
-        waitpid(pid, &status, 0);
-        n_kills += WIFSIGNALED(status);
         while (read(pipes[0], &n, sizeof n) == sizeof n)
             last = MU_MAX(last, n);
         close(pipes[0]);
+        waitpid(pid, &status, 0);
+        n_kills += WIFSIGNALED(status);
         struct mu_journal_counts c;
         struct mu_journal *j = open_journal();
         mu_journal_counts(j, &c);
@@ -932,7 +928,7 @@ XT_TEST(kill_9_at_any_moment_loses_nothing_that_was_told)
     }
     open_fake(&r, -1);
     struct mu_run_opts o = {.seed = 0, .journal = open_journal()}, fresh = {.seed = 0};
-    struct mu_work *w = long_work(n_requests), *v = long_work(n_requests);
+    struct mu_work *w = long_work(N_KILLED), *v = long_work(N_KILLED);
     run_works(&r, &w, 1, &o, &a);
     XT_CHECK(told > 0 && a.n_from_journal >= told);
     run_works(&r, &v, 1, &fresh, NULL);
