@@ -8,7 +8,8 @@
  *
  *   wide_q[h] = [q_nope[h] W_uk[h]^T, q_rope[h]]      wide_o[h] = attention      heads[h] = wide_o[h] W_uv[h]
  *
- * The two agree to rounding. Source: DeepSeek-V2, section 2.1.2 and appendix C. */
+ * The two agree to rounding. Tensor ranks have runs of heads; the latent, which all heads share, is computed and cached
+ * on each of them. Source: DeepSeek-V2, section 2.1.2 and appendix C. */
 #include "base/check.h"
 #include "model/model_int.h"
 
@@ -31,8 +32,9 @@ static int queries(struct mu_model *m, const struct mu_layer *l, const struct mu
                                          m->spec.latent_norm_eps, n, s->q_lora, e));
         x = b->q_a;
     }
+    int heads = l->own.n_heads;
     MU_TRY_RETURN(mu_linear(m, &l->matrix[MU_SLOT_Q], b->q, x, n, e));
-    return mu_rotate(m, b->q + s->dk_nope, (int64_t)s->n_heads * s->dk, s->dk, s->n_heads, n, e);
+    return mu_rotate(m, b->q + s->dk_nope, (int64_t)heads * s->dk, s->dk, heads, n, e);
 }
 
 /* b.kv_a: the normed latent and the rotated key that all heads share. */
@@ -52,22 +54,22 @@ static int absorbed(struct mu_model *m, struct mu_layer *l, const struct mu_laye
 {
     const struct mu_ops *ops = m->d->ops;
     struct mu_buffers *b = &m->b;
+    int heads = l->own.n_heads;
     int64_t wide = l->kv.dk, n = rows->n;
     struct mu_attn a = {.q = b->wide_q,
-                        .ldq = s->n_heads * wide,
+                        .ldq = heads * wide,
                         .out = b->wide_o,
-                        .ldo = (int64_t)s->n_heads * s->kv_lora,
-                        .n_heads = s->n_heads,
+                        .ldo = (int64_t)heads * s->kv_lora,
+                        .n_heads = heads,
                         .scale = s->scale,
                         .window = s->window};
 
     MU_TRY_RETURN(ops->kv_store(m->d, &l->kv, rows, b->kv_a, wide, NULL, 0, e));
-    MU_TRY_RETURN(
-        per_head(m, l->heads[0], s->n_heads, b->wide_q, wide, b->q, (int64_t)s->n_heads * s->dk, s->dk, n, e));
-    MU_TRY_RETURN(ops->gather(m->d, b->wide_q + s->kv_lora, wide, b->q + s->dk_nope, s->dk, b->identity, n * s->n_heads,
+    MU_TRY_RETURN(per_head(m, l->heads[0], heads, b->wide_q, wide, b->q, (int64_t)heads * s->dk, s->dk, n, e));
+    MU_TRY_RETURN(ops->gather(m->d, b->wide_q + s->kv_lora, wide, b->q + s->dk_nope, s->dk, b->identity, n * heads,
                               s->dk_rope, e));
     MU_TRY_RETURN(ops->attention(m->d, &a, &l->kv, rows, e));
-    return per_head(m, l->heads[1], s->n_heads, b->heads, s->dv, b->wide_o, a.ldo, s->kv_lora, n, e);
+    return per_head(m, l->heads[1], heads, b->heads, s->dv, b->wide_o, a.ldo, s->kv_lora, n, e);
 }
 
 static int naive(struct mu_model *m, struct mu_layer *l, const struct mu_layer_spec *s, const struct mu_rows *rows,
@@ -75,19 +77,20 @@ static int naive(struct mu_model *m, struct mu_layer *l, const struct mu_layer_s
 {
     const struct mu_ops *ops = m->d->ops;
     struct mu_buffers *b = &m->b;
-    int64_t ld = (int64_t)s->kv_lora + s->dk_rope, n = rows->n, k_width = (int64_t)s->n_heads * s->dk;
+    int heads = l->own.n_heads;
+    int64_t ld = (int64_t)s->kv_lora + s->dk_rope, n = rows->n, k_width = (int64_t)heads * s->dk;
     struct mu_attn a = {.q = b->q,
                         .ldq = k_width,
                         .out = b->heads,
-                        .ldo = (int64_t)s->n_heads * s->dv,
-                        .n_heads = s->n_heads,
+                        .ldo = (int64_t)heads * s->dv,
+                        .n_heads = heads,
                         .scale = s->scale,
                         .window = s->window};
 
-    MU_TRY_RETURN(per_head(m, l->heads[0], s->n_heads, b->k, s->dk, b->kv_a, ld, 0, n, e));
-    MU_TRY_RETURN(per_head(m, l->heads[1], s->n_heads, b->v, s->dv, b->kv_a, ld, 0, n, e));
-    MU_TRY_RETURN(ops->gather(m->d, b->k + s->dk_nope, s->dk, b->kv_a + s->kv_lora, ld, b->per_head, n * s->n_heads,
-                              s->dk_rope, e));
+    MU_TRY_RETURN(per_head(m, l->heads[0], heads, b->k, s->dk, b->kv_a, ld, 0, n, e));
+    MU_TRY_RETURN(per_head(m, l->heads[1], heads, b->v, s->dv, b->kv_a, ld, 0, n, e));
+    MU_TRY_RETURN(
+        ops->gather(m->d, b->k + s->dk_nope, s->dk, b->kv_a + s->kv_lora, ld, b->per_head, n * heads, s->dk_rope, e));
     MU_TRY_RETURN(ops->kv_store(m->d, &l->kv, rows, b->k, k_width, b->v, a.ldo, e));
     return ops->attention(m->d, &a, &l->kv, rows, e);
 }

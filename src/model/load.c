@@ -30,8 +30,18 @@ struct mu_matrix *mu_model_matrix(struct mu_model *m, const struct mu_slot_use *
     case MU_SLOT_EXPERT_DOWN:
         return &l->expert[u->slot - MU_SLOT_EXPERT_GATE][u->index];
     default:
-        return &l->matrix[u->slot];
+        return mu_slot_sum(u->slot) < 0 ? &l->matrix[u->slot] : &l->sum[mu_slot_sum(u->slot)].root[u->piece];
     }
+}
+
+/* Where the bias of a matrix is known by: a shared sum's is added after the tree. */
+static void place_bias(struct mu_model *m, const struct mu_slot_use *u, float *here)
+{
+    int sum = mu_slot_sum(u->slot);
+    if (sum >= 0 && m->shard.tp_size > 1)
+        m->layers[u->layer].sum[sum].bias = here;
+    else
+        mu_model_matrix(m, u)->bias = here;
 }
 
 static int place_use(void *arg, const struct mu_slot_use *u)
@@ -58,7 +68,7 @@ static int place_use(void *arg, const struct mu_slot_use *u)
     } else if (l->vector[u->slot]) {
         l->norm_bias[u->slot] = (float *)(void *)here;
     } else {
-        mu_model_matrix(p->m, u)->bias = (float *)(void *)here;
+        place_bias(p->m, u, (float *)(void *)here);
     }
     return MU_OK;
 }
@@ -108,13 +118,13 @@ static float bf16(float v)
 static int fill_alibi(struct mu_model *m, struct mu_err *e)
 {
     float slope[MU_HEADS_MAX], row[MU_HEADS_MAX];
-    int n = m->spec.layers[0].n_heads;
+    struct mu_run held = mu_alibi_columns(&m->spec, &m->opts);
 
-    alibi_slopes(slope, n);
+    alibi_slopes(slope, m->spec.layers[0].n_heads);
     for (int64_t p = 0; p < m->context; p++) {
-        for (int h = 0; h < n; h++)
-            row[h] = bf16(bf16(slope[h]) * bf16((float)p));
-        MU_TRY_RETURN(m->d->dev->upload(m->d, m->alibi + p * n, row, (size_t)n * sizeof(float), e));
+        for (int64_t h = 0; h < held.n; h++)
+            row[h] = bf16(bf16(slope[held.begin + h]) * bf16((float)p));
+        MU_TRY_RETURN(m->d->dev->upload(m->d, m->alibi + p * held.n, row, (size_t)held.n * sizeof(float), e));
     }
     return MU_OK;
 }
@@ -124,14 +134,16 @@ static int fill_alibi(struct mu_model *m, struct mu_err *e)
 static int fill_alibi_queries(struct mu_model *m, struct mu_err *e)
 {
     static const float one = 1;
-    const struct mu_layer_spec *l = &m->spec.layers[0];
-    int group = l->n_heads / l->n_kv_heads;
-    int64_t width = l->dk + group;
+    struct mu_heads p;
 
+    if (mu_alibi_columns(&m->spec, &m->opts).n == 0)
+        return MU_OK;
+    mu_heads_of(&m->spec.layers[0], &m->shard, &p);
+    int64_t dk = m->spec.layers[0].dk, width = dk + p.group;
     for (int64_t r = 0; r < m->opts.rows_max; r++)
-        for (int h = 0; h < l->n_heads; h++)
-            MU_TRY_RETURN(m->d->dev->upload(m->d, m->b.wide_q + (r * l->n_heads + h) * width + l->dk + h % group, &one,
-                                            sizeof one, e));
+        for (int h = 0; h < p.n_heads; h++)
+            MU_TRY_RETURN(m->d->dev->upload(
+                m->d, m->b.wide_q + (r * p.n_heads + h) * width + dk + (p.first + h) % p.group, &one, sizeof one, e));
     return MU_OK;
 }
 
@@ -182,6 +194,7 @@ static int allocate(struct mu_model *m, const struct mu_spec *s, struct mu_err *
     MU_TRY_RETURN(dev->alloc(m->d, &m->logits, m->sizes.logits, "logits", e));
     MU_TRY_RETURN(mu_device_reserve_work(m->d, m->sizes.work, e));
     mu_layout_activations(s, &m->opts, m->activations, &m->b);
+    mu_layout_logits(s, &m->opts, m);
     m->spec = *s; /* borrowed until the load has succeeded */
     mu_slots_each(s, &m->opts, place_use, &p);
     float *table = (float *)(void *)((char *)m->weights + p.at);
@@ -192,21 +205,34 @@ static int allocate(struct mu_model *m, const struct mu_spec *s, struct mu_err *
     return MU_OK;
 }
 
+static int open_model(struct mu_model **out, const struct mu_spec *s, const struct mu_model_opts *o,
+                      struct mu_device *d, struct mu_err *e)
+{
+    MU_TRY_RETURN(MU_NEW(out, "a model", e));
+    struct mu_model *m = *out;
+    m->d = d;
+    m->opts = *o;
+    mu_shard_whole(&m->shard, s);
+    if (o->shard) {
+        m->shard = *o->shard;
+        m->opts.shard = &m->shard;
+    }
+    m->context = mu_context_of(s, o);
+    MU_TRY_RETURN(mu_model_sizes(s, o, d, &m->sizes, e));
+    MU_TRY_RETURN(allocate(m, s, e));
+    return fill_tables(m, e);
+}
+
 int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_model_opts *o, struct mu_weights *w,
                   struct mu_device *d, mu_progress_fn progress, void *progress_arg, struct mu_err *e)
 {
     struct mu_model *m = NULL;
     int rc = MU_OK;
 
-    MU_TRY(MU_NEW(&m, "a model", e));
-    m->d = d;
-    m->opts = *o;
-    m->context = mu_context_of(s, o);
-    MU_TRY(mu_model_sizes(s, o, d, &m->sizes, e));
-    MU_TRY(allocate(m, s, e));
-    MU_TRY(fill_tables(m, e));
+    rc = open_model(&m, s, o, d, e);
+    MU_TRY(mu_load_agree(o->shard, rc, e)); /* nobody starts to read while a peer has no memory */
     MU_TRY(mu_load_weights(m, w, progress, progress_arg, e));
-    if (s->n_mtp > 0)
+    if (s->n_mtp > 0 && mu_comm_rank(m->shard.node) == 0)
         mu_log(MU_LOG_INFO, "%d multi-token-prediction layers of the checkpoint are not run", s->n_mtp);
     *s = (struct mu_spec)MU_SPEC_INIT; /* moved */
     *out = m;

@@ -1,8 +1,9 @@
 /* load_int.h - what the loader's files share
  *
- * A fill is one slot and where its numbers lie. Staging memory:
+ * A fill is one slot of the whole model and where its numbers lie; a rank packs its pieces of it. Staging memory, of
+ * the rank and (alone: of the rank too) of the ranks that read together:
  *
- *   | fills | raw bytes | f32 of the chunk | scales of F8 blocks, raw and f32 | */
+ *   | fills | f32 of the chunk | f32 scales of F8 blocks |      | raw bytes, one window or two | raw scales | */
 #ifndef MU_MODEL_LOAD_INT_H
 #define MU_MODEL_LOAD_INT_H
 
@@ -16,17 +17,16 @@
 #define MU_TURNED_BYTES_MAX 4 /* an element of a transposed tensor */
 
 struct mu_fill {
-    struct mu_slot_use use;
+    struct mu_slot_use use; /* of the whole model */
     struct mu_source src;
-    union {
-        struct mu_matrix *matrix;
-        float *vector; /* device, or host for a router bias */
-    } to;
 };
 
 struct mu_staging {
-    size_t fills, raw, f32, scales, total; /* bytes */
-    int64_t n_fills, chunk, n_scales;      /* elements of a chunk, scales of a tensor */
+    size_t fills, f32, scales;        /* bytes, the rank's own */
+    size_t raw, raw_scales;           /* bytes of one window; of scales as stored */
+    int n_windows;                    /* 2 where ranks read together: one is packed while the other is read */
+    int64_t n_fills, chunk, n_scales; /* elements of a chunk, scales of a tensor */
+    size_t own, window, total;        /* sums of the above */
 };
 
 /* The sum of the hashes of all rows read; see load_hash.c. */
@@ -52,12 +52,16 @@ struct mu_loader {
     struct mu_staging size;
     struct mu_fill *fills;
     int64_t n;
-    char *raw;
     float *f32, *scales;
-    char *scales_raw;
+    char *windows, *scales_raw;
+    char *raw;                           /* the window in use */
     const struct mu_tensor_info *turned; /* the transposed tensor that lies in raw */
     int64_t turned_row0;
     const struct mu_tensor_info *scaled; /* the tensor whose scales are loaded */
+    const struct mu_shard *shard;
+    int rank, n_ranks; /* of those that read together */
+    int64_t turn;      /* reads so far: says which window, and who reads what */
+    bool has_ended;    /* a failure is known to all of them */
     mu_progress_fn progress;
     void *progress_arg;
     uint64_t done, total;
@@ -68,8 +72,20 @@ struct mu_loader {
 /* Sizes from the spec alone. */
 struct mu_staging mu_load_staging(const struct mu_spec *s, const struct mu_model_opts *o);
 
-/* Rows of a chunk are a multiple of this: panels are packed whole, and paired heads are put back whole. */
+/* Rows of a chunk are a multiple of this: most panels are packed whole, and paired heads are put back whole. */
 int64_t mu_load_row_unit(const struct mu_spec *s, const struct mu_slot_use *u);
+
+/* Rows [r, r + n) of the source into the next window, hashed, by all ranks that read together: when it returns they are
+ * there for everybody, or all have failed. f: whose tied head is compared on the way, or NULL. */
+int mu_load_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n,
+                 const struct mu_fill *f);
+
+/* What all of them return: rc, or the first failure of a peer. */
+int mu_load_meet(struct mu_loader *l, int rc);
+
+/* This rank's pieces of rows [r, r + n) of the slot, which lie in raw (the whole tensor when it is transposed). */
+int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
+int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t elem);
 
 /* Logs how many tensors no slot needs, but for those known to hold nothing of the network. */
 void mu_load_report_unused(const struct mu_loader *l);

@@ -24,6 +24,7 @@ struct measure {
     const struct mu_spec *s;
     const struct mu_model_opts *o;
     struct mu_staging *z;
+    int64_t largest; /* slot, in elements: no chunk is larger, so small models need little */
 };
 
 static int64_t blocks(int64_t n, int block)
@@ -33,13 +34,14 @@ static int64_t blocks(int64_t n, int block)
 
 static int measure_use(void *arg, const struct mu_slot_use *u)
 {
-    const struct measure *a = arg;
+    struct measure *a = arg;
     struct mu_staging *z = a->z;
     const struct mu_spec *s = a->s;
     int64_t cols = MU_MAX(u->n_in, 1), unit = mu_load_row_unit(s, u);
 
     z->n_fills++;
     z->chunk = MU_MAX(z->chunk, unit * cols);
+    a->largest = MU_MAX(a->largest, u->n_out * cols);
     if (u->slot == MU_SLOT_KV_UP_K)
         z->raw = MU_MAX(z->raw, (size_t)(u->n_out * cols * MU_TURNED_BYTES_MAX));
     if (strcmp(s->family, "gpt2") == 0 && u->n_in > 0 && u->layer >= 0) {
@@ -63,28 +65,23 @@ static size_t round64(size_t n)
     return (n + 63) / 64 * 64;
 }
 
-/* No chunk is larger than the largest slot, so small models need little. */
-static int largest_use(void *arg, const struct mu_slot_use *u)
-{
-    int64_t *largest = arg;
-    *largest = MU_MAX(*largest, u->n_out * MU_MAX(u->n_in, 1));
-    return MU_OK;
-}
-
 struct mu_staging mu_load_staging(const struct mu_spec *s, const struct mu_model_opts *o)
 {
-    struct mu_staging z = {0};
-    int64_t largest = 0;
-    struct measure a = {s, o, &z};
+    struct mu_staging z = {.n_windows = o->shard ? 2 : 1};
+    struct mu_model_opts whole = *o;
+    struct measure a = {s, &whole, &z, 0};
 
-    mu_slots_each(s, o, largest_use, &largest);
-    mu_slots_each(s, o, measure_use, &a);
-    z.chunk = MU_MAX(z.chunk, MU_MIN(MU_LOAD_CHUNK_ELEMS, largest));
+    whole.shard = NULL;
+    mu_slots_each(s, &whole, measure_use, &a);
+    z.chunk = MU_MAX(z.chunk, MU_MIN(MU_LOAD_CHUNK_ELEMS, a.largest));
     z.fills = round64((size_t)z.n_fills * sizeof(struct mu_fill));
-    z.raw = round64(MU_MAX(z.raw, (size_t)z.chunk * MU_ELEM_BYTES_MAX));
     z.f32 = round64((size_t)z.chunk * sizeof(float));
-    z.scales = round64((size_t)z.n_scales * (sizeof(float) + MU_ELEM_BYTES_MAX));
-    z.total = z.fills + z.raw + z.f32 + z.scales;
+    z.scales = round64((size_t)z.n_scales * sizeof(float));
+    z.raw = round64(MU_MAX(z.raw, (size_t)z.chunk * MU_ELEM_BYTES_MAX));
+    z.raw_scales = round64((size_t)z.n_scales * MU_ELEM_BYTES_MAX);
+    z.own = z.fills + z.f32 + z.scales;
+    z.window = (size_t)z.n_windows * z.raw + z.raw_scales;
+    z.total = z.own + z.window;
     return z;
 }
 

@@ -1,11 +1,16 @@
 /* model.h - a spec with its weights on a device, and the one forward pass
  *
  * Life: mu_spec -> mu_model_sizes() (pure; the memory bill) -> mu_model_load() -> mu_model_step() many times ->
- * mu_model_free(). A loaded model is immutable; steps of one device run one at a time. */
+ * mu_model_free(). A loaded model is immutable; steps of one device run one at a time.
+ *
+ * A model may be one rank's part of the network (shard.h). Then loading, steps and logits are collective: the tensor
+ * ranks of a lane make the same calls with the same rows; with several lanes all ranks of the stage make as many steps,
+ * those without rows a step of 0 rows. The numbers are the same bits for every way of cutting. */
 #ifndef MU_MODEL_MODEL_H
 #define MU_MODEL_MODEL_H
 
 #include "fmt/weights.h"
+#include "model/shard.h"
 #include "model/spec.h"
 #include "tensor/ops.h"
 
@@ -17,21 +22,23 @@ struct mu_model_opts {
     enum mu_wformat format; /* of linear weights; norms, biases, routers and rope tables stay f32 */
     enum mu_dtype kv_dtype; /* F32, BF16 or F16 */
     enum mu_mla_form mla;
-    int64_t context_max; /* positions the rope table covers; 0: the spec's */
-    int rows_max;        /* rows of the largest step */
-    int logit_rows_max;  /* rows of the largest mu_model_logits() */
+    int64_t context_max;          /* positions the rope table covers; 0: the spec's */
+    int rows_max;                 /* rows of the largest step */
+    int logit_rows_max;           /* rows of the largest mu_model_logits() */
+    const struct mu_shard *shard; /* the part to hold, copied by mu_model_load(); NULL: the whole */
 };
 
 /* Bytes of everything a loaded model needs beside the KV pages, exactly as mu_model_load() will take them. */
 struct mu_model_sizes {
     size_t weights;      /* packed matrices, scales, norms, biases, tables */
     size_t host;         /* bookkeeping on the host: a few kilobytes a layer, some bytes an expert */
-    size_t load_staging; /* host buffer while loading, freed after */
+    size_t load_staging; /* host buffers while loading, freed after; ranks of a node share nearly half of it */
     size_t activations;  /* of a step of rows_max rows */
     size_t work;         /* scratch of the largest op; mu_model_load() reserves it on the device */
-    size_t logits;       /* [logit_rows_max, vocab] f32 */
-    size_t kv_page;      /* one page of MU_KV_PAGE positions, all layers */
+    size_t logits;       /* [logit_rows_max, vocab] f32, and what gathering them takes */
+    size_t kv_page;      /* one page of MU_KV_PAGE positions, all layers held */
 };
+/* The groups of a shard play no part here and may be NULL. */
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
                    struct mu_model_sizes *out, struct mu_err *e);
 
@@ -40,7 +47,11 @@ typedef int (*mu_progress_fn)(void *arg, uint64_t done, uint64_t total); /* nonz
 
 /* Reads every needed tensor once, in file order where it can, packs on the device's host threads. Missing tensors,
  * wrong shapes or dtypes, NaN weights are errors naming the tensor; tensors nobody needs are counted and logged once.
- * Takes the spec's content (moved). */
+ * Takes the spec's content (moved).
+ *
+ * A part is packed out of the whole: the ranks of shard->node read each chunk of the files once between them, into
+ * memory they share (so the content's hash is the whole model's on each). When one of them fails, all fail with its
+ * sentence. Without shard->node a rank reads everything by itself. */
 int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_model_opts *o, struct mu_weights *w,
                   struct mu_device *d, mu_progress_fn progress, void *progress_arg, struct mu_err *e);
 void mu_model_free(struct mu_model *m);
@@ -66,11 +77,25 @@ int mu_model_copy_page(struct mu_model *m, int32_t dst, int32_t src, struct mu_e
 
 /* One step: rows->n tokens ids[] at rows->pos[] of sequences rows->seq[]. Rows of one sequence are neighbours in
  * increasing position; all earlier positions of it are in the cache. After it, row r can be given to
- * mu_model_logits(). MU_EINVAL for a token outside the vocabulary, MU_ELIMIT for a position past the context. */
+ * mu_model_logits(). MU_EINVAL for a token outside the vocabulary, MU_ELIMIT for a position past the context.
+ * Numbers that overflow, and with several lanes rows that cannot be run, do not keep a rank from its collectives: the
+ * step goes on, peers get their rows, and the error is told at the end. */
 int mu_model_step(struct mu_model *m, const int32_t *ids, const struct mu_rows *rows, struct mu_err *e);
 
+/* The hidden rows, [rows_max][hidden] f32, device memory of the model: what a step leaves, and what a stage without
+ * embedding starts from. */
+float *mu_model_hidden(struct mu_model *m);
+
+/* A step whose rows lie at hidden rows [at, at + rows->n), so that several may wait to be handed on. A stage without
+ * embedding takes them as they are there; ids may then be NULL. */
+int mu_model_step_at(struct mu_model *m, const int32_t *ids, const struct mu_rows *rows, int at, struct mu_err *e);
+
+/* After several such steps: the next mu_model_logits() counts rows from hidden row 0 on, of which n are computed. */
+void mu_model_read_all(struct mu_model *m, int n);
+
 /* Logits of rows idx[0..n) of the last step, n <= logit_rows_max: final norm, then the head. *logits: [n, vocab] f32,
- * device memory of the model, until the next call. */
+ * device memory of the model, until the next call. Only where the head is; of tensor ranks only the first gets them,
+ * *logits is NULL on others. */
 int mu_model_logits(struct mu_model *m, const int32_t *idx, int n, const float **logits, struct mu_err *e);
 
 #endif

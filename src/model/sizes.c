@@ -8,7 +8,7 @@ struct sum {
     const struct mu_device *d;
     const struct mu_model_opts *o;
     size_t weights, work;
-    bool is_over;
+    bool is_tied, is_over;
 };
 
 static int add_use(void *arg, const struct mu_slot_use *u)
@@ -21,9 +21,10 @@ static int add_use(void *arg, const struct mu_slot_use *u)
     s->is_over |= __builtin_add_overflow(s->weights, mu_slot_bytes(u, &scale_offset), &s->weights);
     if (s->is_over)
         return MU_ELIMIT;
-    if (u->n_in == 0 || u->slot == MU_SLOT_EMBED || u->slot == MU_SLOT_POSITIONS)
+    bool is_head = u->slot == MU_SLOT_HEAD || (u->slot == MU_SLOT_EMBED && s->is_tied);
+    if (u->n_in == 0 || (u->slot == MU_SLOT_EMBED && !is_head) || u->slot == MU_SLOT_POSITIONS)
         return MU_OK;
-    int64_t n = u->slot == MU_SLOT_HEAD ? s->o->logit_rows_max : s->o->rows_max;
+    int64_t n = is_head ? s->o->logit_rows_max : mu_widest_rows(s->o);
     s->work = MU_MAX(s->work, s->d->ops->linear_work_bytes(s->d, u->format, n, u->n_in));
     return MU_OK;
 }
@@ -34,20 +35,35 @@ static size_t tables_bytes(const struct mu_spec *s, const struct mu_model_opts *
     if (s->position == MU_POS_ROPE && !mu_rope_is_by_length(&s->rope))
         width = s->rope.dim;
     if (s->position == MU_POS_ALIBI)
-        width = s->layers[0].n_heads;
+        width = mu_alibi_columns(s, o).n;
     return ((size_t)(mu_context_of(s, o) * width) * sizeof(float) + 63) / 64 * 64;
 }
 
 static size_t attention_work(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d)
 {
     size_t work = 0;
-    for (int i = 0; i < s->n_layers; i++) {
+    for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
         struct mu_kv_layer kv;
+        struct mu_heads p;
         mu_kv_shape(s, &s->layers[i], o, &kv);
-        work = MU_MAX(work, d->ops->attention_work_bytes(d, s->layers[i].n_heads, kv.dk, kv.dv, o->rows_max,
-                                                         mu_context_of(s, o)));
+        mu_heads_of(&s->layers[i], o->shard, &p);
+        work = MU_MAX(work, d->ops->attention_work_bytes(d, p.n_heads, kv.dk, kv.dv, o->rows_max, mu_context_of(s, o)));
     }
     return work;
+}
+
+static int check_shard(const struct mu_spec *s, const struct mu_shard *sh, struct mu_err *e)
+{
+    if (!sh)
+        return MU_OK;
+    if (sh->tp_size < 1 || sh->tp_size > MU_COMM_RANKS_MAX || sh->tp_rank < 0 || sh->tp_rank >= sh->tp_size)
+        return mu_fail(e, MU_EINVAL, "tensor rank %d of %d; at most %d", sh->tp_rank, sh->tp_size, MU_COMM_RANKS_MAX);
+    if (sh->n_lanes < 1 || sh->n_lanes > MU_COMM_RANKS_MAX / sh->tp_size || sh->lane < 0 || sh->lane >= sh->n_lanes)
+        return mu_fail(e, MU_EINVAL, "lane %d of %d with %d tensor ranks each; at most %d ranks", sh->lane, sh->n_lanes,
+                       sh->tp_size, MU_COMM_RANKS_MAX);
+    if (sh->layer_begin < 0 || sh->layer_begin > sh->layer_end || sh->layer_end > s->n_layers)
+        return mu_fail(e, MU_EINVAL, "layers %d to %d of a model of %d", sh->layer_begin, sh->layer_end, s->n_layers);
+    return MU_OK;
 }
 
 static int check_opts(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_err *e)
@@ -64,13 +80,13 @@ static int check_opts(const struct mu_spec *s, const struct mu_model_opts *o, st
     if (s->position == MU_POS_LEARNED && context > s->context)
         return mu_fail(e, MU_ELIMIT, "a context of %" PRId64 " positions, but the model has learned %" PRId64, context,
                        s->context);
-    return MU_OK;
+    return check_shard(s, o->shard, e);
 }
 
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
                    struct mu_model_sizes *out, struct mu_err *e)
 {
-    struct sum sum = {.d = d, .o = o};
+    struct sum sum = {.d = d, .o = o, .is_tied = s->is_tied};
     struct mu_buffers b;
 
     MU_TRY_RETURN(check_opts(s, o, e));
@@ -80,7 +96,7 @@ int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const
                                    .load_staging = mu_load_staging_bytes(s, o),
                                    .activations = mu_layout_activations(s, o, NULL, &b),
                                    .work = MU_MAX(sum.work, attention_work(s, o, d)),
-                                   .logits = (size_t)o->logit_rows_max * (size_t)s->vocab * sizeof(float),
+                                   .logits = mu_layout_logits(s, o, NULL),
                                    .host = sizeof(struct mu_model) + mu_layout_host(s, o, NULL),
                                    .kv_page = mu_kv_page_bytes(s, o)};
     return MU_OK;

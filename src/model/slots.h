@@ -4,8 +4,11 @@
  * in the order of the forward pass. Sizes add the uses up, the loader fills them, parameters are counted from them:
  * said once, so they cannot disagree.
  *
- * Tiles (tensor/matrix.h): a layout cuts o_proj between heads, so its tile is the multiple of the value head nearest
- * to MU_TILE_K (and a multiple of 4); every other matrix has MU_TILE_K. */
+ * Tiles (tensor/matrix.h): a layout cuts o_proj and the down projections of dense and shared MLPs between tiles, so
+ * these have tiles of their own (shard.h); every other matrix has MU_TILE_K.
+ *
+ * With a shard only what that rank holds is visited. A slot cut over its inputs is held as one matrix a root of the
+ * rank's run of tiles (comm/tree.h): so an ordinary product gives the root's partial sum. */
 #ifndef MU_MODEL_SLOTS_H
 #define MU_MODEL_SLOTS_H
 
@@ -46,21 +49,33 @@ enum mu_slot {
     MU_SLOT_N
 };
 
+/* Sums over inputs that ranks share: o_proj, down and the shared experts' down. */
+#define MU_SLOT_SUMS 3
+int mu_slot_sum(enum mu_slot slot); /* its number, -1: none of them */
+
 struct mu_slot_use {
     enum mu_slot slot;
     int layer;    /* -1 outside the layers */
-    int index;    /* head or expert, else 0 */
+    int index;    /* head or expert among those held, else 0 */
+    int piece;    /* root of a shared sum, else 0 */
     bool is_bias; /* of the slot's matrix or norm: a vector of n_out */
     int64_t n_out;
     int64_t n_in; /* 0: a vector */
     int64_t tile_k;
     enum mu_wformat format;
+    int64_t row0, col0; /* where it begins in the whole slot */
+    int64_t n_out_whole, n_in_whole;
 };
 
 typedef int (*mu_slot_fn)(void *arg, const struct mu_slot_use *u);
 
-/* Calls fn for each use; stops at and returns its first nonzero code. Only format and mla of the options matter. */
+/* Calls fn for each use; stops at and returns its first nonzero code. Only format, mla and shard of the options matter.
+ */
 int mu_slots_each(const struct mu_spec *s, const struct mu_model_opts *o, mu_slot_fn fn, void *arg);
+
+/* What o->shard holds of a use of the whole model: so many uses in out, in increasing row and column. */
+int mu_slot_pieces(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_slot_use *whole,
+                   struct mu_slot_use out[MU_TREE_ROOTS_MAX]);
 
 /* Bytes on the device, a multiple of 64: data and scales of a matrix, or f32 of a vector. */
 size_t mu_slot_bytes(const struct mu_slot_use *u, size_t *scale_offset);

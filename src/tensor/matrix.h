@@ -13,7 +13,8 @@
  * The sum over k has a fixed shape (design, section 6). Inputs are cut into tiles of tile_k; within a tile products
  * are added by fma in increasing k, starting from +0; tiles are combined by recursive halving: sum(0, n) =
  * sum(0, ceil(n/2)) + sum(ceil(n/2), n). tile_k is chosen by the model so that the cuts of a tensor-parallel
- * layout fall between tiles. Integer formats: a group is at most MU_GROUP_K inputs of one tile; a group's integer dot
+ * layout fall between tiles (model/slots.h); a complete subtree of tiles is a matrix of its own, whose product is that
+ * subtree's sum. Integer formats: a group is at most MU_GROUP_K inputs of one tile; a group's integer dot
  * product is exact and enters the tile's f32 sum as fma((float)dot, scale_w * scale_x, sum). tile_k is a
  * multiple of 4 for integer formats; the last group of a tile may be short and is padded with zeros to MU_GROUP_K slots
  * in memory (so a tile_k that is a multiple of MU_GROUP_K wastes nothing).
@@ -66,10 +67,10 @@ int mu_wformat_from_name(enum mu_wformat *out, const char *name, struct mu_err *
 /* Bytes of data and of scales (each a multiple of 64). Pure: the memory bill adds these up. */
 void mu_matrix_bytes(enum mu_wformat f, int64_t n_out, int64_t n_in, int64_t tile_k, size_t *data, size_t *scales);
 
-/* Pack rows [row, row + n_rows) from src [n_rows, n_in] f32, row stride ld elements. row and n_rows must be multiples
- * of MU_PANEL, but for a final run; missing rows of the last panel are zero. MU_ENUMERIC on NaN or infinity, or a value
+/* Pack rows [row, row + n_rows) from src [n_rows, n_in] f32, row stride ld elements. Whole panels are fastest; the run
+ * that ends the matrix fills the missing rows of the last panel with zeros. MU_ENUMERIC on NaN or infinity, or a value
  * that the format cannot hold (f16 ends at 65504), naming row and column. Host side (a device uploads what this wrote).
- * Different rows may be packed by different threads. */
+ * Different rows may be packed by different threads, also those of one panel. */
 int mu_matrix_pack(struct mu_matrix *m, int64_t row, int64_t n_rows, const float *src, int64_t ld, struct mu_err *e);
 
 /* The same from any plain float dtype (bf16 and f16 without a detour where format equals src_dtype; else through f32).

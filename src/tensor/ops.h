@@ -61,7 +61,9 @@ struct mu_rows {
 };
 
 /* Attention: out[r, h, :] = sum_j softmax_j(scale * q[r,h]·k[j] + alibi) v[j] over visible keys j <= pos[r], and
- * pos[r] - j < window when window > 0. Head h reads KV head h / (n_heads / n_kv_heads).
+ * pos[r] - j < window when window > 0. Head h reads KV head (first + h) / group: the heads may be a run of a layer's
+ * that begins and ends inside a group.
+ *
  * Order: keys are tiled at absolute positions, MU_ATTN_TILE a tile. q·k adds by fma in increasing d from +0; the score
  * is q·k * scale, with ALiBi fma(q·k, scale, slope * j), or fma(slope, j, q·k) * scale when alibi_is_scaled. Within a
  * tile: m = max of the visible scores, p[j] = exp(s[j] - m) (0 for hidden keys), l = sum16(p), o[d] = fma over the
@@ -76,6 +78,8 @@ struct mu_attn {
     float *out; /* [n, n_heads * dv], stride ldo */
     int64_t ldo;
     int n_heads;
+    int group; /* query heads that read one KV head; 0: n_heads / n_kv_heads */
+    int first; /* place of head 0 in its group, below group */
     float scale;
     int window;                /* 0: all keys up to pos */
     const float *alibi_slopes; /* [n_heads] or NULL */

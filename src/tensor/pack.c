@@ -4,7 +4,8 @@
  * rows is brought to f32 on the stack (or taken as it is where formats agree), checked, and written side by side.
  * Integer formats are in pack_quant.c.
  *
- * Always true: every byte of a panel is written, padding lanes as zeros. */
+ * A run may begin or end inside a panel: its lanes alone are written then. Always true: once all rows are packed every
+ * byte is written, padding lanes (by the run that ends the matrix) as zeros. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -47,11 +48,20 @@ int mu_pack_fail(const struct mu_pack_strip *s, int lane, int64_t col, float v, 
                    s->row + lane, s->k + col, (double)v, why, mu_wformat_name(s->m->format));
 }
 
-static void store_f32(float *dst, const struct mu_pack_strip *s)
+static inline void store_lanes(float *dst, const struct mu_pack_strip *s, int lane0, int lane_end)
 {
     for (int64_t k = 0; k < s->n_k; k++)
-        for (int lane = 0; lane < MU_PANEL; lane++)
+        for (int lane = lane0; lane < lane_end; lane++)
             dst[k * MU_PANEL + lane] = s->v[lane * s->ld + k];
+}
+
+/* Nearly all panels are whole: for those the compiler knows the number of lanes. */
+static void store_f32(float *dst, const struct mu_pack_strip *s)
+{
+    if (s->lane == 0 && s->lane_end == MU_PANEL)
+        store_lanes(dst, s, 0, MU_PANEL);
+    else
+        store_lanes(dst, s, s->lane, s->lane_end);
 }
 
 /* To bf16 or f16; a finite value that rounds to infinity is refused. */
@@ -59,7 +69,7 @@ static int store_16(uint16_t *dst, const struct mu_pack_strip *s, struct mu_err 
 {
     bool is_bf16 = s->m->format == MU_WBF16;
     uint16_t exp_mask = is_bf16 ? 0x7f80 : 0x7c00;
-    for (int lane = 0; lane < MU_PANEL; lane++) {
+    for (int lane = s->lane; lane < s->lane_end; lane++) {
         const float *v = s->v + lane * s->ld;
         for (int64_t k = 0; k < s->n_k; k++) {
             uint16_t h = is_bf16 ? mu_f32_to_bf16(v[k]) : mu_f32_to_f16(v[k]);
@@ -96,7 +106,8 @@ static int copy_16(const struct mu_matrix *m, int64_t row, int n_rows, const uns
     return MU_OK;
 }
 
-/* One panel through f32. For integer formats a strip is one group, otherwise STRIP_K columns. */
+/* One panel, or the rows of a run in it, through f32. For integer formats a strip is one group, otherwise STRIP_K
+ * columns. */
 static int pack_panel(const struct mu_matrix *m, int64_t row, int n_rows, const unsigned char *src,
                       enum mu_dtype src_dtype, int64_t ld, struct mu_err *e)
 {
@@ -107,16 +118,18 @@ static int pack_panel(const struct mu_matrix *m, int64_t row, int n_rows, const 
     unsigned char *dst = (unsigned char *)m->data + (size_t)(row / MU_PANEL) * mu_panel_bytes(m->format, &c);
     float *scale = is_int ? m->scale + row / MU_PANEL * c.n_groups * MU_PANEL : NULL;
     int64_t n_strips = is_int ? c.n_groups : (m->n_in + STRIP_K - 1) / STRIP_K;
+    int first = (int)(row % MU_PANEL), end = row + n_rows == m->n_out ? MU_PANEL : first + n_rows;
 
     memset(v, 0, sizeof v);
     for (int64_t i = 0; i < n_strips; i++) {
-        struct mu_pack_strip s = {.m = m, .row = row, .v = v, .ld = STRIP_K};
+        struct mu_pack_strip s = {.m = m, .row = row - first, .lane = first, .lane_end = end, .v = v, .ld = STRIP_K};
         s.k = i * STRIP_K;
         s.n_k = MU_MIN(STRIP_K, m->n_in - s.k);
         if (is_int)
             s.k = mu_group_begin(&c, i, &s.n_k);
-        for (int lane = 0; lane < n_rows; lane++) {
-            mu_to_f32(v + lane * STRIP_K, src + (size_t)(lane * ld + s.k) * elem, src_dtype, (size_t)s.n_k);
+        for (int lane = first; lane < first + n_rows; lane++) {
+            const unsigned char *from = src + (size_t)((lane - first) * ld + s.k) * elem;
+            mu_to_f32(v + lane * STRIP_K, from, src_dtype, (size_t)s.n_k);
             int64_t bad = find_nonfinite(v + lane * STRIP_K, s.n_k);
             if (bad >= 0)
                 return mu_pack_fail(&s, lane, bad, v[lane * STRIP_K + bad], e);
@@ -135,24 +148,23 @@ int mu_matrix_pack_from(struct mu_matrix *m, int64_t row, int64_t n_rows, const 
                         int64_t ld, struct mu_err *e)
 {
     bool is_same16 = (m->format == MU_WBF16 && src_dtype == MU_BF16) || (m->format == MU_WF16 && src_dtype == MU_F16);
-    if (row < 0 || n_rows < 0 || row > m->n_out || n_rows > m->n_out - row || row % MU_PANEL ||
-        (n_rows % MU_PANEL && row + n_rows != m->n_out))
-        return mu_fail(e, MU_EINVAL,
-                       "rows %" PRId64 " to %" PRId64 " of a matrix of %" PRId64 ": packing goes by panels of %d rows",
-                       row, row + n_rows, m->n_out, MU_PANEL);
+    if (row < 0 || n_rows < 0 || row > m->n_out || n_rows > m->n_out - row)
+        return mu_fail(e, MU_EINVAL, "rows %" PRId64 " to %" PRId64 " of a matrix of %" PRId64, row, row + n_rows,
+                       m->n_out);
     if (mu_wformat_is_int(m->format) && m->tile_k % 4 && m->tile_k < m->n_in)
         return mu_fail(e, MU_EINVAL, "tile width %" PRId64 " of an %s matrix is not a multiple of 4", m->tile_k,
                        mu_wformat_name(m->format));
     if (!mu_dtype_is_float(src_dtype) || mu_dtype_block_elems(src_dtype) != 1)
         return mu_fail(e, MU_EINVAL, "weights of type %s cannot be packed: bring them to f32 first",
                        mu_dtype_name(src_dtype));
-    for (int64_t r = 0; r < n_rows; r += MU_PANEL) {
+    for (int64_t r = 0, n; r < n_rows; r += n) {
         const unsigned char *from = (const unsigned char *)src + (size_t)(r * ld) * mu_dtype_block_bytes(src_dtype);
-        int n = (int)MU_MIN(MU_PANEL, n_rows - r);
-        if (is_same16)
-            MU_TRY_RETURN(copy_16(m, row + r, n, from, ld, e));
+        n = MU_MIN(MU_PANEL - (row + r) % MU_PANEL, n_rows - r);
+        bool is_whole = (row + r) % MU_PANEL == 0 && (n == MU_PANEL || row + r + n == m->n_out);
+        if (is_same16 && is_whole)
+            MU_TRY_RETURN(copy_16(m, row + r, (int)n, from, ld, e));
         else
-            MU_TRY_RETURN(pack_panel(m, row + r, n, from, src_dtype, ld, e));
+            MU_TRY_RETURN(pack_panel(m, row + r, (int)n, from, src_dtype, ld, e));
     }
     return MU_OK;
 }

@@ -4,10 +4,11 @@
 
 #include "tensor/matrix.h"
 
-/* Some columns of the sixteen rows of a panel, as f32. */
+/* Some columns of the sixteen rows of a panel, as f32. Only lanes [lane, lane_end) are written. */
 struct mu_pack_strip {
     const struct mu_matrix *m;
-    int64_t row;    /* first row of the panel */
+    int64_t row; /* first row of the panel */
+    int lane, lane_end;
     int64_t k, n_k; /* columns */
     const float *v; /* [MU_PANEL][ld]; rows beyond the matrix are zero */
     int64_t ld;

@@ -28,7 +28,7 @@ void mu_pack_group(unsigned char *data, float *scale, const struct mu_pack_strip
 {
     enum mu_wformat f = s->m->format;
     float q_max = f == MU_WINT8 ? 127.0f : 7.0f;
-    for (int lane = 0; lane < MU_PANEL; lane++) {
+    for (int lane = s->lane; lane < s->lane_end; lane++) {
         const float *v = s->v + lane * s->ld;
         float max_abs = 0;
         for (int64_t k = 0; k < s->n_k; k++)

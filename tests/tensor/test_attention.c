@@ -315,6 +315,69 @@ static void waves(struct mu_device *big, void *arg)
     mu_device_close(d);
 }
 
+/* Heads [begin, end) of rows [first, first + n), which may begin and end inside groups, as a rank would hold them. */
+static void attend_run(struct mu_device *d, const struct world *w, int begin, int end, int first, int n, float *out)
+{
+    struct mu_err err = MU_ERR_INIT;
+    int group = w->s.n_heads / w->s.n_kv_heads, kv0 = begin / group;
+    size_t skip = (size_t)kv0 * MU_KV_PAGE * (w->s.dtype == MU_F32 ? 4 : 2);
+    struct mu_kv_layer kv = w->kv;
+    struct mu_rows rows = w->rows;
+    struct mu_attn a = w->a;
+
+    kv.k = (char *)kv.k + skip * (size_t)kv.dk;
+    kv.v = kv.v ? (char *)kv.v + skip * (size_t)kv.dv : NULL;
+    kv.n_kv_heads = (end + group - 1) / group - kv0;
+    rows.pos += first;
+    rows.seq += first;
+    rows.n = n;
+    a.q += first * a.ldq + begin * w->s.dk;
+    a.out = out + first * a.ldo + begin * w->s.dv;
+    a.n_heads = end - begin;
+    a.group = group;
+    a.first = begin % group;
+    a.alibi_slopes = a.alibi_slopes ? a.alibi_slopes + begin : NULL;
+    tt_reserve(d, d->ops->attention_work_bytes(d, a.n_heads, w->s.dk, w->s.dv, n, w->s.context));
+    XT_OK(d->ops->attention(d, &a, &kv, &rows, &err));
+    for (int r = first; r < first + n; r++)
+        tt_same_bits("a run of heads", d, out + r * w->ldo + begin * w->s.dv, w->want + r * w->ldo + begin * w->s.dv,
+                     a.n_heads * w->s.dv);
+}
+
+static void runs_of_heads(struct mu_device *d, void *arg)
+{
+    struct world *w = arg;
+    float *out = tt_alloc((size_t)(w->rows.n * w->ldo) * 4);
+    memset(w->kv.k, 0xff, w->kv_bytes);
+    store(d, w, 0, w->rows.n);
+    for (int begin = 0; begin < w->s.n_heads; begin += 1 + begin / 2) {
+        for (int end = w->s.n_heads; end > begin; end -= 1 + end / 3) {
+            attend_run(d, w, begin, end, 0, w->rows.n, out);
+            attend_run(d, w, begin, end, w->s.context - 1, 1, out); /* its tiles are split over threads */
+        }
+    }
+}
+
+XT_TEST(runs_of_heads_may_cut_groups)
+{
+    const struct setup s[] = {
+        {.n_heads = 12, .n_kv_heads = 3, .dk = 20, .dv = 16, .dtype = MU_F32, .context = 70},
+        {.n_heads = 8, .n_kv_heads = 2, .dk = 16, .dv = 24, .has_alibi = true, .dtype = MU_BF16, .context = 400},
+        {.n_heads = 40, .n_kv_heads = 2, .dk = 8, .dv = 8, .dtype = MU_F16, .context = 40},
+        {.n_heads = 7, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 30},
+    };
+    for (size_t i = 0; i < MU_COUNT(s); i++) {
+        struct world w;
+        make_world(&w, &s[i], 90 + i);
+        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
+        w.want = want;
+        store(tt_ref(), &w, 0, w.rows.n);
+        attend(tt_ref(), &w, want, 0, w.rows.n);
+        tt_each_device(runs_of_heads, &w);
+        tt_free_all();
+    }
+}
+
 XT_TEST(small_scratch_takes_waves)
 {
     struct setup s = {.n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .dtype = MU_F32, .context = 1000};

@@ -34,6 +34,7 @@ struct job {
     const struct mu_kv_layer *kv;
     const struct mu_rows *rows;
     int group, head_blocks, heads; /* query heads a KV head, blocks of them, heads a block */
+    int first;                     /* heads of the first group that are not there: some blocks are short or empty */
     int chunk_rows;
     int32_t *chunks; /* [n_chunks + 1] first rows */
     int64_t n_chunks, n_items;
@@ -99,8 +100,10 @@ static struct item item_at(const struct job *j, int64_t i)
     struct item it;
     int64_t chunk = i % j->n_chunks, block = i / j->n_chunks % j->head_blocks;
     it.kv_head = (int)(i / j->n_chunks / j->head_blocks);
-    it.head = it.kv_head * j->group + (int)block * j->heads;
-    it.head_end = MU_MIN(it.head + j->heads, (it.kv_head + 1) * j->group);
+    int head = it.kv_head * j->group + (int)block * j->heads - j->first;
+    int end = MU_MIN(head + j->heads, (it.kv_head + 1) * j->group - j->first);
+    it.head = MU_MIN(MU_MAX(head, 0), j->a->n_heads);
+    it.head_end = MU_MAX(it.head, MU_MIN(end, j->a->n_heads));
     it.row = j->chunks[chunk];
     it.row_end = j->chunks[chunk + 1];
     it.pos_min = it.pos_max = j->rows->pos[it.row];
@@ -286,7 +289,7 @@ int mu_cpu_attention(struct mu_device *d, const struct mu_attn *a, const struct 
     j.scratch_bytes = scratch_layout(NULL, NULL, kv->dv);
     size_t used = chunks + (size_t)mu_pool_threads(d->pool) * j.scratch_bytes;
 
-    if (rows->n == 0)
+    if (rows->n == 0 || a->n_heads == 0)
         return MU_OK;
     if (used > d->work_bytes)
         return mu_fail(e, MU_EINTERNAL,
@@ -295,7 +298,8 @@ int mu_cpu_attention(struct mu_device *d, const struct mu_attn *a, const struct 
                        d->work_bytes, rows->n, used);
     j.chunks = d->work;
     j.scratch = (char *)d->work + chunks;
-    j.group = a->n_heads / kv->n_kv_heads;
+    j.group = a->group ? a->group : a->n_heads / kv->n_kv_heads;
+    j.first = a->first;
     j.head_blocks = (j.group + HEADS_MAX - 1) / HEADS_MAX;
     j.heads = (j.group + j.head_blocks - 1) / j.head_blocks;
     j.chunk_rows = QUERIES_MAX / j.heads;

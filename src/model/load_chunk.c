@@ -1,0 +1,209 @@
+/* load_chunk.c - from bytes in staging memory to the pieces of a slot that this rank holds
+ *
+ * A piece is a run of rows and a run of columns of the slot. Plain types are packed as they lie; others, scaled F8,
+ * paired heads and transposed tensors go through f32 first, the piece's part alone. Every value is checked to be
+ * finite. */
+#include <inttypes.h>
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/pool.h"
+#include "model/load_int.h"
+
+/* Times the scale of its block: element `row`, `col` of the tensor and the n - 1 after it. */
+static void apply_scale(const struct mu_loader *l, const struct mu_source *s, int64_t row, int64_t col, float *v,
+                        int64_t n)
+{
+    int64_t bc = l->m->spec.fp8_block_cols;
+    const float *scale = l->scales + row / l->m->spec.fp8_block_rows * (int64_t)s->scale->dims[1];
+    for (int64_t i = 0; i < n; i++)
+        v[i] *= scale[(col + i) / bc];
+}
+
+struct job {
+    struct mu_loader *l;
+    const struct mu_source *s;
+    const struct mu_slot_use *piece;
+    struct mu_matrix *to;
+    size_t row_bytes;
+    int64_t chunk0; /* row of the slot that lies first in raw */
+    int64_t row0;   /* first row of the slot to pack */
+    pthread_mutex_t lock;
+    int64_t failed; /* first row of the earliest run that failed; -1: none */
+    int rc;
+    struct mu_err e;
+};
+
+/* Row r of the slot in raw: inside a paired head, element j * half + i lies at 2 i + j. */
+static int64_t raw_row(const struct mu_source *s, int64_t r)
+{
+    if (s->paired_head == 0)
+        return r;
+    int64_t half = s->paired_head / 2, in = r % s->paired_head;
+    return r - in + in % half * 2 + in / half;
+}
+
+/* Rows [r, end) of the slot, their columns from whole block to whole block; *skip: columns before the piece's. */
+static const float *convert_rows(const struct job *j, int64_t r, int64_t end, int64_t *ld, int64_t *skip)
+{
+    const struct mu_source *s = j->s;
+    int64_t block = mu_dtype_block_elems(s->t->dtype), lo = j->piece->col0 / block * block;
+    int64_t hi = MU_MIN((j->piece->col0 + j->piece->n_in + block - 1) / block * block, s->cols);
+    float *rows = j->l->f32 + (r - j->chunk0) * s->cols;
+
+    *ld = hi - lo;
+    *skip = j->piece->col0 - lo;
+    for (float *to = rows; r < end; r++, to += hi - lo) {
+        const char *from = j->l->raw + (size_t)(raw_row(s, r) - j->chunk0) * j->row_bytes;
+        mu_to_f32(to, from + (size_t)(lo / block) * mu_dtype_block_bytes(s->t->dtype), s->t->dtype, (size_t)(hi - lo));
+        if (s->scale)
+            apply_scale(j->l, s, mu_source_row(s, r), lo, to, hi - lo);
+    }
+    return rows;
+}
+
+/* Columns of a transposed tensor, a panel's worth at a time. */
+static const float *turn_rows(const struct job *j, int64_t begin, int64_t end)
+{
+    const struct mu_source *s = j->s;
+    size_t elem = mu_dtype_block_bytes(s->t->dtype);
+    int64_t n_in = j->piece->n_in;
+    float *rows = j->l->f32 + (begin - j->row0) * n_in, column[MU_PANEL];
+
+    for (int64_t r = begin; r < end; r += MU_PANEL) {
+        int64_t n = MU_MIN(MU_PANEL, end - r), col = s->first + r;
+        for (int64_t k = 0; k < n_in; k++) {
+            int64_t in = j->piece->col0 + k;
+            mu_to_f32(column, j->l->raw + (size_t)(in * s->cols + col) * elem, s->t->dtype, (size_t)n);
+            if (s->scale)
+                apply_scale(j->l, s, s->row0 + in, col, column, n);
+            for (int64_t i = 0; i < n; i++)
+                rows[(r - begin + i) * n_in + k] = column[i];
+        }
+    }
+    return rows;
+}
+
+static bool is_direct(const struct mu_source *s)
+{
+    bool plain = s->t->dtype == MU_F32 || s->t->dtype == MU_BF16 || s->t->dtype == MU_F16;
+    return plain && !s->scale && s->paired_head == 0;
+}
+
+/* Rows [r, end) of the slot into their panels. */
+static int pack_rows(const struct job *j, int64_t r, int64_t end, struct mu_err *e)
+{
+    const struct mu_source *s = j->s;
+    int64_t to = r - j->piece->row0, ld = j->piece->n_in, skip = 0;
+
+    if (!s->is_transposed && is_direct(s)) {
+        const char *from = j->l->raw + (size_t)(r - j->chunk0) * j->row_bytes +
+                           (size_t)j->piece->col0 * mu_dtype_block_bytes(s->t->dtype);
+        return mu_matrix_pack_from(j->to, to, end - r, from, s->t->dtype, s->cols, e);
+    }
+    const float *rows = s->is_transposed ? turn_rows(j, r, end) : convert_rows(j, r, end, &ld, &skip);
+    return mu_matrix_pack(j->to, to, end - r, rows + skip, ld, e);
+}
+
+/* Several threads may fail: the earliest rows give the sentence, whatever the number of threads. */
+static void pack_run(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct job *j = arg;
+    struct mu_err e = MU_ERR_INIT;
+    (void)worker;
+    int rc = pack_rows(j, j->row0 + begin, j->row0 + end, &e);
+    if (rc == MU_OK)
+        return;
+    pthread_mutex_lock(&j->lock);
+    if (j->failed < 0 || begin < j->failed) {
+        j->failed = begin;
+        j->rc = rc;
+        j->e = e;
+    }
+    pthread_mutex_unlock(&j->lock);
+}
+
+static int pack_failed(struct mu_loader *l, const struct job *j)
+{
+    const struct mu_slot_use *p = j->piece;
+
+    if (l->e)
+        *l->e = j->e;
+    if (j->rc != MU_ENUMERIC)
+        return j->rc;
+    if (p->row0 == 0 && p->col0 == 0)
+        return mu_err_while(l->e, j->rc, "packing tensor %s", j->s->t->name);
+    return mu_err_while(l->e, j->rc, "packing tensor %s from row %" PRId64 ", column %" PRId64, j->s->t->name, p->row0,
+                        p->col0);
+}
+
+static int pack_piece(struct mu_loader *l, const struct mu_fill *f, const struct mu_slot_use *piece, size_t row_bytes,
+                      int64_t r, int64_t n)
+{
+    struct job j = {.l = l,
+                    .s = &f->src,
+                    .piece = piece,
+                    .to = mu_model_matrix(l->m, piece),
+                    .row_bytes = row_bytes,
+                    .chunk0 = r,
+                    .row0 = MU_MAX(r, piece->row0),
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .failed = -1};
+    int64_t end = MU_MIN(r + n, piece->row0 + piece->n_out);
+
+    if (end <= j.row0)
+        return MU_OK;
+    mu_pool_for(l->m->d->pool, end - j.row0, mu_load_row_unit(&l->m->spec, piece), pack_run, &j);
+    return j.failed < 0 ? MU_OK : pack_failed(l, &j);
+}
+
+int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n)
+{
+    struct mu_slot_use piece[MU_TREE_ROOTS_MAX];
+    int pieces = mu_slot_pieces(&l->m->spec, &l->m->opts, &f->use, piece);
+
+    for (int i = 0; i < pieces; i++)
+        MU_TRY_RETURN(pack_piece(l, f, &piece[i], row_bytes, r, n));
+    return MU_OK;
+}
+
+/* ---- vectors ---- */
+
+static float *vector_of(struct mu_model *m, const struct mu_slot_use *u)
+{
+    struct mu_layer *l = u->layer < 0 ? mu_model_outside(m) : &m->layers[u->layer];
+    int sum = mu_slot_sum(u->slot);
+
+    if (u->slot == MU_SLOT_ROUTER_BIAS)
+        return l->router_bias;
+    if (!u->is_bias)
+        return l->vector[u->slot];
+    if (l->norm_bias[u->slot])
+        return l->norm_bias[u->slot];
+    if (sum >= 0 && l->sum[sum].bias)
+        return l->sum[sum].bias;
+    return (float *)(uintptr_t)mu_model_matrix(m, u)->bias; /* const for the ops, not for us */
+}
+
+int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t elem)
+{
+    const struct mu_source *s = &f->src;
+    struct mu_slot_use piece[MU_TREE_ROOTS_MAX];
+
+    if (mu_slot_pieces(&l->m->spec, &l->m->opts, &f->use, piece) == 0)
+        return MU_OK;
+    int64_t n = piece->n_out;
+    for (int64_t i = 0; i < n; i++) {
+        mu_to_f32(l->f32 + i, l->raw + (size_t)raw_row(s, piece->row0 + i) * elem, s->t->dtype, 1);
+        if (!isfinite(l->f32[i]))
+            return mu_fail(l->e, MU_ENUMERIC, "tensor %s holds %g at element %" PRId64, s->t->name, (double)l->f32[i],
+                           piece->row0 + i);
+    }
+    float *to = vector_of(l->m, piece);
+    if (f->use.slot != MU_SLOT_ROUTER_BIAS)
+        return l->m->d->dev->upload(l->m->d, to, l->f32, (size_t)n * sizeof(float), l->e);
+    memcpy(to, l->f32, (size_t)n * sizeof(float));
+    return MU_OK;
+}

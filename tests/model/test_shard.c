@@ -1,0 +1,220 @@
+/* test_shard.c - every checkpoint cut in every way gives the bits of one rank: hidden rows and logits, memcmp */
+#include <dirent.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "shard_rig.h"
+
+static const char *const dense[] = {"alia",
+                                    "codellama",
+                                    "falcon_11b_v5",
+                                    "falcon_40b",
+                                    "falcon_7b",
+                                    "falcon_alibi",
+                                    "gpt2",
+                                    "gpt2_scale",
+                                    "gpt_sw3",
+                                    "llama2",
+                                    "llama3_rope",
+                                    "llama3_rope_v5",
+                                    "llama_bf16",
+                                    "llama_bias",
+                                    "llama_dynamic",
+                                    "llama_f16",
+                                    "llama_head_dim",
+                                    "llama_linear",
+                                    "llama_longrope_v5",
+                                    "llama_sharded",
+                                    "llama_yarn",
+                                    "mistral",
+                                    "mistral_window",
+                                    "qwen2",
+                                    "qwen2_window",
+                                    "qwen3",
+                                    "qwen3_sharded",
+                                    "qwen3_yarn_v5"};
+static const char *const sparse[] = {"mixtral",     "mixtral_window_v5", "deepseek_v2",     "deepseek_v2_lite",
+                                     "deepseek_v3", "deepseek_v3_fp8",   "deepseek_v3_mtp", "deepseek_v3_v5"};
+static const int sizes[] = {1, 2, 3, 4, 6, 8};
+
+static struct shard_case golden(const char *name)
+{
+    static char path[4][128];
+    static int at;
+    char *p = path[at++ % 4];
+    snprintf(p, sizeof path[0], "tests/golden/%s", name);
+    return (struct shard_case){.dir = p};
+}
+
+XT_TEST(no_checkpoint_is_forgotten)
+{
+    DIR *d = opendir("tests/golden");
+    size_t n = 0;
+    XT_CHECK(d);
+    for (const struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        char path[512];
+        snprintf(path, sizeof path, "tests/golden/%s/golden.json", entry->d_name);
+        n += access(path, F_OK) == 0;
+    }
+    closedir(d);
+    XT_EQ(n, MU_COUNT(dense) + MU_COUNT(sparse));
+}
+
+static void tensor_sizes(const struct shard_case *c)
+{
+    struct shard_want w;
+    shard_want(&w, c, 1);
+    for (size_t i = 0; i < MU_COUNT(sizes); i += XT_STRIDE)
+        shard_compare(&w, &(struct shard_plan){.tp = sizes[i], .pp = 1, .lanes = 1, .ends = {-1}});
+    shard_want_free(&w);
+}
+
+XT_TEST(dense_checkpoints_over_tensor_ranks)
+{
+    for (size_t i = 0; i < MU_COUNT(dense); i += XT_STRIDE) {
+        struct shard_case c = golden(dense[i]);
+        tensor_sizes(&c);
+    }
+}
+
+XT_TEST(sparse_checkpoints_over_tensor_ranks)
+{
+    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
+        struct shard_case c = golden(sparse[i]);
+        tensor_sizes(&c);
+    }
+}
+
+/* Each stage count with cuts that are not even; stages without layers too. */
+static void stages(const struct shard_case *c, int tp)
+{
+    static const int ends[][SHARD_STAGES] = {{1, -1}, {0, -1}, {1, 1, -1}, {1, 2, -1}, {0, 1, 1, -1}, {1, 2, -1, -1}};
+    static const int pp[] = {2, 2, 3, 3, 4, 4};
+    struct shard_want w;
+    shard_want(&w, c, 1);
+    for (size_t i = 0; i < MU_COUNT(pp); i += XT_STRIDE) {
+        struct shard_plan p = {.tp = tp, .pp = pp[i], .lanes = 1};
+        memcpy(p.ends, ends[i], sizeof p.ends);
+        shard_compare(&w, &p);
+    }
+    shard_want_free(&w);
+}
+
+XT_TEST(every_checkpoint_over_stages)
+{
+    for (size_t i = 0; i < MU_COUNT(dense) + MU_COUNT(sparse); i += XT_STRIDE) {
+        struct shard_case c = golden(i < MU_COUNT(dense) ? dense[i] : sparse[i - MU_COUNT(dense)]);
+        stages(&c, 1 + (int)(i % 2));
+    }
+}
+
+/* Lanes have other sequences, other chunks and steps without rows; experts are shared by all. */
+static void lanes(const struct shard_case *c, const struct shard_plan *plans, size_t n)
+{
+    struct shard_want w;
+    int most = 1;
+    for (size_t i = 0; i < n; i++)
+        most = MU_MAX(most, plans[i].lanes);
+    shard_want(&w, c, most);
+    for (size_t i = 0; i < n; i += XT_STRIDE)
+        shard_compare(&w, &plans[i]);
+    shard_want_free(&w);
+}
+
+XT_TEST(expert_groups)
+{
+    static const struct shard_plan plans[] = {{.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},
+                                              {.tp = 1, .pp = 1, .lanes = 2, .ends = {-1}},
+                                              {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},
+                                              {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
+                                              {.tp = 1, .pp = 1, .lanes = 3, .ends = {-1}}};
+    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
+        struct shard_case c = golden(sparse[i]);
+        lanes(&c, plans, MU_COUNT(plans));
+    }
+}
+
+XT_TEST(tensor_times_experts_times_stages)
+{
+    static const struct shard_plan plans[] = {
+        {.tp = 2, .pp = 1, .lanes = 2, .ends = {-1}},
+        {.tp = 3, .pp = 1, .lanes = 2, .ends = {-1}},
+        {.tp = 2, .pp = 1, .lanes = 4, .ends = {-1}},
+        {.tp = 4, .pp = 1, .lanes = 3, .ends = {-1}},
+        {.tp = 1, .pp = 2, .lanes = 2, .ends = {1, -1}},
+        {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}},
+        {.tp = 2, .pp = 3, .lanes = 1, .ends = {1, 1, -1}, .ranks_per_node = 2},
+    };
+    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
+        struct shard_case c = golden(sparse[i]);
+        lanes(&c, plans, MU_COUNT(plans));
+    }
+}
+
+/* Ranks that read alone, or by nodes of two: each node reads the file once, the hash is the same. */
+XT_TEST(dense_hybrids_on_several_nodes)
+{
+    static const struct shard_plan plans[] = {
+        {.tp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 2},
+        {.tp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 1},
+        {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 3},
+        {.tp = 4, .pp = 2, .lanes = 1, .ends = {0, -1}, .ranks_per_node = 8},
+        {.tp = 2, .pp = 1, .lanes = 2, .ends = {-1}}, /* lanes of a dense model share nothing */
+        {.tp = 6, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 4},
+    };
+    static const char *const some[] = {"gpt2_scale", "falcon_40b", "falcon_alibi", "qwen2", "llama3_rope", "qwen3"};
+    for (size_t i = 0; i < MU_COUNT(some); i++) {
+        struct shard_case c = golden(some[i]);
+        lanes(&c, plans, MU_COUNT(plans));
+    }
+}
+
+XT_TEST(weights_and_caches_of_fewer_bits)
+{
+    static const struct shard_plan plans[] = {{.tp = 2, .pp = 1, .lanes = 1, .ends = {-1}},
+                                              {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}},
+                                              {.tp = 2, .pp = 1, .lanes = 2, .ends = {-1}}};
+    static const char *const some[] = {"llama_bf16", "gpt_sw3", "falcon_alibi", "mixtral", "deepseek_v3_fp8"};
+    for (size_t i = 0; i < MU_COUNT(some); i++) {
+        for (int f = 0; f < MU_WFORMAT_N; f++) {
+            struct shard_case c = golden(some[i]);
+            c.format = (enum mu_wformat)f;
+            c.kv_dtype = f == MU_WF32 ? MU_F16 : MU_BF16;
+            lanes(&c, plans, MU_COUNT(plans));
+        }
+    }
+}
+
+XT_TEST(naive_latent_attention)
+{
+    static const struct shard_plan plans[] = {{.tp = 2, .pp = 1, .lanes = 1, .ends = {-1}},
+                                              {.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}},
+                                              {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}}};
+    static const char *const some[] = {"deepseek_v2", "deepseek_v2_lite", "deepseek_v3_fp8"};
+    for (size_t i = 0; i < MU_COUNT(some); i++) {
+        struct shard_case c = golden(some[i]);
+        c.mla = MU_MLA_NAIVE;
+        lanes(&c, plans, MU_COUNT(plans));
+    }
+}
+
+XT_TEST(shipped_models)
+{
+    static const struct shard_plan plans[] = {
+        {.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 2, .pp = 1, .lanes = 1, .ends = {-1}},
+        {.tp = 3, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}},
+        {.tp = 6, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 8, .pp = 1, .lanes = 1, .ends = {-1}},
+        {.tp = 1, .pp = 2, .lanes = 1, .ends = {3, -1}}, {.tp = 1, .pp = 3, .lanes = 1, .ends = {1, 2, -1}},
+        {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}}, {.tp = 1, .pp = 4, .lanes = 1, .ends = {1, 2, 3, -1}},
+        {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},    {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
+    };
+    static const char *const dirs[] = {"models/muster-llama-tiny", "models/muster-dsv3-tiny"};
+    for (size_t i = 0; i < MU_COUNT(dirs); i++) {
+        lanes(&(struct shard_case){.dir = dirs[i]}, plans, MU_COUNT(plans));
+        lanes(&(struct shard_case){.dir = dirs[i], .format = MU_WINT4, .kv_dtype = MU_BF16}, plans, 4);
+        lanes(&(struct shard_case){.dir = dirs[i], .format = MU_WINT8}, plans, 4);
+    }
+}
+
+XT_MAIN()
