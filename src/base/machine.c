@@ -43,7 +43,7 @@ static void cpu_model(char *out, size_t n)
     fclose(f);
 }
 
-static void memory(struct mu_machine *m)
+static void memory(struct mu_host *m)
 {
     m->memory_bytes = number_after("/proc/meminfo", "MemTotal") * 1024;
     m->memory_available = mu_memory_available(&m->is_memory_limited);
@@ -60,7 +60,7 @@ uint64_t mu_process_peak_bytes(void)
     return number_after("/proc/self/status", "VmHWM") * 1024;
 }
 
-int mu_machine_discover(struct mu_machine *m, struct mu_err *e)
+int mu_host_discover(struct mu_host *m, struct mu_err *e)
 {
     hwloc_topology_t t;
 

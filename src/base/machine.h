@@ -12,7 +12,7 @@
 
 struct mu_pool;
 
-struct mu_machine {
+struct mu_host {
     char cpu_model[96];
     int sockets, cores, numa_nodes; /* of the machine, by hwloc */
     int cores_allowed;              /* this process may use */
@@ -22,7 +22,7 @@ struct mu_machine {
     bool is_memory_limited;         /* the cgroup's limit is the lower one */
 };
 
-int mu_machine_discover(struct mu_machine *m, struct mu_err *e);
+int mu_host_discover(struct mu_host *m, struct mu_err *e);
 
 /* The most resident memory this process has had, in bytes (VmHWM); 0 where /proc does not tell. */
 uint64_t mu_process_peak_bytes(void);

@@ -15,8 +15,10 @@
     X(report)                                                                                                          \
     X(tasks)                                                                                                           \
     X(models)                                                                                                          \
+    X(plan)                                                                                                            \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \
+    X(calibrate)                                                                                                       \
     X(doctor)                                                                                                          \
     X(manual)                                                                                                          \
     X(completion)
@@ -26,5 +28,6 @@ MU_CMD_MAP(MU_CMD_DECLARE)
 #undef MU_CMD_DECLARE
 
 const struct mu_cmd *const *mu_commands(void); /* NULL-terminated */
+char **mu_command_line(void);                  /* as main was given it, NULL-terminated */
 
 #endif

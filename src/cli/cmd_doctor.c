@@ -42,10 +42,10 @@ static int add_number(json_t *report, const char *key, double v)
 
 static int look_machine(json_t *report, struct mu_err *e)
 {
-    struct mu_machine m;
+    struct mu_host m;
     char text[256];
 
-    MU_TRY_RETURN(mu_machine_discover(&m, e));
+    MU_TRY_RETURN(mu_host_discover(&m, e));
     snprintf(text, sizeof text, "%s, %d socket%s, %d cores, %d of them for this process, %d NUMA node%s", m.cpu_model,
              m.sockets, m.sockets > 1 ? "s" : "", m.cores, m.cores_allowed, m.numa_nodes, m.numa_nodes > 1 ? "s" : "");
     MU_TRY_RETURN(add(report, "cpu", "found", text));

@@ -1,0 +1,34 @@
+/* calibrate.c - timing a case, and points of a curve */
+#include "cli/calibrate.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+
+#define CASE_NS       300000000
+#define CASE_QUICK_NS 80000000
+#define CALLS_MIN     3
+#define PART_MIN      1e-3
+
+int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, double *seconds, struct mu_err *e)
+{
+    struct mu_clock *clock = mu_clock_real();
+    int64_t start = mu_now_ns(clock), now = start, limit = c->is_quick ? CASE_QUICK_NS : CASE_NS;
+    *seconds = 1e9;
+    for (int64_t call = 0; call < CALLS_MIN || now - start < limit; call++) {
+        int64_t t = mu_now_ns(clock);
+        MU_TRY_RETURN(fn(arg, call, e));
+        now = mu_now_ns(clock);
+        *seconds = MU_MIN(*seconds, (double)MU_MAX(now - t, 1) * 1e-9);
+    }
+    c->n_done++;
+    mu_progress_update(&c->progress, (uint64_t)c->n_done, (uint64_t)MU_MAX(c->n_cases, c->n_done));
+    return MU_OK;
+}
+
+void mu_calibrate_point(struct mu_curve *c, double x, double y)
+{
+    if (c->n == MU_CURVE_MAX)
+        return;
+    c->x[c->n] = x;
+    c->y[c->n++] = MU_MAX(PART_MIN, MU_MIN(y, 4));
+}

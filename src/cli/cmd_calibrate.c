@@ -1,0 +1,198 @@
+/* cmd_calibrate.c - `muster calibrate`: measures this machine and keeps the numbers for the planner */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/machine.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "cli/calibrate.h"
+#include "cli/cmd.h"
+#include "tensor/ops.h"
+
+#define PATH_MAX_BYTES 4096
+#define N_CASES        24
+#define FILE_NAME      "machine.json"
+
+struct calibrate_args {
+    bool json, quick;
+    const char *output, *level;
+    int64_t threads;
+};
+
+/* ---- where the file goes ---- */
+
+/* $XDG_CACHE_HOME/muster, or ~/.cache/muster; made when it is not there. */
+static int cache_folder(struct mu_buf *out, struct mu_err *e)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/')
+        MU_TRY_RETURN(mu_buf_printf(out, e, "%s", cache));
+    else if (home && home[0] == '/')
+        MU_TRY_RETURN(mu_buf_printf(out, e, "%s/.cache", home));
+    else
+        return mu_fail(e, MU_EUSAGE, "neither XDG_CACHE_HOME nor HOME names a folder; --output FILE does");
+    mkdir(out->p, 0777);
+    MU_TRY_RETURN(mu_buf_puts(out, "/muster", e));
+    mkdir(out->p, 0777);
+    if (!mu_path_is_dir(out->p))
+        return mu_fail(e, MU_EIO, "%s is not a folder and could not be made; --output FILE names another place",
+                       out->p);
+    return MU_OK;
+}
+
+/* The file, and the folder it stands in: that is where reading is measured. */
+static int choose_path(const struct calibrate_args *args, struct mu_buf *path, struct mu_buf *folder, struct mu_err *e)
+{
+    if (!args->output) {
+        MU_TRY_RETURN(cache_folder(folder, e));
+        return mu_path_join(path, folder->p, FILE_NAME, e);
+    }
+    MU_TRY_RETURN(mu_buf_puts(path, args->output, e));
+    const char *slash = strrchr(path->p, '/');
+    if (slash)
+        MU_TRY_RETURN(mu_buf_add(folder, path->p, slash == path->p ? 1 : (size_t)(slash - path->p), e));
+    else
+        MU_TRY_RETURN(mu_buf_puts(folder, ".", e));
+    if (!mu_path_is_dir(folder->p))
+        return mu_fail(e, MU_EIO, "--output %s: there is no folder %s", args->output, folder->p);
+    return MU_OK;
+}
+
+static int write_machine(const struct mu_calibration *c, const char *path, struct mu_err *e)
+{
+    struct mu_outfile o = MU_OUTFILE_INIT;
+    struct mu_buf text = MU_BUF_INIT("the machine file", 1 << 20);
+    json_t *tree = mu_machine_json(&c->machine);
+    int rc = MU_OK;
+    if (!tree)
+        MU_TRY(mu_fail_nomem(e, 0, "the machine file"));
+    MU_TRY(mu_json_dump(&text, tree, true, e));
+    MU_TRY(mu_buf_putc(&text, '\n', e));
+    MU_TRY(mu_outfile_open(&o, path, e));
+    MU_TRY(mu_outfile_write(&o, text.p, text.n, e));
+    MU_TRY(mu_outfile_commit(&o, e));
+out:
+    mu_outfile_discard(&o);
+    mu_buf_fini(&text);
+    json_decref(tree);
+    return rc;
+}
+
+/* ---- measuring ---- */
+
+static int start_machine(struct mu_machine *m, struct mu_err *e)
+{
+    struct mu_host h;
+    MU_TRY_RETURN(mu_host_discover(&h, e));
+    *m = (struct mu_machine){.nodes = 1, .devices = 1, .is_host = true, .host_memory = (double)h.memory_bytes};
+    m->device.memory = (double)h.memory_available;
+    snprintf(m->name, sizeof m->name, "host");
+    snprintf(m->device.name, sizeof m->device.name, "CPU");
+    return MU_OK;
+}
+
+static int measure(struct mu_calibration *c, const char *folder, struct mu_err *e)
+{
+    mu_progress_start(&c->progress, "calibrating", "cases");
+    int rc = MU_OK;
+    MU_TRY(mu_calibrate_products(c, e));
+    MU_TRY(mu_calibrate_attention(c, e));
+    MU_TRY(mu_calibrate_links(c, e));
+    MU_TRY(mu_calibrate_storage(c, folder, e));
+    MU_TRY(mu_machine_check(&c->machine, "the calibration", e));
+out:
+    mu_progress_end(&c->progress);
+    return rc;
+}
+
+/* ---- telling ---- */
+
+static void print_people(const struct mu_calibration *c, const char *path)
+{
+    const struct mu_machine *m = &c->machine;
+    const struct mu_device_spec *d = &m->device;
+    printf("%d threads, level %s\n", mu_pool_threads(c->dev->pool), c->dev->ops->level);
+    printf("  products     %7.1f GFLOP/s f32, %.1f bf16, %.1f int8\n", d->flops[MU_RATE_F32] * 1e-9,
+           d->flops[MU_RATE_BF16] * 1e-9, d->flops[MU_RATE_INT8] * 1e-9);
+    printf("  one row      %7.0f%% of that, attention %.0f%%\n", 100 * mu_curve_at(&d->rows, 1),
+           100 * mu_curve_at(&d->attention, 1));
+    printf("  memory       %7.1f GB/s, weights at %.0f%% of it\n", d->memory_rate * 1e-9,
+           100 * mu_curve_at(&d->copy, 1e9));
+    printf("  an operation %7.2f us to start\n", d->launch_s * 1e6);
+    printf("  sums         %7.2f us, then %.1f GB/s\n", m->inside.latency_s * 1e6, m->inside.rate * 1e-9);
+    printf("  files        %7.2f GB/s\n", m->storage_rate * 1e-9);
+    printf("kept in %s\n", path);
+}
+
+static int print_json(const struct mu_machine *m, struct mu_err *e)
+{
+    struct mu_buf text = MU_BUF_INIT("the machine", 1 << 20);
+    json_t *tree = mu_machine_json(m);
+    int rc = tree ? mu_json_dump(&text, tree, true, e) : mu_fail_nomem(e, 0, "the machine");
+    if (rc == MU_OK)
+        puts(text.p);
+    mu_buf_fini(&text);
+    json_decref(tree);
+    return rc;
+}
+
+static int calibrate_run(void *p, int n_operands, char **operands, struct mu_err *e)
+{
+    const struct calibrate_args *args = p;
+    struct mu_calibration c = {.is_quick = args->quick, .n_cases = N_CASES};
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_MAX_BYTES), folder = MU_BUF_INIT("a path", PATH_MAX_BYTES);
+    int rc = MU_OK;
+
+    (void)operands;
+    if (n_operands > 0)
+        return mu_fail(e, MU_EUSAGE, "calibrate takes no operands, %d were given", n_operands);
+    MU_TRY(choose_path(args, &path, &folder, e));
+    MU_TRY(mu_device_open_default(&c.dev, args->level, (int)args->threads, e));
+    MU_TRY(start_machine(&c.machine, e));
+    MU_TRY(measure(&c, folder.p, e));
+    MU_TRY(write_machine(&c, path.p, e));
+    if (args->json)
+        MU_TRY(print_json(&c.machine, e));
+    else
+        print_people(&c, path.p);
+out:
+    mu_device_close(c.dev);
+    mu_buf_fini(&folder);
+    mu_buf_fini(&path);
+    return rc;
+}
+
+#define FIELD(name) offsetof(struct calibrate_args, name)
+
+static const struct mu_opt calibrate_opts[] = {
+    {MU_OPT_TEXT, "output", 'o', FIELD(output), "FILE", .help = "Write the machine file here.",
+     .dflt = "~/.cache/muster/machine.json"},
+    {MU_OPT_FLAG, "quick", 0, FIELD(quick), .help = "Shorter rounds: under ten seconds, less exact."},
+    {MU_OPT_INT, "threads", 't', FIELD(threads), "N", .lo = 0, .hi = MU_POOL_THREADS_MAX,
+     .help = "Threads to measure with.", .dflt = "all cores allowed"},
+    {MU_OPT_TEXT, "level", 0, FIELD(level), "NAME", .choices = "auto|ref|avx2|avx512", .help = "CPU level.",
+     .dflt = "auto"},
+    {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print the machine file."},
+    {.type = MU_OPT_END},
+};
+
+const struct mu_cmd mu_cmd_calibrate = {
+    .name = "calibrate",
+    .summary = "measure this machine for the planner",
+    .operands = "",
+    .story =
+        "Measures products of several shapes and weight formats, attention, what weights reach of the memory's "
+        "bandwidth, sums between ranks and reading files, all with the code that runs models, and keeps the numbers "
+        "as a machine file of the form that clusters are described in.\n\n"
+        "The file stands for all cores together; a plan for several ranks shares it among them. On a machine that "
+        "others use at the same time every figure is too low: calibrate when it is idle.",
+    .examples = "  muster calibrate\n  muster calibrate --quick --json\n",
+    .opts = calibrate_opts,
+    .args_size = sizeof(struct calibrate_args),
+    .run = calibrate_run,
+};

@@ -1,0 +1,135 @@
+/* plan_inputs.c - see plan_inputs.h */
+#include "cli/plan_inputs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/gpus.h"
+#include "base/machine.h"
+#include "base/pool.h"
+#include "base/yaml.h"
+#include "fmt/weights.h"
+#include "model/presets.h"
+
+#define PATH_BYTES_MAX 4096
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && strcmp(s + n - m, end) == 0;
+}
+
+/* ---- the model ---- */
+
+static int from_config(struct mu_spec *out, const char *path, struct mu_err *e)
+{
+    json_t *config = NULL;
+    MU_TRY_RETURN(mu_json_load(&config, path, e));
+    int rc = mu_spec_from_config(out, config, path, e);
+    json_decref(config);
+    return rc;
+}
+
+static int from_folder(struct mu_spec *out, const char *folder, struct mu_err *e)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES_MAX);
+    int rc = MU_OK;
+    MU_TRY(mu_path_join(&path, folder, "config.json", e));
+    MU_TRY(from_config(out, path.p, e));
+out:
+    mu_buf_fini(&path);
+    return rc;
+}
+
+static int from_gguf(struct mu_spec *out, const char *path, struct mu_err *e)
+{
+    struct mu_weights *w = NULL;
+    MU_TRY_RETURN(mu_weights_open(&w, path, MU_READ_DIRECT, e));
+    int rc = mu_spec_from_gguf(out, w, path, e);
+    mu_weights_close(w);
+    return rc;
+}
+
+int mu_plan_spec_open(struct mu_spec *out, const char *model, struct mu_err *e)
+{
+    const struct mu_preset *preset = mu_path_exists(model) ? NULL : mu_preset_find(model);
+    *out = (struct mu_spec)MU_SPEC_INIT;
+    if (preset)
+        return mu_preset_spec(out, preset, e);
+    if (!mu_path_exists(model))
+        return mu_fail(e, MU_ENOENT, "%s is neither a path nor a model muster knows; `muster models` lists those",
+                       model);
+    if (mu_path_is_dir(model))
+        return from_folder(out, model, e);
+    return ends_with(model, ".gguf") ? from_gguf(out, model, e) : from_config(out, model, e);
+}
+
+/* ---- the machine ---- */
+
+int mu_plan_machine_load(struct mu_machine *out, const char *path, struct mu_err *e)
+{
+    struct mu_yaml *y = NULL;
+    MU_TRY_RETURN(mu_yaml_load(&y, path, e));
+    int rc = mu_machine_from_yaml(out, y, path, e);
+    mu_yaml_free(y);
+    return rc;
+}
+
+static int from_gpus(struct mu_machine *out, const struct mu_gpus *g, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
+{
+    const char *preset = mu_machine_preset_of(g->gpu[0].name);
+    if (!preset)
+        return mu_fail(
+            e, MU_EUNSUPPORTED,
+            "muster has no rates of the GPU \"%s\" found here; describe the machine in a file and give it by "
+            "--cluster (docs/cluster.md)",
+            g->gpu[0].name);
+    for (int i = 1; i < g->n; i++) {
+        if (strcmp(g->gpu[i].name, g->gpu[0].name) != 0)
+            return mu_fail(
+                e, MU_EUNSUPPORTED,
+                "the GPUs here differ (\"%s\" and \"%s\"); plan each kind by a file of its own (docs/cluster.md)",
+                g->gpu[0].name, g->gpu[i].name);
+    }
+    MU_TRY_RETURN(mu_machine_preset(out, preset, e));
+    mu_machine_resize(out, 1, g->n);
+    if (g->gpu[0].memory_bytes > 0)
+        out->device.memory = (double)g->gpu[0].memory_bytes;
+    if (g->link_rate > 0) {
+        out->inside.rate = g->link_rate;
+        snprintf(out->inside.name, sizeof out->inside.name, "%s", g->link);
+    }
+    snprintf(how, MU_PLAN_HOW_MAX, "%d x %s by %s", g->n, g->gpu[0].name, g->how);
+    return MU_OK;
+}
+
+static int from_cpus(struct mu_machine *out, int ranks, int threads, struct mu_err *e)
+{
+    struct mu_host host;
+    struct mu_pool *pool = NULL;
+    double bandwidth, rate;
+    int rc = MU_OK;
+
+    MU_TRY(mu_host_discover(&host, e));
+    MU_TRY(mu_pool_open(&pool, &(struct mu_pool_opts){.n_threads = threads}, e));
+    MU_TRY(mu_measure_read_bandwidth(pool, &bandwidth, e));
+    MU_TRY(mu_measure_fma_rate(pool, &rate, e));
+    mu_machine_host(out, (double)host.memory_available, bandwidth, rate, ranks);
+out:
+    mu_pool_close(pool);
+    return rc;
+}
+
+int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
+{
+    struct mu_gpus gpus;
+    MU_TRY_RETURN(mu_gpus_discover(&gpus, e));
+    if (gpus.n > 0)
+        return from_gpus(out, &gpus, how, e);
+    MU_TRY_RETURN(from_cpus(out, MU_MAX(ranks, 1), threads, e));
+    snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %s; the CPUs' %.1f GB/s and %.0f GFLOP/s were measured", gpus.how,
+             out->device.memory_rate * out->devices * 1e-9, out->device.flops[MU_RATE_F32] * out->devices * 1e-9);
+    return MU_OK;
+}

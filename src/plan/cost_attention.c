@@ -1,0 +1,53 @@
+/* cost_attention.c - projections, scores and values of one layer's attention, on the rank with most heads
+ *
+ * Latent attention (DeepSeek-V2, arXiv 2405.04434) is counted in its absorbed form, as our forward pass computes it:
+ * queries of kv_lora + dk_rope elements meet one latent cache, which every tensor rank reads. */
+#include "plan/cost_int.h"
+
+#include "base/check.h"
+
+double cost_kv_elements(const struct mu_layer_spec *l, int tp)
+{
+    if (l->attn == MU_ATTN_LATENT)
+        return l->kv_lora + l->dk_rope;
+    return cost_share(l->n_kv_heads, tp) * (l->dk + l->dv);
+}
+
+static void projections(const struct cost_at *at, const struct mu_layer_spec *l, double rows, double heads,
+                        struct mu_cost_step *to)
+{
+    double hidden = (double)at->s->hidden;
+    if (l->attn == MU_ATTN_GROUPED) {
+        double kv = cost_share(l->n_kv_heads, at->tp) * (l->dk + l->dv);
+        cost_product(at, rows, heads * l->dk + kv, hidden, to);
+    } else {
+        double q = heads * (l->dk_nope + l->dk_rope);
+        if (l->q_lora) {
+            cost_product(at, rows, l->q_lora, hidden, to);
+            cost_product(at, rows, q, l->q_lora, to);
+        } else {
+            cost_product(at, rows, q, hidden, to);
+        }
+        cost_product(at, rows, l->kv_lora + l->dk_rope, hidden, to);
+        cost_product(at, rows, heads * (l->dk_nope + l->dv), l->kv_lora, to);
+    }
+    cost_product(at, rows, hidden, heads * l->dv, to);
+}
+
+void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
+                    struct mu_cost_step *to)
+{
+    double heads = cost_share(l->n_heads, at->tp);
+    double width = l->attn == MU_ATTN_LATENT ? 2.0 * l->kv_lora + l->dk_rope : (double)l->dk + l->dv;
+    double keys = r->keys, keys_end = r->keys_end, part = at->g->attention;
+    if (l->window && keys > l->window)
+        keys = l->window;
+    if (l->window && keys_end > l->window)
+        keys_end = l->window;
+    if (part <= 0)
+        part = at->m->device.attention.n ? mu_curve_at(&at->m->device.attention, r->rows / r->sequences) : at->product;
+    double flop = 2 * r->rows * keys * heads * width;
+    double read = r->sequences * keys_end * cost_kv_elements(l, at->tp) * at->kv_bytes;
+    projections(at, l, r->rows, heads, to);
+    cost_roofline(at, flop / (at->attention_peak * part), cost_read_s(at, read, at->g->kv), to);
+}

@@ -1,0 +1,318 @@
+/* test_cost.c - the time model on a machine and a model whose numbers can be worked out by hand */
+#include "xt.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "plan/cost.h"
+
+#define NEAR 1e-9 /* of a value: the sums here have a few dozen terms */
+
+/* Products take flop / 1e12, reading bytes / 1e9, nothing else costs. */
+static const struct mu_cost_engine plain = {.name = "plain",
+                                            .product = 1,
+                                            .memory = 1,
+                                            .kv = 1,
+                                            .attention = 1,
+                                            .overlap = 1,
+                                            .link = 1,
+                                            .kv_copies = 1,
+                                            .memory_part = 1};
+
+static struct mu_machine machine_of(int nodes, int devices)
+{
+    struct mu_machine m = {.name = "test", .nodes = nodes, .devices = devices};
+    m.device = (struct mu_device_spec){.memory = 1e9, .memory_rate = 1e9, .flops = {1e12, 1e12}};
+    m.inside = (struct mu_link_spec){.rate = 1e8, .latency_s = 1e-6};
+    m.between = (struct mu_link_spec){.rate = 1e7, .latency_s = 1e-5};
+    return m;
+}
+
+/* 4 layers of hidden 64, 4 heads of 16 (2 for keys), a gated MLP of 128, 96 words. */
+static void small_spec(struct mu_spec *s, int n_layers)
+{
+    struct mu_err err = MU_ERR_INIT;
+    *s = (struct mu_spec)MU_SPEC_INIT;
+    s->n_layers = n_layers, s->hidden = 64, s->vocab = 96;
+    XT_OK(MU_NEW_ARRAY(&s->layers, n_layers, "layers", &err));
+    for (int i = 0; i < n_layers; i++)
+        s->layers[i] =
+            (struct mu_layer_spec){.n_heads = 4, .n_kv_heads = 2, .dk = 16, .dv = 16, .mlp = MU_MLP_GATED, .ffn = 128};
+}
+
+#define LAYER_WEIGHTS (64 * (64 + 64) + 64 * 64 + 3 * 64 * 128)
+#define HEAD_WEIGHTS  (64 * 96)
+
+static struct mu_layout layout_of(int tp, int pp, int dp)
+{
+    return (struct mu_layout){.tp = tp, .pp = pp, .dp = dp, .ep = 1};
+}
+
+static struct mu_workload ask(int64_t batch, int64_t prompt, int64_t output)
+{
+    return (struct mu_workload){
+        .batch = batch, .prompt = prompt, .output = output, .weights = MU_WBF16, .kv_dtype = MU_BF16, .engine = &plain};
+}
+
+static struct mu_cost cost_of(const struct mu_spec *s, struct mu_layout l, const struct mu_machine *m,
+                              const struct mu_workload *w)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_cost c;
+    XT_OK(mu_cost_of(&c, s, &l, m, w, &err));
+    return c;
+}
+
+static void check_adds_up(const struct mu_cost_step *s)
+{
+    XT_NEAR(s->compute + s->memory + s->comm + s->bubble + s->launch, s->total, NEAR * s->total);
+}
+
+XT_TEST(decoding_reads_weights_and_cache)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload w = ask(2, 7, 4);
+    struct mu_cost c = cost_of(&s, layout_of(1, 1, 1), &m, &w);
+    double keys = 7 + 4 / 2 + 1, kv = 2 * keys * 2 * (16 + 16) * 2;
+    double want = (4 * (LAYER_WEIGHTS * 2.0 + kv) + HEAD_WEIGHTS * 2.0) / 1e9;
+    XT_NEAR(c.decode.memory, want, NEAR * want);
+    XT_EQ(c.decode.compute > 0, 0);
+    check_adds_up(&c.decode);
+    XT_NEAR(c.request_s, c.prefill.total + 3 * c.decode.total, NEAR);
+    XT_NEAR(c.output_per_s, 2 * 4 / c.request_s, 1e-6 * c.output_per_s);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(long_prompts_compute)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 1);
+    m.device.memory_rate = 1e15;
+    struct mu_workload w = ask(3, 1000, 0);
+    struct mu_cost c = cost_of(&s, layout_of(1, 1, 1), &m, &w);
+    double products = 2 * 3000.0 * LAYER_WEIGHTS * 4, head = 2 * 3.0 * HEAD_WEIGHTS;
+    double scores = 4 * 2 * 3000.0 * (1001 / 2.0) * 4 * (16 + 16);
+    double want = (products + head + scores) / 1e12;
+    XT_NEAR(c.prefill.compute, want, 1e-6 * want);
+    check_adds_up(&c.prefill);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(a_shared_beginning_is_computed_once)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 1);
+    m.device.memory_rate = 1e15;
+    struct mu_workload w = ask(8, 1000, 0), shared = w;
+    shared.shared = 900;
+    double whole = cost_of(&s, layout_of(1, 1, 1), &m, &w).prefill.total;
+    double less = cost_of(&s, layout_of(1, 1, 1), &m, &shared).prefill.total;
+    XT_CHECKF(less < 0.35 * whole && less > 0.2 * whole, "%g of %g", less, whole); /* 1700 of 8000 rows, longer keys */
+    mu_spec_fini(&s);
+}
+
+XT_TEST(tensor_ranks_share_work_and_pay_for_sums)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload w = ask(2, 7, 4);
+    struct mu_cost one = cost_of(&s, layout_of(1, 1, 1), &m, &w), two = cost_of(&s, layout_of(2, 1, 1), &m, &w);
+    XT_NEAR(two.decode.memory, one.decode.memory / 2, 1e-3 * one.decode.memory);
+    /* Activations weigh nothing here: the sums are latencies, two a layer, the embedding's, and the head's 16 bytes. */
+    double want = (2 * 4 + 1 + 1) * 2 * 1e-6 + 16 / 1e8;
+    XT_NEAR(two.decode.comm, want, 1e-9 * want);
+    struct mu_machine apart = machine_of(2, 1);
+    XT_NEAR(cost_of(&s, layout_of(2, 1, 1), &apart, &w).decode.comm, (2 * 4 + 2) * 2 * 1e-5 + 16 / 1e7, 1e-12);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(the_fixed_tree_sends_everything_in_every_round)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 8);
+    struct mu_cost_engine tree = plain, ring = plain;
+    tree.is_tree = true;
+    tree.act_bytes = ring.act_bytes = 4;
+    struct mu_workload w = ask(64, 1000, 4);
+    w.engine = &tree;
+    double by_tree = cost_of(&s, layout_of(8, 1, 1), &m, &w).prefill.comm;
+    w.engine = &ring;
+    double by_ring = cost_of(&s, layout_of(8, 1, 1), &m, &w).prefill.comm;
+    XT_NEAR(by_tree / by_ring, 3 / (2 * 7 / 8.0), 0.01); /* log2 8 rounds of all bytes, against 2 (n-1)/n of them */
+    mu_spec_fini(&s);
+}
+
+XT_TEST(stages_overlap_and_wait)
+{
+    struct mu_spec s;
+    small_spec(&s, 8);
+    struct mu_machine m = machine_of(1, 4);
+    struct mu_cost_engine g = plain;
+    s.vocab = 0; /* equal stages */
+    m.device.memory_rate = 1e15, m.inside.rate = 1e15, m.inside.latency_s = 0;
+    struct mu_workload w = ask(64, 1000, 0);
+    w.engine = &g;
+    double alone = cost_of(&s, layout_of(1, 1, 1), &m, &w).prefill.total;
+    struct mu_cost four = cost_of(&s, layout_of(1, 4, 1), &m, &w);
+    XT_NEAR(four.prefill.total, alone / 4 * (4 + 3) / 4, 1e-6 * alone); /* 4 micro-batches, 3 steps of filling */
+    XT_NEAR(four.prefill.bubble / four.prefill.total, 3.0 / 7, 1e-6);
+    check_adds_up(&four.prefill);
+    g.micro_rows = 1000;
+    four = cost_of(&s, layout_of(1, 4, 1), &m, &w);
+    XT_NEAR(four.prefill.total, alone / 4 * (64 + 3) / 64, 1e-6 * alone);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(one_sequence_cannot_fill_a_pipeline)
+{
+    struct mu_spec s;
+    small_spec(&s, 8);
+    struct mu_machine m = machine_of(1, 4);
+    m.inside.rate = 1e15, m.inside.latency_s = 0;
+    struct mu_workload one = ask(1, 7, 4), eight = ask(8, 7, 4);
+    double alone = cost_of(&s, layout_of(1, 1, 1), &m, &one).decode.total;
+    XT_NEAR(cost_of(&s, layout_of(1, 4, 1), &m, &one).decode.total, alone, 1e-6 * alone);
+    double eight_alone = cost_of(&s, layout_of(1, 1, 1), &m, &eight).decode.total;
+    double cut = cost_of(&s, layout_of(1, 4, 1), &m, &eight).decode.total; /* weights are read for each micro-batch */
+    XT_CHECK(cut > 0.9 * eight_alone && cut < 2 * eight_alone);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(replicas_multiply_rates_not_speed)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 4);
+    struct mu_workload w = ask(2, 7, 4);
+    w.requests = 80;
+    struct mu_cost one = cost_of(&s, layout_of(1, 1, 1), &m, &w), four = cost_of(&s, layout_of(1, 1, 4), &m, &w);
+    XT_NEAR(four.request_s, one.request_s, NEAR);
+    XT_NEAR(four.tokens_per_s, 4 * one.tokens_per_s, 1e-6 * four.tokens_per_s);
+    XT_NEAR(one.total_s, 40 * one.request_s, 1e-6 * one.total_s);
+    XT_NEAR(four.total_s, 10 * one.request_s, 1e-6 * one.total_s);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(experts_are_read_as_rows_meet_them)
+{
+    struct mu_spec s;
+    small_spec(&s, 1);
+    s.vocab = 0;
+    s.layers[0].mlp = MU_MLP_MOE, s.layers[0].ffn = 0;
+    s.layers[0].moe = (struct mu_moe_spec){.n_experts = 8, .top_k = 2, .ffn = 128};
+    struct mu_machine m = machine_of(1, 1);
+    m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+    struct mu_workload one = ask(1, 1, 4), many = ask(256, 1, 4);
+    double attention = 64 * (64 + 64) + 64 * 64 + 64 * 8, expert = 3 * 64 * 128;
+    double kv = (1 + 2 + 1) * 2.0 * 32; /* elements */
+    double want = (attention + 2 * expert + kv) * 2 / 1e9;
+    XT_NEAR(cost_of(&s, layout_of(1, 1, 1), &m, &one).decode.memory, want, 1e-6 * want);
+    want = (attention + 8 * expert + 256 * kv) * 2 / 1e9;
+    XT_NEAR(cost_of(&s, layout_of(1, 1, 1), &m, &many).decode.memory, want, 1e-6 * want);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(more_experts_ranks_read_less_and_talk_more)
+{
+    struct mu_spec s;
+    small_spec(&s, 2);
+    for (int i = 0; i < 2; i++) {
+        s.layers[i].mlp = MU_MLP_MOE;
+        s.layers[i].moe = (struct mu_moe_spec){.n_experts = 64, .top_k = 4, .ffn = 128};
+    }
+    struct mu_machine m = machine_of(2, 8);
+    struct mu_workload w = ask(64, 16, 4);
+    struct mu_layout wide = layout_of(1, 1, 16);
+    struct mu_cost alone = cost_of(&s, wide, &m, &w);
+    wide.ep = 16;
+    struct mu_cost shared = cost_of(&s, wide, &m, &w);
+    XT_CHECK(shared.decode.memory < 0.4 * alone.decode.memory);
+    XT_CHECK(alone.decode.comm == 0 && shared.decode.comm > 0);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(latent_attention_reads_one_narrow_cache)
+{
+    struct mu_spec s;
+    small_spec(&s, 1);
+    s.vocab = 0;
+    struct mu_layer_spec *l = &s.layers[0];
+    l->attn = MU_ATTN_LATENT, l->kv_lora = 32, l->dk_nope = 16, l->dk_rope = 8, l->dk = 24, l->dv = 16;
+    struct mu_machine m = machine_of(1, 1);
+    m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+    struct mu_workload a = ask(4, 100, 4), b = ask(4, 1100, 4);
+    double grown =
+        cost_of(&s, layout_of(1, 1, 1), &m, &b).decode.memory - cost_of(&s, layout_of(1, 1, 1), &m, &a).decode.memory;
+    XT_NEAR(grown, 4 * 1000 * (32 + 8) * 2 / 1e9, 1e-9);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(a_step_is_the_same_step)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload w = ask(2, 7, 4);
+    struct mu_layout l = layout_of(2, 1, 1);
+    struct mu_cost_step step;
+    XT_OK(mu_cost_step_of(&step, &s, &l, &m, &w, 2, 9, 2, &err));
+    XT_NEAR(step.total, cost_of(&s, l, &m, &w).decode.total, 1e-6 * step.total);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(the_batch_is_what_memory_leaves)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload w = ask(1, 60, 4);
+    struct mu_layout l = layout_of(1, 1, 1);
+    double weights = (4.0 * LAYER_WEIGHTS + 2 * HEAD_WEIGHTS) * 2, request = 4 * 64 * 2 * 32 * 2.0, bytes;
+    int64_t n;
+    m.device.memory = weights + 5.5 * request;
+    XT_OK(mu_cost_batch_max(&n, &s, &l, &m, &w, &err));
+    XT_EQ(n, 5);
+    w.batch = 3;
+    XT_OK(mu_cost_memory(&bytes, &s, &l, &w, &err));
+    XT_NEAR(bytes, weights + 3 * request, 1);
+    m.device.memory = weights / 2;
+    XT_OK(mu_cost_batch_max(&n, &s, &l, &m, &w, &err));
+    XT_EQ(n, 0);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(questions_without_an_answer_are_refused)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    struct mu_cost c;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload w = ask(0, 7, 4);
+    struct mu_layout l = layout_of(1, 1, 1), deep = layout_of(1, 9, 1);
+    XT_FAILS(mu_cost_of(&c, &s, &l, &m, &w, &err), MU_EINVAL, "0 sequences");
+    w = ask(1, 7, 4);
+    XT_FAILS(mu_cost_of(&c, &s, &deep, &m, &w, &err), MU_EINVAL, "one stage a layer (4)");
+    m.device.memory_rate = 0;
+    XT_FAILS(mu_cost_of(&c, &s, &l, &m, &w, &err), MU_EINVAL, "0 bytes/s");
+    mu_spec_fini(&s);
+}
+
+XT_TEST(curves_are_linear_in_the_logarithm)
+{
+    struct mu_curve c = {3, {10, 1000, 10000}, {0.1, 0.5, 1}}, none = {0};
+    XT_NEAR(mu_curve_at(&c, 1), 0.1, 0);
+    XT_NEAR(mu_curve_at(&c, 100), 0.3, 1e-12);
+    XT_NEAR(mu_curve_at(&c, 1000), 0.5, 1e-12);
+    XT_NEAR(mu_curve_at(&c, 1e9), 1, 0);
+    XT_NEAR(mu_curve_at(&none, 5), 1, 0);
+}
+
+XT_MAIN()

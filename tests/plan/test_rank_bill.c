@@ -1,0 +1,149 @@
+/* test_rank_bill.c - the closed form against the functions that lay a model out
+ *
+ * mu_model_sizes() is exact by its own tests (tests/model/sizes.c); the closed form must give its weights and KV page
+ * to the byte and its activations and logits within what rounding of buffers explains. */
+#include "xt.h"
+
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/json.h"
+#include "model/model.h"
+#include "model/presets.h"
+#include "plan/rank_bill.h"
+#include "tensor/device.h"
+
+#define CONTEXT 640
+#define ROWS    256
+#define LOGITS  32
+
+static struct mu_machine host(void)
+{
+    struct mu_machine m;
+    mu_machine_host(&m, 64e9, 20e9, 1e12, 1);
+    return m;
+}
+
+static void near(const char *what, const char *name, const struct mu_layout *l, int rank, size_t got, size_t want,
+                 double over)
+{
+    XT_CHECKF((double)got >= (double)want * 0.999 - 4096 && (double)got <= (double)want * (1 + over) + 65536,
+              "%s of %s, tp=%d pp=%d dp=%d ep=%d, rank %d: %zu, the model takes %zu", what, name, l->tp, l->pp, l->dp,
+              l->ep, rank, got, want);
+}
+
+static void compare(struct mu_device *d, const struct mu_spec *s, const char *name, const struct mu_layout *l,
+                    enum mu_wformat f, int rank)
+{
+    struct mu_workload w = {.prompt = CONTEXT, .weights = f, .kv_dtype = f == MU_WF32 ? MU_F32 : MU_BF16};
+    struct mu_rank_limits k = {.rows = ROWS, .logit_rows = LOGITS, .pages = 1};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_machine m = host();
+    struct mu_model_sizes z;
+    struct mu_rank_need need;
+    struct mu_rank_bill b;
+    struct mu_shard sh;
+
+    mu_layout_shard(l, s, rank, &sh);
+    struct mu_model_opts o = {.format = f,
+                              .kv_dtype = w.kv_dtype,
+                              .mla = MU_MLA_ABSORBED,
+                              .context_max = CONTEXT,
+                              .rows_max = ROWS,
+                              .logit_rows_max = LOGITS,
+                              .shard = &sh};
+    XT_OK(mu_model_sizes(s, &o, d, &z, &err));
+    mu_rank_need_of(&need, s, l, rank, &m, &w);
+    mu_rank_bill_of(&b, &need, &k);
+    XT_CHECKF(b.weights == z.weights, "weights of %s (%s), tp=%d pp=%d dp=%d ep=%d, rank %d: %zu, the model takes %zu",
+              name, mu_wformat_name(f), l->tp, l->pp, l->dp, l->ep, rank, b.weights, z.weights);
+    XT_CHECKF(b.kv == z.kv_page, "KV page of %s, tp=%d pp=%d, rank %d: %zu, the model takes %zu", name, l->tp, l->pp,
+              rank, b.kv, z.kv_page);
+    near("activations", name, l, rank, b.activations + b.logits, z.activations + z.logits, 0.05);
+    XT_CHECKF(b.work >= z.work, "work of %s (%s), tp=%d: %zu, the model takes %zu", name, mu_wformat_name(f), l->tp,
+              b.work, z.work);
+    XT_EQ(b.total, b.weights + b.kv + b.activations + b.work + b.logits + b.comm + b.runtime);
+}
+
+/* Every rank of a replica. */
+static void compare_ranks(struct mu_device *d, const struct mu_spec *s, const char *name, const char *text,
+                          enum mu_wformat f)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_layout l;
+    XT_OK(mu_layout_parse(&l, text, 0, &err));
+    if (mu_layout_check(&l, s, NULL) != MU_OK)
+        return;
+    int n = mu_layout_ranks(&l) / mu_layout_replicas(&l);
+    for (int r = 0; r < n; r++)
+        compare(d, s, name, &l, f, r);
+}
+
+static void compare_layouts(const struct mu_spec *s, const char *name)
+{
+    static const char *const texts[] = {
+        "tp=1", "tp=2", "tp=3", "tp=6", "tp=4,pp=2", "pp=3", "tp=2,ep=4", "tp=1,ep=3", "tp=2,pp=2,ep=8,dp=4"};
+    struct mu_cpu_opts cpu = {.level = "auto", .n_threads = 2};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_device *d;
+    XT_OK(mu_device_open_cpu(&d, &cpu, &err));
+    for (size_t i = 0; i < MU_COUNT(texts); i++)
+        compare_ranks(d, s, name, texts[i], MU_WBF16);
+    compare_ranks(d, s, name, "tp=3", MU_WF32);
+    compare_ranks(d, s, name, "tp=3", MU_WINT8);
+    compare_ranks(d, s, name, "tp=5", MU_WINT4);
+    mu_device_close(d);
+}
+
+XT_TEST(presets_take_what_the_bill_says)
+{
+    static const char *const names[] = {"Llama-2-70b", "gpt2",         "falcon-40b",       "Qwen3-8B",
+                                        "ALIA-40b",    "Mixtral-8x7B", "DeepSeek-V2-Lite", "gpt-sw3-40b"};
+    for (size_t i = 0; i < MU_COUNT(names); i++) {
+        struct mu_err err = MU_ERR_INIT;
+        struct mu_spec s;
+        XT_OK(mu_preset_spec(&s, mu_preset_find(names[i]), &err));
+        compare_layouts(&s, names[i]);
+        mu_spec_fini(&s);
+    }
+}
+
+/* Odd shapes: biases, ALiBi, parallel blocks, rotary tables by length. */
+XT_TEST(golden_models_take_what_the_bill_says)
+{
+    static const char *const names[] = {"llama2",     "llama_bias",    "gpt2",          "falcon_7b",
+                                        "falcon_40b", "falcon_alibi",  "llama_dynamic", "llama_longrope_v5",
+                                        "mixtral",    "deepseek_v2",   "deepseek_v3",   "qwen2",
+                                        "qwen3",      "mistral_window"};
+    for (size_t i = 0; i < MU_COUNT(names); i++) {
+        struct mu_err err = MU_ERR_INIT;
+        char path[128];
+        json_t *config;
+        struct mu_spec s = MU_SPEC_INIT;
+        snprintf(path, sizeof path, "tests/golden/%s/config.json", names[i]);
+        XT_OK(mu_json_load(&config, path, &err));
+        XT_OK(mu_spec_from_config(&s, config, path, &err));
+        json_decref(config);
+        if (s.position != MU_POS_LEARNED || s.context >= CONTEXT)
+            compare_layouts(&s, names[i]);
+        mu_spec_fini(&s);
+    }
+}
+
+XT_TEST(limits_follow_the_workload)
+{
+    struct mu_machine m = host(), gpu = {.nodes = 1, .devices = 8};
+    struct mu_workload w = {.prompt = 100, .output = 20};
+    struct mu_rank_limits k = mu_rank_limits_of(&gpu, &w, 1000);
+    XT_EQ(k.rows, MU_PLAN_ROWS_MAX);
+    XT_EQ(k.pages, 1000 * 8); /* 120 tokens are 7.5 pages */
+    XT_EQ(k.logit_rows, MU_PLAN_LOGIT_ROWS_MAX);
+    k = mu_rank_limits_of(&m, &w, 2);
+    XT_EQ(k.rows, 200);
+    XT_EQ(k.logit_rows, 2);
+    w.shared = 90; /* once, and 30 tokens each */
+    k = mu_rank_limits_of(&m, &w, 2);
+    XT_EQ(k.pages, 6 + 2 * 2);
+}
+
+XT_MAIN()
