@@ -41,9 +41,22 @@ say "the same again: every answer is in the journal (muster eval)"
 "$muster" eval --model models/muster-llama-tiny --tasks muster,muster_generate --output "$out/muster-llama-tiny" \
     --log-samples | tail -1
 
+say "the same on four processes that share the model: the same bytes (muster eval --ranks)"
+"$muster" eval --model models/muster-llama-tiny --tasks muster --output "$out/ranks" --log-samples --ranks 4 \
+    --layout tp=2,pp=2 | tail -5
+for many in $(find "$out/ranks" -name 'samples_*'); do
+    task=$(basename "$many" | sed 's/_[0-9T.-]*jsonl$//')
+    one=$(find "$out/muster-llama-tiny" -name "${task}_*" | sort | head -1)
+    cmp "$one" "$many"
+    echo "$task: the same bytes as one process"
+done
+
 say "both runs on one page: scores with error bars, significance, calibration, disagreements (muster report)"
 "$muster" report "$out/muster-llama-tiny" "$out/muster-dsv3-tiny" --title "The two shipped models" --output "$out/report.html"
 find "$out" -name 'results_*.json' | sort
+
+say "a layout for a machine that is elsewhere (muster plan)"
+"$muster" plan Llama-2-70b --machine h100 --devices 6
 
 say "log-likelihood of a right and a wrong answer (muster score)"
 printf '%s\n' '{"context": "Question: What is 12 plus 7?\nAnswer:", "continuation": " 12 + 7 = 19"}' \

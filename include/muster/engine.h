@@ -33,6 +33,7 @@ typedef struct mu_engine mu_engine;
 
 struct mu_bill;      /* plan/bill.h */
 struct mu_clock;     /* base/clock.h */
+struct mu_comm;      /* comm/comm.h */
 struct mu_device;    /* tensor/device.h */
 struct mu_tokenizer; /* muster/tokenizer.h */
 
@@ -45,6 +46,7 @@ struct mu_tokenizer; /* muster/tokenizer.h */
 #define MU_BIAS_MAX             1024  /* logit biases of a request */
 #define MU_ENGINE_EOS_MAX       64    /* end tokens a checkpoint may name */
 #define MU_ALTERNATIVES_MAX     4096  /* last tokens scored beside the one given */
+#define MU_CONCURRENCY_MAX      256   /* requests under way to a server at a time */
 #define MU_WEIGHTS_HASH_DIGITS  32
 
 /* The order in which waiting requests start. Never changes a result. */
@@ -78,6 +80,25 @@ struct mu_engine_opts {
     const struct mu_tokenizer *tokenizer; /* borrowed; NULL: token ids only */
     const struct mu_clock *clock;         /* borrowed; NULL: the machine's */
 
+    /* distributed: the model on many ranks. The world's rank 0 opens the engine; all other ranks call
+     * mu_engine_follow(), which takes every number and name of these options but model, level, threads, device and
+     * tokenizer from rank 0. */
+    struct mu_comm *world; /* borrowed; NULL or of one rank: none */
+    const char *layout;    /* "tp=4,pp=2" (plan/layout.h); NULL or "auto": as few tensor ranks as fit, replicated */
+
+    /* remote: an OpenAI-compatible server computes. Without tokenizer no text is encoded; prompts are token ids. */
+    const char *endpoint;                        /* "http://host:8000/v1"; NULL: none */
+    const char *endpoint_model;                  /* the name it knows the model by; NULL: the only one it has */
+    const char *api_key_file;                    /* its first word is the key; NULL: OPENAI_API_KEY, if set */
+    int concurrency;                             /* requests under way at a time; 0: 8 */
+    int attempts_max;                            /* of one request; 0: 4 */
+    int64_t connect_ns, silence_ns, exchange_ns; /* to connect; without a byte; of a whole answer. 0: 10, 300, 1800 s */
+    uint64_t retry_seed;                         /* of the random part of back-off; 0: another each time */
+
+    const char *engine; /* "light", "distributed", "remote"; NULL or "auto": the selector's choice (engine/select.h) */
+    /* The choice with its reasons as text, before anything is opened. */
+    void (*on_choice)(void *arg, const char *table);
+
     /* Called once before memory is reserved, also when the bill is too high; nonzero stops with MU_ECANCELED. */
     int (*on_bill)(void *arg, const struct mu_bill *bill);
     /* Bytes of weights read so far; nonzero stops with MU_ECANCELED. */
@@ -92,15 +113,19 @@ struct mu_engine_opts {
 
 /* What is known of an open engine; strings live as long as it does. */
 struct mu_engine_info {
-    const char *engine; /* "light" */
+    const char *engine; /* "light", "distributed", "remote" */
     const char *arch;   /* "LlamaForCausalLM" */
     const char *level;  /* "avx512" */
+    const char *layout; /* "tp=4,pp=2", or "" on one rank */
+    int ranks, replicas;
     const char *weights, *kv_dtype;
     int64_t vocab, context_max;
     int64_t n_params, n_params_active; /* active: used for one token */
     uint64_t weight_bytes_read;        /* of the checkpoint: each byte once */
     /* Hexadecimal; of the content: every tensor read (name, type, shape, bytes) and the numbers of the network's
-     * description. Not of paths, shards or the format the weights are computed in. "" for an engine without files. */
+     * description. Not of paths, shards or the format the weights are computed in. "" for an engine without files.
+     * remote: "endpoint-" and a hash of the address, the model's name and what the server says it loaded: it tells who
+     * was asked, and cannot tell that the server's weights changed under that name. */
     const char *weights_hash;
     int rows_max, sequences_max, prefill_chunk, threads;
     int64_t kv_pages;
@@ -113,8 +138,17 @@ struct mu_engine_info {
 /* MU_ENOMEM with the way out when the bill is above the limit. */
 int mu_engine_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_err *e);
 void mu_engine_close(mu_engine *eng); /* NULL is fine; requests in flight are dropped */
+
+/* On every rank but the world's rank 0: its part of the engine that rank 0 opens, until rank 0 closes or dismisses it.
+ * Failures that rank 0 knows of and tells have no sentence here. */
+int mu_engine_follow(const struct mu_engine_opts *o, struct mu_err *e);
+/* On rank 0 when no engine will be opened: the others go home. */
+void mu_engine_dismiss(struct mu_comm *world);
+/* The most memory each rank has held, peak[size of the world] in bytes; between polls. MU_EUNSUPPORTED on one rank. */
+int mu_engine_peaks(mu_engine *eng, uint64_t *peak, struct mu_err *e);
+
 void mu_engine_info(const mu_engine *eng, struct mu_engine_info *out);
-const struct mu_bill *mu_engine_bill(const mu_engine *eng); /* lives as long as the engine */
+const struct mu_bill *mu_engine_bill(const mu_engine *eng); /* lives as long as the engine; remote: NULL */
 
 /* ---- requests ---- */
 
@@ -152,7 +186,8 @@ struct mu_sampling {
 enum mu_finish { MU_FINISH_NONE, MU_FINISH_STOP, MU_FINISH_LENGTH, MU_FINISH_CANCELLED, MU_FINISH_ERROR };
 const char *mu_finish_name(enum mu_finish f); /* "stop", "length", "cancelled", "error" */
 
-/* One output token as it appears. After the tokens comes one event with is_last and id -1, whatever ended the request;
+/* One output token as it appears, or a piece of text (id -1, logprob NaN) from a server that does not tell its tokens.
+ * After the tokens comes one event with is_last and id -1, whatever ended the request;
  * it brings text that was held back. text is whole UTF-8 characters, not NUL-terminated, empty without tokenizer; bytes
  * that could begin a stop string wait for the next event. */
 struct mu_token_event {

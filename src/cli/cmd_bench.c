@@ -297,9 +297,13 @@ static int bench_run(void *p, int n_operands, char **operands, struct mu_err *e)
     if (n_operands > 0)
         return mu_fail(e, MU_EUSAGE, "bench takes no operands, %d were given", n_operands);
     args->model.no_prefix_sharing = true;
+    if (args->model.endpoint)
+        return mu_fail(e, MU_EUSAGE, "bench measures this machine: leave --endpoint out");
     MU_TRY(mu_model_path_check(args->model.model, e));
     MU_TRY(measure_machine(&b, args, e));
     MU_TRY(mu_session_open(&b.s, &args->model, false, e));
+    if (b.s.is_over)
+        goto out;
     mu_engine_info(b.s.eng, &b.info);
     b.weight_bytes = bill_bytes(&b.s, "weights");
     b.kv_bytes_token = bill_bytes(&b.s, "KV cache") / ((double)b.info.kv_pages * MU_KV_PAGE);

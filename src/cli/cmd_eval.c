@@ -186,7 +186,7 @@ static int make_opts(struct evaluator *x, struct mu_err *e)
     o->log_samples = a->log_samples;
     o->fresh = a->fresh;
     o->naive_work = strcmp(a->work, "naive") == 0;
-    o->backend = "cpu";
+    o->backend = a->model.endpoint ? "remote" : "cpu";
     o->mla = a->model.mla;
     return MU_OK;
 }
@@ -293,7 +293,7 @@ static int choose_context(struct mu_model_args *m, int64_t max_length, struct mu
     mu_model_card *card;
     if (m->context == 0)
         m->context = max_length;
-    if (m->context != 0)
+    if (m->context != 0 || m->endpoint)
         return MU_OK;
     MU_TRY_RETURN(mu_model_card_open(&card, m->model, e));
     m->context = MU_MIN(mu_model_card_facts(card)->context, MU_BILL_CONTEXT_WANTED);
@@ -304,6 +304,9 @@ static int choose_context(struct mu_model_args *m, int64_t max_length, struct mu
 static int evaluate(struct evaluator *x, struct mu_err *e)
 {
     x->model = x->args->model;
+    MU_TRY_RETURN(mu_session_join(&x->s, &x->model, e));
+    if (x->s.is_over)
+        return MU_OK;
     MU_TRY_RETURN(make_opts(x, e));
     x->model.no_prefix_sharing |= x->o.naive_work;
     MU_TRY_RETURN(mu_session_open_tokenizer(&x->s, &x->model, true, e));
@@ -420,7 +423,8 @@ const struct mu_cmd mu_cmd_eval = {
                 "  muster eval --model DIR --tasks gsm8k --apply-chat-template --limit 100 --json\n"
                 "  muster eval --model DIR --tasks arc_easy --include-path lm_eval/tasks --data-dir data\n"
                 "  muster eval --model DIR --bundle tasks.bundle\n"
-                "  muster eval --config run.yaml --limit 10\n",
+                "  muster eval --config run.yaml --limit 10\n"
+                "  muster eval --endpoint http://localhost:8000/v1 --model DIR --tasks arc_easy\n",
     .opts = eval_opts,
     .args_size = sizeof(struct eval_args),
     .defaults = eval_defaults,

@@ -227,8 +227,12 @@ static int score_run(void *p, int n_operands, char **operands, struct mu_err *e)
         rc = mu_fail(e, MU_EUSAGE, "the pairs come from --file FILE (- is standard input)");
         goto out;
     }
+    MU_TRY(mu_session_join(&sc->s, &sc->args->model, e));
+    if (sc->s.is_over)
+        goto out;
     MU_TRY(mu_lines_open(&sc->lines, sc->args->file, e));
-    MU_TRY(mu_session_open(&sc->s, &sc->args->model, false, e));
+    MU_TRY(mu_session_open_tokenizer(&sc->s, &sc->args->model, false, e));
+    MU_TRY(mu_session_open_engine(&sc->s, &sc->args->model, e));
     mu_engine_info(sc->s.eng, &sc->info);
     mu_progress_start(&sc->progress, "scoring", "pairs");
     rc = score_all(sc, e);

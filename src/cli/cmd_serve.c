@@ -259,6 +259,8 @@ static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
     v->name = (struct mu_buf)MU_BUF_INIT("the model's name", NAME_BYTES_MAX);
     MU_TRY(read_keys(v, e));
     MU_TRY(mu_session_open(&v->s, &a->model, true, e));
+    if (v->s.is_over)
+        goto out;
     MU_TRY(make_name(v, e));
     MU_TRY(open_chat(v, e));
     allow_files(a->connections);

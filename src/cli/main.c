@@ -9,12 +9,20 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
+#include "comm/launch.h"
 
 static const struct mu_cmd *const commands[] = {
 #define MU_CMD_ROW(name) &mu_cmd_##name,
     MU_CMD_MAP(MU_CMD_ROW)
 #undef MU_CMD_ROW
         NULL};
+
+static char **command_line;
+
+char **mu_command_line(void)
+{
+    return command_line;
+}
 
 const struct mu_cmd *const *mu_commands(void)
 {
@@ -47,10 +55,11 @@ static int output_flush(struct mu_err *e)
     return fflush(stdout) == 0 && !ferror(stdout) ? MU_OK : mu_fail(e, MU_EIO, "cannot write to standard output");
 }
 
-/* What the user sees of a failure; the status is the code's. */
+/* What the user sees of a failure; the status is the code's. Without a sentence another process has told it. */
 static int report(const struct mu_cmd *cmd, int code, const struct mu_err *e)
 {
-    fprintf(stderr, "muster%s%s: %s\n", cmd ? " " : "", cmd ? cmd->name : "", e->text);
+    if (e->text[0])
+        fprintf(stderr, "muster%s%s: %s\n", cmd ? " " : "", cmd ? cmd->name : "", e->text);
     return mu_code_exit_status(code);
 }
 
@@ -103,7 +112,7 @@ static int help(const char *name)
     return finish();
 }
 
-int main(int argc, char **argv)
+static int muster(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error with a sentence */
     signal(SIGXFSZ, SIG_IGN); /* so is a file above the size limit */
@@ -127,4 +136,12 @@ int main(int argc, char **argv)
     }
     const struct mu_cmd *cmd = command_find(argv[1]);
     return cmd ? run(cmd, argc - 2, argv + 2) : unknown_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    command_line = argv;
+    int status = muster(argc, argv);
+    mu_launch_end(status);
+    return status;
 }

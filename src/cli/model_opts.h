@@ -6,13 +6,16 @@
 #include <muster/tokenizer.h>
 
 #include "cli/opt.h"
+#include "comm/comm.h"
 #include "cli/progress.h"
 
 struct mu_model_args {
-    const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level;
-    int64_t threads, batch_size, batch_tokens, context;
+    const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level, *layout;
+    int64_t threads, batch_size, batch_tokens, context, ranks;
     uint64_t max_memory;
     bool no_prefix_sharing, quiet;
+    const char *endpoint, *endpoint_model, *api_key_file, *engine;
+    int64_t concurrency;
 };
 
 #define MU_MODEL_ARGS_INIT                                                                                             \
@@ -22,12 +25,48 @@ struct mu_model_args {
 
 /* A model with its tokenizer, open. */
 struct mu_session {
+    struct mu_comm *world; /* NULL: one rank */
+    bool is_over;          /* this process was a guardian or a rank that followed: the command has nothing left to do */
+    bool has_asked;        /* the other ranks know that an engine is wanted */
     struct mu_device *device;
     mu_tokenizer *tok; /* NULL when the checkpoint has none and the command can do without */
     mu_engine *eng;
     struct mu_progress progress;
     bool quiet;
 };
+
+/* A server that computes in place of this machine; the last of the table below. */
+#define MU_ENDPOINT_OPTS(base)                                                                                         \
+    {MU_OPT_TEXT, "endpoint",                                                                                          \
+     0,           (base) + offsetof(struct mu_model_args, endpoint),                                                   \
+     "URL",       .help = "Let this OpenAI-compatible server compute; of --model only the tokenizer is used."},        \
+        {MU_OPT_TEXT,                                                                                                  \
+         "endpoint-model",                                                                                             \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, endpoint_model),                                                      \
+         "NAME",                                                                                                       \
+         .help = "The name the server knows the model by.",                                                            \
+         .dflt = "the only one it has"},                                                                               \
+        {MU_OPT_TEXT,                                                                                                  \
+         "api-key-file",                                                                                               \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, api_key_file),                                                        \
+         "FILE",                                                                                                       \
+         .help = "Take the server's key from this file.",                                                              \
+         .dflt = "$OPENAI_API_KEY"},                                                                                   \
+        {MU_OPT_INT,                                                                                                   \
+         "concurrency",                                                                                                \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, concurrency),                                                         \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = MU_CONCURRENCY_MAX,                                                                                     \
+         .help = "Requests to the server at a time.",                                                                  \
+         .dflt = "8"},                                                                                                 \
+    {                                                                                                                  \
+        MU_OPT_TEXT, "engine", 0, (base) + offsetof(struct mu_model_args, engine), "NAME",                             \
+            .choices = "auto|light|distributed|remote", .help = "The engine to use.", .dflt = "auto"                   \
+    }
 
 /* The table, for a field of type struct mu_model_args at `base` in the command's struct. */
 #define MU_MODEL_OPTS(base)                                                                                            \
@@ -91,6 +130,22 @@ struct mu_session {
          .help = "Threads.",                                                                                           \
          .dflt = "the cores this process may use"},                                                                    \
         {MU_OPT_INT,                                                                                                   \
+         "ranks",                                                                                                      \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, ranks),                                                               \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = MU_COMM_RANKS_MAX,                                                                                      \
+         .help = "Run on this many processes, started here by mpirun unless a launcher did.",                          \
+         .dflt = "as many as mpirun or srun started, else 1"},                                                         \
+        {MU_OPT_TEXT,                                                                                                  \
+         "layout",                                                                                                     \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, layout),                                                              \
+         "LAYOUT",                                                                                                     \
+         .help = "How ranks share the model, such as tp=4,pp=2,dp=1,ep=1; the results are the same.",                  \
+         .dflt = "auto: the smallest tensor group that fits, replicated"},                                             \
+        {MU_OPT_INT,                                                                                                   \
          "context",                                                                                                    \
          'c',                                                                                                          \
          (base) + offsetof(struct mu_model_args, context),                                                             \
@@ -127,12 +182,17 @@ struct mu_session {
          .dflt = "nine tenths of what is free"},                                                                       \
         {MU_OPT_FLAG, "no-prefix-sharing", 0, (base) + offsetof(struct mu_model_args, no_prefix_sharing),              \
          .help = "Compute common beginnings of prompts anew for each; the results are the same."},                     \
-    {                                                                                                                  \
-        MU_OPT_FLAG, "quiet", 'q', (base) + offsetof(struct mu_model_args, quiet),                                     \
-            .help = "Do not print the memory bill and progress."                                                       \
-    }
+        {MU_OPT_FLAG, "quiet", 'q', (base) + offsetof(struct mu_model_args, quiet),                                    \
+         .help = "Do not print the memory bill and progress."},                                                        \
+        MU_ENDPOINT_OPTS(base)
 
-/* Open tokenizer and engine. needs_tok: a missing tokenizer is an error. Closes what it opened on failure. */
+/* Starts or joins the ranks that are asked for, before anything else. On all but rank 0 it follows rank 0's engine to
+ * its end; there and in a guardian s->is_over is set, and what it returns is the command's result (a failure without a
+ * sentence was told by another process). */
+int mu_session_join(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
+
+/* Open tokenizer and engine; joins first unless that is done. needs_tok: a missing tokenizer is an error. Closes what
+ * it opened on failure. */
 int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e);
 void mu_session_close(struct mu_session *s);
 

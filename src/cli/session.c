@@ -6,10 +6,15 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/machine.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "cli/cmd.h"
 #include "cli/interrupt.h"
 #include "cli/model_opts.h"
+#include "comm/launch.h"
 #include "model/presets.h"
 #include "plan/bill.h"
+#include "plan/layout.h"
 #include "tensor/device.h"
 
 #define INTERRUPT_POLL_NS 100000000ll /* a tenth of a second: soon for a person, nothing for the engine */
@@ -44,6 +49,14 @@ static int show_bill(void *arg, const struct mu_bill *bill)
     return 0;
 }
 
+/* Who names an engine, or "auto", wants to know. */
+static void show_choice(void *arg, const char *table)
+{
+    const struct mu_session *s = arg;
+    if (!s->quiet)
+        fputs(table, stderr);
+}
+
 static int show_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct mu_session *s = arg;
@@ -62,10 +75,91 @@ static int open_tokenizer(struct mu_session *s, const struct mu_model_args *args
     return is_optional && rc == MU_ENOENT ? MU_OK : rc;
 }
 
+/* ---- ranks ---- */
+
+/* A layout in numbers says how many ranks there are. */
+static int count_ranks(const struct mu_model_args *args, int *ranks, struct mu_err *e)
+{
+    struct mu_layout l;
+    *ranks = (int)args->ranks;
+    if (*ranks > 0 || !args->layout || strcmp(args->layout, "auto") == 0)
+        return MU_OK;
+    MU_TRY_RETURN(mu_layout_parse(&l, args->layout, 0, e));
+    *ranks = mu_layout_ranks(&l);
+    return MU_OK;
+}
+
+/* The code behind another process's exit status; its sentence is on standard error already. */
+static int code_of_status(int status, struct mu_err *e)
+{
+    int code = MU_OK;
+    while (code < MU_CODE_N && mu_code_exit_status(code) != status)
+        code++;
+    if (code != MU_OK)
+        code = mu_fail(e, code < MU_CODE_N ? code : MU_EPEER, "%s", "");
+    return code;
+}
+
+/* Cores are shared out among the ranks of a node. */
+static int threads_of(const struct mu_session *s, const struct mu_model_args *args)
+{
+    int n = 0, rank = mu_comm_rank(s->world);
+    if (args->threads > 0 || mu_comm_size(s->world) == 1)
+        return (int)args->threads;
+    for (int r = 0; r < mu_comm_size(s->world); r++)
+        n += mu_comm_node(s->world, r) == mu_comm_node(s->world, rank);
+    return MU_MAX(1, mu_cores_allowed() / n);
+}
+
+static int open_device(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+{
+    struct mu_cpu_opts cpu = {.level = args->level, .n_threads = threads_of(s, args)};
+    return mu_device_open_cpu(&s->device, &cpu, e);
+}
+
+/* A rank that fails by itself tells the others, which would wait for it. */
+static int follow(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+{
+    struct mu_engine_opts o = mu_session_engine_opts(args);
+    int rc;
+    s->is_over = true;
+    MU_TRY(open_tokenizer(s, args, false, e));
+    MU_TRY(open_device(s, args, e));
+    o.device = s->device;
+    o.tokenizer = s->tok;
+    o.world = s->world;
+    return mu_engine_follow(&o, e);
+out:
+    mu_comm_abort(s->world, e->text);
+    return rc;
+}
+
+int mu_session_join(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+{
+    struct mu_launch_opts o = {.argv = mu_command_line()};
+    int status;
+    *s = (struct mu_session){.quiet = args->quiet};
+    MU_TRY_RETURN(count_ranks(args, &o.ranks, e));
+    if (args->endpoint)
+        return o.ranks > 1 ? mu_fail(e, MU_EUSAGE, "a server computes: leave --ranks and --layout out") : MU_OK;
+    MU_TRY_RETURN(mu_model_path_check(args->model, e)); /* once, rather than on every rank */
+    MU_TRY_RETURN(mu_launch(&s->world, &o, &s->is_over, &status, e));
+    if (s->is_over)
+        return code_of_status(status, e);
+    return mu_comm_rank(s->world) > 0 ? follow(s, args, e) : MU_OK;
+}
+
+/* ---- opening ---- */
+
 int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
 {
-    *s = (struct mu_session){.quiet = args->quiet};
-    MU_TRY_RETURN(mu_model_path_check(args->model, e));
+    s->quiet = args->quiet;
+    if (!args->endpoint)
+        MU_TRY_RETURN(mu_model_path_check(args->model, e));
+    else if (!args->model)
+        return mu_fail(e, MU_EUSAGE,
+                       "--model PATH is needed beside --endpoint: a folder with the model's tokenizer, since "
+                       "a server is asked in token ids; it may be without weights");
     return open_tokenizer(s, args, needs_tok, e);
 }
 
@@ -76,28 +170,37 @@ struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
     o.weights = args->weights;
     o.kv_dtype = args->kv_dtype;
     o.mla = args->mla;
+    o.layout = args->layout;
     o.threads = (int)args->threads;
     o.context_max = args->context;
     o.sequences_max = (int)args->batch_size;
     o.rows_max = (int)args->batch_tokens;
     o.memory_bytes_max = (size_t)args->max_memory;
     o.no_prefix_sharing = args->no_prefix_sharing;
+    o.endpoint = args->endpoint;
+    o.endpoint_model = args->endpoint_model;
+    o.api_key_file = args->api_key_file;
+    o.concurrency = (int)args->concurrency;
+    o.engine = args->engine;
     return o;
 }
 
 int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
-    struct mu_cpu_opts cpu = {.level = args->level, .n_threads = (int)args->threads};
     int rc = MU_OK;
 
-    MU_TRY(mu_device_open_cpu(&s->device, &cpu, e));
+    if (!args->endpoint)
+        MU_TRY(open_device(s, args, e));
     struct mu_engine_opts o = mu_session_engine_opts(args);
+    o.world = s->world;
     o.device = s->device;
     o.tokenizer = s->tok;
     o.on_bill = show_bill;
+    o.on_choice = args->engine ? show_choice : NULL;
     o.on_progress = show_progress;
     o.arg = s;
     mu_progress_start(&s->progress, "loading", "B");
+    s->has_asked = true;
     rc = mu_engine_open(&s->eng, &o, e);
     mu_progress_end(&s->progress);
 out:
@@ -108,6 +211,9 @@ out:
 
 int mu_session_open(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
 {
+    MU_TRY_RETURN(mu_session_join(s, args, e));
+    if (s->is_over)
+        return MU_OK;
     MU_TRY_RETURN(mu_session_open_tokenizer(s, args, needs_tok, e));
     return mu_session_open_engine(s, args, e);
 }
@@ -127,12 +233,37 @@ int mu_session_poll(struct mu_session *s, struct mu_result **out, struct mu_err 
     return mu_fail(e, MU_ECANCELED, "stopped by a signal");
 }
 
+/* The bill is the fullest rank's. */
+static void report_ranks(const struct mu_session *s, const struct mu_engine_info *info)
+{
+    uint64_t least = UINT64_MAX, *peak = mu_calloc((size_t)info->ranks, sizeof *peak);
+    int most = 0;
+    if (!peak || mu_engine_peaks(s->eng, peak, NULL) != MU_OK) {
+        mu_free(peak);
+        return;
+    }
+    for (int r = 0; r < info->ranks; r++) {
+        most = peak[r] > peak[most] ? r : most;
+        least = MU_MIN(least, peak[r]);
+    }
+    fprintf(stderr,
+            "layout: %s on %d ranks; memory of a rank: %.1f to %.1f MiB at peak (rank %d), %.1f MiB billed; weights: "
+            "%.1f MiB read by all\n",
+            info->layout, info->ranks, (double)least * 0x1p-20, (double)peak[most] * 0x1p-20, most,
+            (double)mu_engine_bill(s->eng)->bytes_peak * 0x1p-20, (double)info->weight_bytes_read * 0x1p-20);
+    mu_free(peak);
+}
+
 void mu_session_report(const struct mu_session *s)
 {
     struct mu_engine_info info;
-    if (s->quiet || !s->eng)
+    if (s->quiet || !s->eng || !mu_engine_bill(s->eng)) /* a server's memory is its own affair */
         return;
     mu_engine_info(s->eng, &info);
+    if (info.ranks > 1) {
+        report_ranks(s, &info);
+        return;
+    }
     fprintf(stderr, "memory: %.1f MiB at peak, %.1f MiB billed; weights: %.1f MiB read\n",
             (double)mu_process_peak_bytes() * 0x1p-20, (double)mu_engine_bill(s->eng)->bytes_peak * 0x1p-20,
             (double)info.weight_bytes_read * 0x1p-20);
@@ -141,7 +272,10 @@ void mu_session_report(const struct mu_session *s)
 void mu_session_close(struct mu_session *s)
 {
     mu_engine_close(s->eng);
+    if (s->world && mu_comm_rank(s->world) == 0 && !s->has_asked)
+        mu_engine_dismiss(s->world);
     mu_tokenizer_close(s->tok);
     mu_device_close(s->device);
-    *s = (struct mu_session){.quiet = s->quiet};
+    mu_comm_close(s->world);
+    *s = (struct mu_session){.quiet = s->quiet, .is_over = s->is_over};
 }

@@ -5,41 +5,26 @@
 
 #include "base/check.h"
 
-void mu_job_list_insert(struct mu_job_list *l, struct mu_job *before, struct mu_job *j)
-{
-    j->next = before;
-    j->prev = before ? before->prev : l->tail;
-    *(j->prev ? &j->prev->next : &l->head) = j;
-    *(before ? &before->prev : &l->tail) = j;
-    l->n++;
-}
-
-void mu_job_list_append(struct mu_job_list *l, struct mu_job *j)
-{
-    mu_job_list_insert(l, NULL, j);
-}
-
-void mu_job_list_remove(struct mu_job_list *l, struct mu_job *j)
-{
-    *(j->prev ? &j->prev->next : &l->head) = j->next;
-    *(j->next ? &j->next->prev : &l->tail) = j->prev;
-    j->prev = j->next = NULL;
-    l->n--;
-}
-
 void mu_batcher_carve(struct mu_batcher *b, struct mu_carve *c, const struct mu_batcher_limits *l)
 {
+    int64_t rows = (int64_t)l->rows_max * l->n_lanes;
     b->limits = *l;
-    mu_kv_cache_carve(&b->kv, c, l->sequences_max, l->context_max, l->pages_n);
+    b->table = mu_carve(c, l->sequences_max * mu_kv_pages_for(l->context_max), sizeof *b->table);
+    b->kv = mu_carve(c, l->n_lanes, sizeof *b->kv);
+    for (int lane = 0; lane < l->n_lanes; lane++) {
+        struct mu_kv_cache count;
+        mu_kv_cache_carve(c->base ? &b->kv[lane] : &count, c, l->sequences_max / l->n_lanes, l->context_max,
+                          l->pages_n);
+    }
     mu_sampler_carve(&b->sampler, c, l->vocab);
     b->slots = mu_carve(c, l->sequences_max, sizeof *b->slots);
     b->lengths = mu_carve(c, l->sequences_max, sizeof *b->lengths);
     b->running = mu_carve(c, l->sequences_max, sizeof *b->running);
     b->parts = mu_carve(c, l->sequences_max, sizeof *b->parts);
-    b->ids = mu_carve(c, l->rows_max, sizeof *b->ids);
-    b->pos = mu_carve(c, l->rows_max, sizeof *b->pos);
-    b->seq = mu_carve(c, l->rows_max, sizeof *b->seq);
-    b->reads = mu_carve(c, l->rows_max, sizeof *b->reads);
+    b->ids = mu_carve(c, rows, sizeof *b->ids);
+    b->pos = mu_carve(c, rows, sizeof *b->pos);
+    b->seq = mu_carve(c, rows, sizeof *b->seq);
+    b->reads = mu_carve(c, rows, sizeof *b->reads);
     b->read_rows = mu_carve(c, l->logit_rows_max, sizeof *b->read_rows);
     b->argmax = mu_carve(c, l->logit_rows_max, sizeof *b->argmax);
     b->lse = mu_carve(c, l->logit_rows_max, sizeof *b->lse);
@@ -49,7 +34,26 @@ void mu_batcher_reset(struct mu_batcher *b, struct mu_runner *runner, bool is_sh
 {
     b->runner = runner;
     runner->ops->set_lengths(runner, b->lengths);
-    mu_kv_cache_reset(&b->kv, runner, is_sharing);
+    for (int lane = 0; lane < b->limits.n_lanes; lane++) {
+        int64_t rows = (int64_t)b->kv[lane].n_seqs * b->kv[lane].pages_max;
+        mu_kv_cache_reset(&b->kv[lane], runner, lane, b->table + lane * rows, is_sharing);
+    }
+}
+
+static int seqs_of_lane(const struct mu_batcher *b)
+{
+    return b->limits.sequences_max / b->limits.n_lanes;
+}
+
+static struct mu_kv_cache *kv_of(struct mu_batcher *b, int slot)
+{
+    return &b->kv[mu_batcher_lane(b, slot)];
+}
+
+/* The sequence's number in its lane's cache. */
+static int seq_of(const struct mu_batcher *b, int slot)
+{
+    return slot % seqs_of_lane(b);
 }
 
 /* ---- admission ---- */
@@ -68,25 +72,35 @@ static int common(const int32_t *a, const int32_t *b, int n)
     return i;
 }
 
-/* A running job's page may begin with more of our next page than any in the tree. */
-static void match_running(struct mu_batcher *b, const struct mu_job *j, struct mu_kv_match *m)
+/* A running job's page may begin with more of our next page than any in the lane's tree. */
+static void match_running(const struct mu_batcher *b, int lane, const struct mu_job *j, struct mu_kv_match *m)
 {
     int at = m->n_pages * MU_KV_PAGE;
     for (int i = 0; i < b->n_running; i++) {
         int slot = b->running[i];
         const struct mu_slot *s = &b->slots[slot];
-        if (s->job->root != j->root)
+        if (s->job->root != j->root || mu_batcher_lane(b, slot) != lane)
             continue;
         int better = at + MU_MAX(m->n_copy + 1, MU_SHARE_TOKENS_MIN);
         int n = MU_MIN(MU_MIN(s->n_done, j->first_row), at + MU_KV_PAGE);
         if (n < better || (n = common(s->job->ids, j->ids, n)) < better)
             continue;
         m->n_copy = n - at;
-        m->copy_from = b->kv.table[(int64_t)slot * b->kv.pages_max + m->n_pages];
+        m->copy_from = b->table[(int64_t)slot * b->kv[lane].pages_max + m->n_pages];
     }
 }
 
-/* Whether a running prompt will soon hold clearly more of our beginning than the cache does. */
+static int free_slot(const struct mu_batcher *b, int lane)
+{
+    int n = seqs_of_lane(b);
+    for (int i = lane * n; i < (lane + 1) * n; i++) {
+        if (!b->slots[i].job)
+            return i;
+    }
+    return -1;
+}
+
+/* Whether a running prompt of a lane with a free slot will soon hold clearly more of our beginning than any cache. */
 static bool is_worth_waiting(const struct mu_batcher *b, const struct mu_job *j, int n_known)
 {
     int enough = n_known + MU_SHARE_TOKENS_MIN;
@@ -96,41 +110,68 @@ static bool is_worth_waiting(const struct mu_batcher *b, const struct mu_job *j,
         if (s->job->root != j->root || s->n_done >= n || n < enough)
             continue;
         n = common(s->job->ids, j->ids, n);
-        if (s->n_done < n && n >= enough)
+        if (s->n_done < n && n >= enough && free_slot(b, mu_batcher_lane(b, b->running[i])) >= 0)
             return true;
     }
     return false;
 }
 
-static int free_slot(const struct mu_batcher *b)
+/* Tokens that running jobs of the lane have still to compute. */
+static int64_t backlog(const struct mu_batcher *b, int lane)
 {
-    for (int i = 0; i < b->limits.sequences_max; i++) {
-        if (!b->slots[i].job)
-            return i;
+    int64_t n = 0;
+    for (int i = 0; i < b->n_running; i++) {
+        const struct mu_slot *s = &b->slots[b->running[i]];
+        if (mu_batcher_lane(b, b->running[i]) == lane)
+            n += target(s->job) - s->n_done;
     }
-    return -1;
+    return n;
+}
+
+/* Where a job would go. */
+struct spot {
+    int slot;    /* -1: nowhere */
+    int n_known; /* the most that any lane with a free slot knows of its beginning */
+    int64_t cost, room;
+    struct mu_kv_match match;
+};
+
+static void try_lane(struct mu_batcher *b, int lane, const struct mu_job *j, struct spot *best)
+{
+    struct mu_kv_match m;
+    int slot = free_slot(b, lane);
+    if (slot < 0)
+        return;
+    mu_kv_match(&b->kv[lane], j->root, j->ids, j->first_row, &m);
+    if (b->kv[lane].is_sharing)
+        match_running(b, lane, j, &m);
+    best->n_known = MU_MAX(best->n_known, mu_kv_match_tokens(&m));
+    if (!mu_kv_fits(&b->kv[lane], &m, mu_job_kv_tokens(j)))
+        return;
+    int64_t cost = b->limits.n_lanes > 1 ? j->n_given - mu_kv_match_tokens(&m) + backlog(b, lane) : 0;
+    int64_t room = mu_kv_unpromised(&b->kv[lane]);
+    if (best->slot < 0 || cost < best->cost || (cost == best->cost && room > best->room))
+        *best = (struct spot){slot, best->n_known, cost, room, m};
 }
 
 enum mu_admit mu_batcher_admit(struct mu_batcher *b, struct mu_job *j)
 {
-    struct mu_kv_match m;
-    int slot = free_slot(b), n_attached = 0;
+    struct spot spot = {.slot = -1};
+    int n_attached = 0;
 
-    if (slot < 0)
-        return MU_ADMIT_FULL;
     j->root = mu_tree_root((int32_t)b->runner->ops->prefix_class(b->runner, mu_job_kv_tokens(j)));
-    mu_kv_match(&b->kv, j->root, j->ids, j->first_row, &m);
-    if (b->kv.is_sharing) {
-        match_running(b, j, &m);
-        if (is_worth_waiting(b, j, mu_kv_match_tokens(&m)))
-            return MU_ADMIT_LATER;
-    }
-    if (!mu_kv_fits(&b->kv, &m, mu_job_kv_tokens(j)))
+    for (int lane = 0; lane < b->limits.n_lanes; lane++)
+        try_lane(b, lane, j, &spot);
+    if (b->n_running < b->limits.sequences_max && b->kv->is_sharing && is_worth_waiting(b, j, spot.n_known))
+        return MU_ADMIT_LATER;
+    if (spot.slot < 0)
         return MU_ADMIT_FULL;
+    int slot = spot.slot;
     j->start_ns = mu_now_ns(b->clock);
     int rc = mu_text_begin(&j->text, b->text, j->ids, j->n_given, j->stops, j->req.n_stop, &j->result.err);
     if (rc == MU_OK)
-        rc = mu_kv_begin(&b->kv, slot, &m, mu_job_kv_tokens(j), &n_attached, &j->result.err);
+        rc =
+            mu_kv_begin(kv_of(b, slot), seq_of(b, slot), &spot.match, mu_job_kv_tokens(j), &n_attached, &j->result.err);
     if (rc != MU_OK) {
         j->result.code = rc;
         mu_batcher_finish_queued(b, j, MU_FINISH_ERROR);
@@ -172,7 +213,7 @@ void mu_batcher_finish(struct mu_batcher *b, int slot, enum mu_finish finish, in
     int at = 0;
 
     j->result.code = code;
-    mu_kv_end(&b->kv, slot, j->ids, s->n_done, code == MU_OK || code == MU_ECANCELED);
+    mu_kv_end(kv_of(b, slot), seq_of(b, slot), j->ids, s->n_done, code == MU_OK || code == MU_ECANCELED);
     *s = (struct mu_slot){NULL, 0};
     while (b->running[at] != slot)
         at++;
@@ -199,7 +240,7 @@ static void add_part(struct mu_batcher *b, int slot, int n)
 {
     const struct mu_slot *s = &b->slots[slot];
     b->parts[b->n_parts++] = (struct mu_part){slot, b->n_rows, n};
-    mu_kv_make_room(&b->kv, slot, s->n_done + n);
+    mu_kv_make_room(kv_of(b, slot), seq_of(b, slot), s->n_done + n);
     for (int i = 0; i < n; i++, b->n_rows++) {
         b->ids[b->n_rows] = s->job->ids[s->n_done + i];
         b->pos[b->n_rows] = s->n_done + i;
@@ -208,19 +249,26 @@ static void add_part(struct mu_batcher *b, int slot, int n)
 }
 
 /* Generating requests first, one row each; then prompts. */
+static void compose_lane(struct mu_batcher *b, int lane)
+{
+    int end = b->n_rows + b->limits.rows_max;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < b->n_running && b->n_rows < end; i++) {
+            const struct mu_slot *s = &b->slots[b->running[i]];
+            bool is_prompt = s->job->n_output == 0;
+            if (is_prompt != (pass == 1) || mu_batcher_lane(b, b->running[i]) != lane)
+                continue;
+            int n = MU_MIN(target(s->job) - s->n_done, b->limits.prefill_chunk);
+            add_part(b, b->running[i], MU_MIN(n, end - b->n_rows));
+        }
+    }
+}
+
 static void compose(struct mu_batcher *b)
 {
     b->n_parts = b->n_rows = 0;
-    for (int pass = 0; pass < 2; pass++) {
-        for (int i = 0; i < b->n_running && b->n_rows < b->limits.rows_max; i++) {
-            const struct mu_slot *s = &b->slots[b->running[i]];
-            bool is_prompt = s->job->n_output == 0;
-            if (is_prompt != (pass == 1))
-                continue;
-            int n = MU_MIN(target(s->job) - s->n_done, b->limits.prefill_chunk);
-            add_part(b, b->running[i], MU_MIN(n, b->limits.rows_max - b->n_rows));
-        }
-    }
+    for (int lane = 0; lane < b->limits.n_lanes; lane++)
+        compose_lane(b, lane);
 }
 
 /* The parts' rows are in the cache: count them, remember full pages, list the rows to read. Returns how many. */
@@ -235,7 +283,7 @@ static int note_done(struct mu_batcher *b, const struct mu_part *parts, int n_pa
         if (s->job->n_output == 0)
             b->counts.tokens_prompt += (uint64_t)parts[i].n;
         s->n_done += parts[i].n;
-        mu_kv_publish(&b->kv, parts[i].slot, s->job->ids, s->n_done);
+        mu_kv_publish(kv_of(b, parts[i].slot), seq_of(b, parts[i].slot), s->job->ids, s->n_done);
     }
     return n_reads;
 }
@@ -270,12 +318,21 @@ static void fail_parts(struct mu_batcher *b, const struct mu_part *parts, int n_
     }
 }
 
+void mu_batcher_fail_all(struct mu_batcher *b, const struct mu_err *why)
+{
+    while (b->n_running > 0) {
+        int slot = b->running[b->n_running - 1];
+        b->slots[slot].job->result.err = *why;
+        mu_batcher_finish(b, slot, MU_FINISH_ERROR, why->code);
+    }
+}
+
 static int run_parts(struct mu_batcher *b, const struct mu_part *parts, int n_parts, struct mu_err *e)
 {
     int begin = parts[0].begin;
     int end = parts[n_parts - 1].begin + parts[n_parts - 1].n;
-    struct mu_rows rows = {end - begin, b->pos + begin, b->seq + begin, b->kv.table, b->kv.pages_max};
-    MU_TRY_RETURN(b->runner->ops->step(b->runner, b->ids + begin, &rows, e));
+    struct mu_rows rows = {end - begin, b->pos + begin, b->seq + begin, b->table, b->kv->pages_max};
+    MU_TRY_RETURN(b->runner->ops->step(b->runner, b->ids + begin, &rows, 0, e));
     b->counts.rows += (uint64_t)rows.n;
     return read_out(b, note_done(b, parts, n_parts), e);
 }

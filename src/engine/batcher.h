@@ -7,26 +7,20 @@
  * A request whose beginning is being computed by a running one is left waiting until that much is in the cache: a
  * context shared by several continuations is computed once.
  *
+ * With lanes (runner.h) a request goes where the fewest tokens stand before its first result: its own that no page
+ * there holds, and those of the prompts that run there already.
+ *
  * Here: slots, admission, composing steps, reading out the rows that matter (deliver.c). Not here: the queue and
  * threads (light.c), pages (kv_cache.h). Used by the polling thread only. A step allocates nothing. */
 #ifndef MU_ENGINE_BATCHER_H
 #define MU_ENGINE_BATCHER_H
 
 #include "base/clock.h"
-#include "engine/job.h"
 #include "engine/kv_cache.h"
+#include "engine/queue.h"
 #include "engine/sampler.h"
 
-struct mu_job_list {
-    struct mu_job *head, *tail;
-    int n;
-};
-
-void mu_job_list_append(struct mu_job_list *l, struct mu_job *j);
-void mu_job_list_insert(struct mu_job_list *l, struct mu_job *before, struct mu_job *j); /* NULL: at the end */
-void mu_job_list_remove(struct mu_job_list *l, struct mu_job *j);
-
-/* A running request: its sequence number in the cache is its slot number. */
+/* A running request: its sequence number is its slot number; slots are dealt out to lanes in runs of equal length. */
 struct mu_slot {
     struct mu_job *job; /* NULL: free */
     int n_done;         /* tokens whose keys and values are in the cache */
@@ -44,9 +38,12 @@ struct mu_read {
 };
 
 struct mu_batcher_limits {
-    int rows_max, logit_rows_max, sequences_max, prefill_chunk;
+    int rows_max; /* of one lane */
+    int logit_rows_max, prefill_chunk;
+    int sequences_max; /* a multiple of n_lanes */
+    int n_lanes;
     int64_t context_max;
-    int32_t pages_n;
+    int32_t pages_n; /* of one lane */
     int64_t vocab;
 };
 
@@ -59,7 +56,8 @@ struct mu_batcher {
     struct mu_runner *runner;
     const struct mu_clock *clock;
     struct mu_batcher_limits limits;
-    struct mu_kv_cache kv;
+    struct mu_kv_cache *kv; /* [n_lanes] */
+    int32_t *table;         /* [sequences_max, pages_max] */
     struct mu_sampler sampler;
     struct mu_text_scratch *text;
     const int32_t *eos;
@@ -70,8 +68,8 @@ struct mu_batcher {
     int32_t *running;      /* [sequences_max] slots in order of admission */
     int n_running;
     struct mu_part *parts;       /* [sequences_max] */
-    int32_t *ids, *pos, *seq;    /* [rows_max] */
-    struct mu_read *reads;       /* [rows_max] */
+    int32_t *ids, *pos, *seq;    /* [rows_max * n_lanes] */
+    struct mu_read *reads;       /* the same */
     int32_t *read_rows, *argmax; /* [logit_rows_max] */
     double *lse;                 /* [logit_rows_max] */
     int n_parts, n_rows;
@@ -89,6 +87,14 @@ enum mu_admit mu_batcher_admit(struct mu_batcher *b, struct mu_job *j); /* FAILE
 
 /* One step of what runs. Failures of the model become the results of the requests they hit. */
 void mu_batcher_step(struct mu_batcher *b);
+
+/* Fail all that runs. */
+void mu_batcher_fail_all(struct mu_batcher *b, const struct mu_err *why);
+
+static inline int mu_batcher_lane(const struct mu_batcher *b, int slot)
+{
+    return slot / (b->limits.sequences_max / b->limits.n_lanes);
+}
 
 /* End a job: running ones leave their slot. It is appended to finished. */
 void mu_batcher_finish(struct mu_batcher *b, int slot, enum mu_finish finish, int code);

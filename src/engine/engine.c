@@ -1,20 +1,62 @@
 /* engine.c - the public face over the table of engines */
 #include "engine/engine_int.h"
 
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/mem.h"
+#include "comm/comm.h"
+#include "engine/select.h"
 
-static const struct mu_engine_ops *const engines[] = {&mu_engine_light};
+/* In the order in which equals are preferred. */
+static const struct mu_engine_ops *const engines[] = {&mu_engine_light, &mu_engine_distributed, &mu_engine_remote};
 
+_Static_assert(MU_COUNT(engines) <= MU_SELECT_MAX, "the selector's table has room for every engine");
+
+#define CHOICE_BYTES_MAX ((size_t)16 << 10)
+
+static void look_at(struct mu_select_candidate *c, const struct mu_engine_ops *ops, const struct mu_engine_opts *o)
+{
+    struct mu_err why = MU_ERR_INIT;
+    *c = (struct mu_select_candidate){.name = ops->name, .is_elsewhere = ops == &mu_engine_remote};
+    c->code = ops->can_handle(o, &why);
+    c->can = c->code == MU_OK;
+    snprintf(c->reason, sizeof c->reason, "%.*s", (int)sizeof c->reason - 1, why.text);
+}
+
+static void tell(const struct mu_engine_opts *o, const struct mu_select_table *t)
+{
+    struct mu_buf text = MU_BUF_INIT("a table of engines", CHOICE_BYTES_MAX);
+    if (o->on_choice && mu_select_print(t, &text, NULL) == MU_OK)
+        o->on_choice(o->arg, text.p);
+    mu_buf_fini(&text);
+}
+
+/* By the wishes, and the order of the table: nothing is measured before an engine is open. */
+static int choose(const struct mu_engine_ops **out, const struct mu_engine_opts *o, struct mu_err *e)
+{
+    struct mu_select_ask ask = {.context = o->context_max,
+                                .wish = o->engine,
+                                .has_endpoint = o->endpoint != NULL,
+                                .n_ranks = mu_comm_size(o->world)};
+    struct mu_select_candidate c[MU_COUNT(engines)];
+    struct mu_select_table table;
+    for (size_t i = 0; i < MU_COUNT(engines); i++)
+        look_at(&c[i], engines[i], o);
+    int rc = mu_select(&table, &ask, c, (int)MU_COUNT(engines), e);
+    tell(o, &table);
+    *out = rc == MU_OK ? engines[table.chosen] : NULL;
+    return rc;
+}
+
+/* Ranks that follow hear of an engine that they have no part in, or of none. */
 int mu_engine_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_err *e)
 {
-    int rc = MU_EUNSUPPORTED;
-    for (size_t i = 0; i < MU_COUNT(engines); i++) {
-        rc = engines[i]->can_handle(o, e);
-        if (rc == MU_OK)
-            return engines[i]->open(out, o, e);
-    }
-    return rc;
+    const struct mu_engine_ops *ops = NULL;
+    int rc = choose(&ops, o, e);
+    if (ops != &mu_engine_distributed && mu_comm_size(o->world) > 1 && mu_comm_rank(o->world) == 0)
+        mu_engine_dismiss(o->world);
+    return rc == MU_OK ? ops->open(out, o, e) : rc;
 }
 
 void mu_engine_close(mu_engine *eng)

@@ -1,7 +1,8 @@
 /* engine_int.h - what an engine is: one small table
  *
- * Members: light (one process, one device). Every engine begins with struct mu_engine. can_handle says in its sentence
- * why not; it reads nothing but the options. Internal to src/engine. */
+ * Members: light (one process, one device), distributed (many ranks), remote (a server). Every engine begins with
+ * struct mu_engine. can_handle says in its sentence why not; it reads nothing but the options. Internal to src/engine.
+ */
 #ifndef MU_ENGINE_ENGINE_INT_H
 #define MU_ENGINE_ENGINE_INT_H
 
@@ -36,5 +37,7 @@ struct mu_engine {
 };
 
 extern const struct mu_engine_ops mu_engine_light;
+extern const struct mu_engine_ops mu_engine_distributed;
+extern const struct mu_engine_ops mu_engine_remote;
 
 #endif

@@ -62,19 +62,18 @@ void mu_fake_sizes(const struct mu_fake_opts *o, int rows, int logit_rows, struc
                                    .kv_page = MU_KV_PAGE * sizeof(struct slot)};
 }
 
-static int fake_load(struct mu_runner *r, int rows_max, int logit_rows_max, int64_t context_max, int64_t pages_n,
-                     mu_progress_fn progress, void *arg, struct mu_err *e)
+static int fake_load(struct mu_runner *r, const struct mu_bill_limits *l, mu_progress_fn progress, void *arg,
+                     struct mu_err *e)
 {
     struct fake *f = (struct fake *)r;
-    (void)context_max;
     if (progress && progress(arg, 1, 1))
         return mu_fail(e, MU_ECANCELED, "loading was stopped");
-    f->rows_max = rows_max;
-    f->logit_rows_max = logit_rows_max;
-    f->pages_n = pages_n;
-    MU_TRY_RETURN(MU_NEW_ARRAY(&f->pages, pages_n * MU_KV_PAGE, "fake pages", e));
-    MU_TRY_RETURN(MU_NEW_ARRAY(&f->hidden, rows_max, "fake rows", e));
-    return MU_NEW_ARRAY(&f->logits, logit_rows_max * f->o.vocab, "fake logits", e);
+    f->rows_max = l->rows;
+    f->logit_rows_max = l->logit_rows;
+    f->pages_n = l->pages;
+    MU_TRY_RETURN(MU_NEW_ARRAY(&f->pages, l->pages * MU_KV_PAGE, "fake pages", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&f->hidden, l->rows, "fake rows", e));
+    return MU_NEW_ARRAY(&f->logits, l->logit_rows * f->o.vocab, "fake logits", e);
 }
 
 static struct slot *slot_of(struct fake *f, const struct mu_rows *rows, int r, int64_t pos, struct mu_err *e)
@@ -110,7 +109,19 @@ static int store(struct fake *f, const int32_t *ids, const struct mu_rows *rows,
     return MU_OK;
 }
 
-static int look(struct fake *f, const struct mu_rows *rows, int r, struct mu_err *e)
+/* A later stage knows what the row sees as well, and finds out when another row was brought to it. */
+static int keep(struct fake *f, int at, uint64_t h, struct mu_err *e)
+{
+    uint64_t brought = f->hidden[at];
+    f->hidden[at] = h;
+    if (f->o.is_later_stage && brought != mix(h))
+        return mu_fail(e, MU_EINTERNAL, "hidden row %d is not the one that belongs here", at);
+    if (f->o.is_earlier_stage)
+        f->hidden[at] = mix(h);
+    return MU_OK;
+}
+
+static int look(struct fake *f, const struct mu_rows *rows, int r, int at, struct mu_err *e)
 {
     int64_t class = class_of(&f->base, f->lengths[rows->seq[r]]);
     uint64_t h = 1 + (uint64_t) class;
@@ -126,15 +137,21 @@ static int look(struct fake *f, const struct mu_rows *rows, int r, struct mu_err
                            s->class);
         h = see(&f->o, h, s->token, pos);
     }
-    f->hidden[r] = h;
-    return MU_OK;
+    return keep(f, at + r, h, e);
 }
 
-static int fake_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, struct mu_err *e)
+static void *fake_hidden(struct mu_runner *r, size_t *row_bytes)
 {
     struct fake *f = (struct fake *)r;
-    if (rows->n < 1 || rows->n > f->rows_max)
-        return mu_fail(e, MU_EINTERNAL, "a step of %d rows, at most %d", rows->n, f->rows_max);
+    *row_bytes = sizeof *f->hidden;
+    return f->hidden;
+}
+
+static int fake_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, int at, struct mu_err *e)
+{
+    struct fake *f = (struct fake *)r;
+    if (rows->n < 0 || at < 0 || at + rows->n > f->rows_max)
+        return mu_fail(e, MU_EINTERNAL, "a step of %d rows from %d, at most %d", rows->n, at, f->rows_max);
     for (int i = 0; i < rows->n; i++) {
         if (ids[i] == f->o.fail_token)
             return mu_fail(e, MU_EPEER, "the fake device failed on token %d", ids[i]);
@@ -146,7 +163,7 @@ static int fake_step(struct mu_runner *r, const int32_t *ids, const struct mu_ro
     f->counts.rows_max = MU_MAX(f->counts.rows_max, (uint64_t)rows->n);
     MU_TRY_RETURN(store(f, ids, rows, e));
     for (int i = 0; i < rows->n; i++)
-        MU_TRY_RETURN(look(f, rows, i, e));
+        MU_TRY_RETURN(look(f, rows, i, at, e));
     return MU_OK;
 }
 
@@ -178,9 +195,10 @@ static int fake_logits(struct mu_runner *r, const int32_t *idx, int n, const flo
     return MU_OK;
 }
 
-static int fake_copy_page(struct mu_runner *r, int32_t dst, int32_t src, struct mu_err *e)
+static int fake_copy_page(struct mu_runner *r, int lane, int32_t dst, int32_t src, struct mu_err *e)
 {
     struct fake *f = (struct fake *)r;
+    (void)lane;
     if (dst == src || dst < 0 || src < 0 || dst >= f->pages_n || src >= f->pages_n)
         return mu_fail(e, MU_EINTERNAL, "copying page %d to %d of %" PRId64, src, dst, f->pages_n);
     memcpy(&f->pages[(int64_t)dst * MU_KV_PAGE], &f->pages[(int64_t)src * MU_KV_PAGE], MU_KV_PAGE * sizeof *f->pages);
@@ -200,6 +218,7 @@ static void fake_close(struct mu_runner *r)
 static const struct mu_runner_ops fake_ops = {.name = "fake",
                                               .load = fake_load,
                                               .step = fake_step,
+                                              .hidden = fake_hidden,
                                               .logits = fake_logits,
                                               .copy_page = fake_copy_page,
                                               .set_lengths = fake_set_lengths,
@@ -210,7 +229,7 @@ int mu_fake_runner_new(struct mu_runner **out, const struct mu_fake_opts *o, str
 {
     struct fake *f = NULL;
     MU_TRY_RETURN(MU_NEW(&f, "the fake model", e));
-    f->base = (struct mu_runner){&fake_ops, o->vocab, o->context};
+    f->base = (struct mu_runner){.ops = &fake_ops, .vocab = o->vocab, .context = o->context, .n_lanes = 1};
     f->o = *o;
     *out = &f->base;
     return MU_OK;

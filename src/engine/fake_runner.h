@@ -10,10 +10,11 @@
 
 struct mu_fake_opts {
     int64_t vocab, context;
-    int32_t nan_token;   /* rows that see it have NaN logits; -1: none */
-    int32_t fail_token;  /* a step that computes it fails with MU_EPEER; -1: none */
-    int32_t dizzy_token; /* a step that computes it fails with MU_ENUMERIC; -1: none */
-    int64_t short_max;   /* lengths above it are classes of their own, with other logits; 0: none */
+    int32_t nan_token;                     /* rows that see it have NaN logits; -1: none */
+    int32_t fail_token;                    /* a step that computes it fails with MU_EPEER; -1: none */
+    int32_t dizzy_token;                   /* a step that computes it fails with MU_ENUMERIC; -1: none */
+    int64_t short_max;                     /* lengths above it are classes of their own, with other logits; 0: none */
+    bool is_earlier_stage, is_later_stage; /* of a pipeline: rows go on to another, rows come from another */
 };
 
 struct mu_fake_counts {

@@ -136,11 +136,16 @@ static void shape(struct mu_job *j, const struct mu_request *r, const struct mu_
     }
 }
 
-static int n_reported(const struct mu_job *j)
+int mu_job_tokens_max(const struct mu_job *j)
 {
     if (j->req.kind == MU_REQUEST_GENERATE)
         return j->req.max_tokens;
     return j->n_given - j->first_row - 1;
+}
+
+int mu_job_prompt_max(const struct mu_job *j)
+{
+    return j->req.kind == MU_REQUEST_GENERATE && j->req.want_prompt_logprobs ? j->n_given - 1 : 0;
 }
 
 /* The request's own lists, where they go in the block. */
@@ -154,8 +159,8 @@ static void carve_job(struct mu_job *j, struct lists *l, struct mu_carve *c, con
 {
     bool is_generate = r->kind == MU_REQUEST_GENERATE;
     j->ids = mu_carve(c, j->n_max, sizeof *j->ids);
-    carve_logprobs(&j->tokens, c, n_reported(j), r->n_top);
-    carve_logprobs(&j->prompt, c, is_generate && r->want_prompt_logprobs ? j->n_given - 1 : 0, r->n_top);
+    carve_logprobs(&j->tokens, c, mu_job_tokens_max(j), r->n_top);
+    carve_logprobs(&j->prompt, c, mu_job_prompt_max(j), r->n_top);
     j->alternatives = mu_carve(c, r->n_alternatives, sizeof *j->alternatives);
     if (!is_generate)
         return;

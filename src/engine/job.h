@@ -59,6 +59,10 @@ struct mu_job_limits {
 int mu_job_new(struct mu_job **out, const struct mu_request *r, const struct mu_job_limits *l, struct mu_err *e);
 void mu_job_free(struct mu_job *j);
 
+/* Tokens whose log-probabilities the result may hold, beside those of a generating request's prompt. */
+int mu_job_tokens_max(const struct mu_job *j);
+int mu_job_prompt_max(const struct mu_job *j);
+
 /* Tokens that will ever have keys and values: the last token of all needs none. */
 static inline int64_t mu_job_kv_tokens(const struct mu_job *j)
 {

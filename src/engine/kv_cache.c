@@ -9,16 +9,17 @@ void mu_kv_cache_carve(struct mu_kv_cache *kv, struct mu_carve *c, int n_seqs, i
     kv->pages_max = (int)mu_kv_pages_for(context_max);
     mu_kv_pages_carve(&kv->pages, c, pages_n);
     mu_prefix_tree_carve(&kv->tree, c, pages_n);
-    kv->table = mu_carve(c, (int64_t)n_seqs * kv->pages_max, sizeof *kv->table);
     kv->root = mu_carve(c, n_seqs, sizeof *kv->root);
     kv->n_pages = mu_carve(c, n_seqs, sizeof *kv->n_pages);
     kv->n_published = mu_carve(c, n_seqs, sizeof *kv->n_published);
     kv->n_reserved = mu_carve(c, n_seqs, sizeof *kv->n_reserved);
 }
 
-void mu_kv_cache_reset(struct mu_kv_cache *kv, struct mu_runner *runner, bool is_sharing)
+void mu_kv_cache_reset(struct mu_kv_cache *kv, struct mu_runner *runner, int lane, int32_t *table, bool is_sharing)
 {
     kv->runner = runner;
+    kv->lane = lane;
+    kv->table = table;
     kv->is_sharing = is_sharing;
     mu_kv_pages_reset(&kv->pages);
     mu_prefix_tree_reset(&kv->tree);
@@ -50,9 +51,7 @@ void mu_kv_match(const struct mu_kv_cache *kv, int32_t root, const int32_t *ids,
 
 bool mu_kv_fits(const struct mu_kv_cache *kv, const struct mu_kv_match *m, int64_t n_total)
 {
-    const struct mu_kv_pages *p = &kv->pages;
-    int64_t wanted = mu_kv_pages_for(n_total) - m->n_pages;
-    return p->n_free + p->n_cached - m->n_cached >= p->n_reserved + wanted;
+    return mu_kv_unpromised(kv) - m->n_cached >= mu_kv_pages_for(n_total) - m->n_pages;
 }
 
 static void hold(struct mu_kv_cache *kv, int32_t page)
@@ -108,7 +107,7 @@ static int copy_partial(struct mu_kv_cache *kv, int seq, const struct mu_kv_matc
     hold(kv, m->copy_from);
     int32_t page = take_page(kv);
     append_page(kv, seq, page);
-    int rc = kv->runner->ops->copy_page(kv->runner, page, m->copy_from, e);
+    int rc = kv->runner->ops->copy_page(kv->runner, kv->lane, page, m->copy_from, e);
     let_go(kv, m->copy_from);
     if (rc == MU_OK)
         *n_attached += m->n_copy;

@@ -21,9 +21,10 @@ struct mu_kv_cache {
     struct mu_prefix_tree tree;
     struct mu_runner *runner; /* copies pages */
     bool is_sharing;
+    int lane; /* whose pages these are */
     int n_seqs;
     int pages_max;        /* of one sequence */
-    int32_t *table;       /* [n_seqs, pages_max] */
+    int32_t *table;       /* [n_seqs, pages_max], borrowed */
     int32_t *root;        /* [n_seqs] of the tree, for the sequence's class */
     int32_t *n_pages;     /* [n_seqs] */
     int32_t *n_published; /* [n_seqs] leading pages that are in the tree */
@@ -36,7 +37,7 @@ static inline int64_t mu_kv_pages_for(int64_t tokens)
 }
 
 void mu_kv_cache_carve(struct mu_kv_cache *kv, struct mu_carve *c, int n_seqs, int64_t context_max, int32_t pages_n);
-void mu_kv_cache_reset(struct mu_kv_cache *kv, struct mu_runner *runner, bool is_sharing);
+void mu_kv_cache_reset(struct mu_kv_cache *kv, struct mu_runner *runner, int lane, int32_t *table, bool is_sharing);
 
 /* What the tree knows of ids[0..n): full pages along a path, and a page whose first n_copy tokens come next. */
 struct mu_kv_match {
@@ -52,6 +53,12 @@ void mu_kv_match(const struct mu_kv_cache *kv, int32_t root, const int32_t *ids,
 static inline int mu_kv_match_tokens(const struct mu_kv_match *m)
 {
     return m->n_pages * MU_KV_PAGE + m->n_copy;
+}
+
+/* Pages that could be promised to a new sequence. */
+static inline int64_t mu_kv_unpromised(const struct mu_kv_cache *kv)
+{
+    return (int64_t)kv->pages.n_free + kv->pages.n_cached - kv->pages.n_reserved;
 }
 
 /* Whether a sequence of n_total tokens that begins with m can be promised its pages now. */

@@ -14,10 +14,8 @@
 #include "base/mem.h"
 #include "base/memory_limit.h"
 
-#define QUEUE_WANTED         4096
-#define REQUEST_BYTES_WANTED ((size_t)64 << 20)
-#define ADMIT_SCAN_MAX       256 /* waiting requests that later ones may pass in one step: bounds the search */
-#define KV_TOKENS_MAX        ((int64_t)INT32_MAX)
+#define ADMIT_SCAN_MAX 256 /* waiting requests that later ones may pass in one step: bounds the search */
+#define KV_TOKENS_MAX  ((int64_t)INT32_MAX)
 
 struct light {
     struct mu_engine base;
@@ -25,21 +23,15 @@ struct light {
     struct mu_bill bill;
     const struct mu_clock *clock;
     struct mu_job_limits job_limits;
-    enum mu_order order;
-    int queue_max;
-    size_t request_bytes_max;
     void *tables;
     struct mu_text_scratch text;
     struct mu_batcher batcher;
 
     pthread_mutex_t lock; /* guards what follows */
-    struct mu_job_list pending, done;
-    struct mu_job *all; /* in flight, the newest first */
-    int n_in_flight;
-    int n_cancels; /* of waiting requests, not yet seen to */
-    size_t request_bytes;
-    uint64_t last_id;
+    struct mu_queue queue;
+    struct mu_job_list done;
     struct mu_engine_status status; /* as of the last step */
+    struct mu_err lost;             /* the runner's */
 };
 
 /* ---- opening ---- */
@@ -68,66 +60,92 @@ static int check_opts(const struct mu_engine_opts *o, int64_t context_model, str
     return MU_OK;
 }
 
-static void batcher_limits(struct mu_batcher_limits *out, const struct mu_bill_limits *l, int64_t vocab, int chunk)
+static void batcher_limits(struct mu_batcher_limits *out, const struct mu_bill_limits *l, const struct mu_runner *r,
+                           int chunk)
 {
     *out = (struct mu_batcher_limits){.rows_max = l->rows,
                                       .logit_rows_max = l->logit_rows,
-                                      .sequences_max = l->sequences,
+                                      .sequences_max = (l->sequences + r->n_lanes - 1) / r->n_lanes * r->n_lanes,
+                                      .n_lanes = r->n_lanes,
                                       .prefill_chunk = chunk > 0 ? MU_MIN(chunk, l->rows) : l->rows,
                                       .context_max = l->context,
                                       .pages_n = (int32_t)l->pages,
-                                      .vocab = vocab};
+                                      .vocab = r->vocab};
 }
+
+struct bill_arg {
+    const struct mu_light_parts *parts;
+    bool is_follower;
+};
 
 static int bill_sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)
 {
-    const struct mu_light_parts *p = arg;
+    const struct mu_light_parts *p = ((struct bill_arg *)arg)->parts;
     return p->model_sizes(p->sizes_arg, l, out, e);
 }
 
 static size_t bill_tables(void *arg, const struct mu_bill_limits *l)
 {
-    const struct mu_light_parts *p = arg;
+    const struct bill_arg *a = arg;
+    const struct mu_runner *r = a->parts->runner;
+    size_t of_runner = r->ops->table_bytes ? r->ops->table_bytes(r, l) : 0;
     struct mu_batcher b;
     struct mu_batcher_limits limits;
     struct mu_carve c = {NULL, 0};
-    batcher_limits(&limits, l, p->runner->vocab, 0);
+    if (a->is_follower)
+        return of_runner;
+    batcher_limits(&limits, l, r, 0);
     mu_batcher_carve(&b, &c, &limits);
-    return c.used + mu_text_scratch_bytes() + sizeof(struct light);
+    return c.used + mu_text_scratch_bytes() + sizeof(struct light) + of_runner;
 }
 
-/* The process may hold what it holds now and nine tenths of what is left; the tenth is for everybody else. */
-static size_t own_limit(size_t in_use)
+/* The process may hold what it holds now and nine tenths of its share of what is left; the tenth is for everybody else.
+ */
+static size_t own_limit(size_t in_use, int sharers)
 {
     size_t left = mu_memory_available(NULL);
-    return left ? in_use + MU_BILL_RUNTIME_BYTES + left / 10 * 9 : 0;
+    return left ? in_use + MU_BILL_RUNTIME_BYTES + left / 10 * 9 / (size_t)sharers : 0;
 }
 
-static int make_bill(struct light *l, const struct mu_engine_opts *o, struct mu_err *e)
+int mu_light_bill_make(struct mu_bill *out, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
+                       int sharers, bool is_follower, struct mu_err *e)
 {
     size_t in_use = mu_mem_bytes_used();
+    struct bill_arg arg = {parts, is_follower};
     struct mu_bill_ask ask = {
-        .limits = {.weights = l->parts.weights,
-                   .kv_dtype = l->parts.kv_dtype,
+        .limits = {.weights = parts->weights,
+                   .kv_dtype = parts->kv_dtype,
                    .context = o->context_max,
                    .rows = o->rows_max,
                    .sequences = o->sequences_max,
                    .pages = mu_kv_pages_for(o->kv_tokens_max)},
-        .context_model = l->parts.runner->context,
-        .bytes_max = o->memory_bytes_max ? o->memory_bytes_max : own_limit(in_use),
-        .bytes_max_from = o->memory_bytes_max ? "the limit given" : "nine tenths of what the machine has left",
-        .bytes_in_use = in_use - sizeof *l, /* the engine itself is in its own line */
-        .bytes_requests = l->request_bytes_max,
+        .context_model = parts->runner->context,
+        .bytes_max = o->memory_bytes_max ? o->memory_bytes_max : own_limit(in_use, sharers),
+        .bytes_max_from = o->memory_bytes_max ? "the limit given"
+                          : sharers > 1       ? "nine tenths of its share of what the machine has left"
+                                              : "nine tenths of what the machine has left",
+        .bytes_in_use = in_use,
+        .bytes_requests = is_follower ? 0 : mu_queue_bytes_max(o),
         .model_sizes = bill_sizes,
         .table_bytes = bill_tables,
-        .arg = &l->parts,
+        .arg = &arg,
     };
-    MU_TRY_RETURN(mu_bill_make(&l->bill, &ask, e));
-    if (o->on_bill && o->on_bill(o->arg, &l->bill))
+    MU_TRY_RETURN(check_opts(o, parts->runner->context, e));
+    return mu_bill_make(out, &ask, e);
+}
+
+/* Made before the engine itself is allocated, which is in a line of its own. */
+static int settle_bill(struct mu_bill *out, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
+                       struct mu_err *e)
+{
+    if (parts->bill) {
+        *out = *parts->bill;
+        return MU_OK;
+    }
+    MU_TRY_RETURN(mu_light_bill_make(out, o, parts, 1, false, e));
+    if (o->on_bill && o->on_bill(o->arg, out))
         return mu_fail(e, MU_ECANCELED, "stopped when the memory bill was shown");
-    if (!l->bill.fits)
-        return mu_fail(e, MU_ENOMEM, "%s", l->bill.verdict);
-    return MU_OK;
+    return out->fits ? MU_OK : mu_fail(e, MU_ENOMEM, "%s", out->verdict);
 }
 
 /* Everything the bill names is taken here. */
@@ -138,8 +156,8 @@ static int reserve(struct light *l, const struct mu_engine_opts *o, struct mu_er
     struct mu_batcher_limits limits;
     struct mu_carve c = {NULL, 0};
 
-    MU_TRY_RETURN(r->ops->load(r, b->rows, b->logit_rows, b->context, b->pages, o->on_progress, o->arg, e));
-    batcher_limits(&limits, b, r->vocab, o->prefill_chunk);
+    MU_TRY_RETURN(r->ops->load(r, b, o->on_progress, o->arg, e));
+    batcher_limits(&limits, b, r, o->prefill_chunk);
     mu_batcher_carve(&l->batcher, &c, &limits);
     l->tables = mu_calloc(1, c.used);
     if (!l->tables)
@@ -154,7 +172,6 @@ static void settle(struct light *l, const struct mu_engine_opts *o)
 {
     const struct mu_bill_limits *b = &l->bill.limits;
     l->clock = o->clock ? o->clock : mu_clock_real();
-    l->order = o->order;
     l->job_limits = (struct mu_job_limits){.vocab = l->parts.runner->vocab,
                                            .context_max = b->context,
                                            .kv_tokens = b->pages * MU_KV_PAGE,
@@ -163,7 +180,7 @@ static void settle(struct light *l, const struct mu_engine_opts *o)
     l->batcher.text = &l->text;
     l->batcher.eos = l->parts.eos;
     l->batcher.n_eos = l->parts.n_eos;
-    l->status.pages = b->pages;
+    l->status.pages = b->pages * l->parts.runner->n_lanes;
 }
 
 void mu_light_parts_close(struct mu_light_parts *p)
@@ -180,19 +197,20 @@ int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const s
                         struct mu_err *e)
 {
     struct mu_light_parts moved = *parts;
+    struct mu_bill bill;
     struct light *l = NULL;
     int rc;
 
-    MU_TRY(check_opts(o, parts->runner->context, e));
+    MU_TRY(settle_bill(&bill, o, parts, e));
     MU_TRY(MU_NEW(&l, "the engine", e));
     l->base.ops = &mu_engine_light;
+    l->bill = bill;
     l->parts = moved;
+    l->parts.bill = NULL;
     moved = (struct mu_light_parts){.runner = NULL};
     l->text = (struct mu_text_scratch)MU_TEXT_SCRATCH_INIT;
     pthread_mutex_init(&l->lock, NULL);
-    l->queue_max = o->queue_max ? o->queue_max : QUEUE_WANTED;
-    l->request_bytes_max = o->request_bytes ? o->request_bytes : REQUEST_BYTES_WANTED;
-    MU_TRY(make_bill(l, o, e));
+    mu_queue_init(&l->queue, o);
     MU_TRY(reserve(l, o, e));
     settle(l, o);
     *out = &l->base;
@@ -204,20 +222,12 @@ out:
     return rc;
 }
 
-static void free_list(struct mu_job_list *list)
-{
-    for (struct mu_job *j; (j = list->head) != NULL;) {
-        mu_job_list_remove(list, j);
-        mu_job_free(j);
-    }
-}
-
 void mu_light_close(mu_engine *eng)
 {
     struct light *l = (struct light *)eng;
-    free_list(&l->pending);
-    free_list(&l->done);
-    free_list(&l->batcher.finished);
+    mu_job_list_free(&l->queue.pending);
+    mu_job_list_free(&l->done);
+    mu_job_list_free(&l->batcher.finished);
     for (int i = 0; i < l->batcher.n_running; i++)
         mu_job_free(l->batcher.slots[l->batcher.running[i]].job);
     mu_text_scratch_close(&l->text);
@@ -229,48 +239,7 @@ void mu_light_close(mu_engine *eng)
 
 /* ---- the queue ---- */
 
-/* Whether a goes before b, which came earlier. */
-static bool goes_before(const struct light *l, const struct mu_job *a, const struct mu_job *b)
-{
-    if (l->order == MU_ORDER_SUBMITTED)
-        return false;
-    if (a->result.n_prompt != b->result.n_prompt)
-        return a->result.n_prompt > b->result.n_prompt;
-    return memcmp(a->ids, b->ids, (size_t)a->result.n_prompt * sizeof *a->ids) < 0;
-}
-
-static void enqueue(struct light *l, struct mu_job *j)
-{
-    struct mu_job *before = NULL;
-    struct mu_job *last = l->pending.tail;
-    while (last && goes_before(l, j, last)) {
-        before = last;
-        last = last->prev;
-    }
-    mu_job_list_insert(&l->pending, before, j);
-    j->all_next = l->all;
-    if (l->all)
-        l->all->all_prev = j;
-    l->all = j;
-    l->n_in_flight++;
-    l->request_bytes += j->bytes;
-}
-
-static int admit_to_queue(struct light *l, struct mu_job *j, struct mu_err *e)
-{
-    if (l->n_in_flight >= l->queue_max)
-        return mu_fail(e, MU_ENOMEM, "the queue is full with %d requests: poll for results first", l->n_in_flight);
-    if (l->request_bytes + j->bytes > l->request_bytes_max)
-        return mu_fail(e, MU_ENOMEM,
-                       "requests in flight would take %zu bytes, %zu are reserved: poll for results first, or reserve "
-                       "more",
-                       l->request_bytes + j->bytes, l->request_bytes_max);
-    j->result.id = ++l->last_id;
-    enqueue(l, j);
-    return MU_OK;
-}
-
-int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e)
+static int submit(mu_engine *eng, const struct mu_request *r, uint64_t wanted, uint64_t *id, struct mu_err *e)
 {
     struct light *l = (struct light *)eng;
     struct mu_job *j = NULL;
@@ -278,7 +247,8 @@ int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, st
     MU_TRY_RETURN(mu_job_new(&j, r, &l->job_limits, e));
     j->submit_ns = mu_now_ns(l->clock);
     pthread_mutex_lock(&l->lock);
-    int rc = admit_to_queue(l, j, e);
+    int rc =
+        l->lost.code == MU_OK ? mu_queue_add(&l->queue, j, wanted, e) : mu_fail(e, l->lost.code, "%s", l->lost.text);
     if (rc == MU_OK)
         *id = j->result.id;
     pthread_mutex_unlock(&l->lock);
@@ -287,47 +257,50 @@ int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, st
     return rc;
 }
 
+int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e)
+{
+    return submit(eng, r, 0, id, e);
+}
+
+int mu_light_submit_as(mu_engine *eng, const struct mu_request *r, uint64_t id, struct mu_err *e)
+{
+    return submit(eng, r, id, &id, e);
+}
+
 int mu_light_cancel(mu_engine *eng, uint64_t id, struct mu_err *e)
 {
     struct light *l = (struct light *)eng;
-    bool is_found = false;
     pthread_mutex_lock(&l->lock);
-    for (struct mu_job *j = l->all; j && !is_found; j = j->all_next) {
-        if (j->result.id != id)
-            continue;
-        is_found = true;
-        if (!atomic_exchange(&j->is_cancelled, true))
-            l->n_cancels++;
-    }
+    int rc = mu_queue_cancel(&l->queue, id, e);
     pthread_mutex_unlock(&l->lock);
-    return is_found ? MU_OK : mu_fail(e, MU_ENOENT, "request %" PRIu64 " is not in flight", id);
+    return rc;
 }
 
 /* ---- polling ---- */
 
 static void drop_cancelled(struct light *l)
 {
-    for (struct mu_job *j = l->pending.head, *next; j && l->n_cancels > 0; j = next) {
+    for (struct mu_job *j = l->queue.pending.head, *next; j && l->queue.n_cancels > 0; j = next) {
         next = j->next;
         if (!atomic_load(&j->is_cancelled))
             continue;
-        mu_job_list_remove(&l->pending, j);
+        mu_job_list_remove(&l->queue.pending, j);
         j->result.code =
             mu_fail(&j->result.err, MU_ECANCELED, "request %" PRIu64 " was cancelled before it ran", j->result.id);
         mu_batcher_finish_queued(&l->batcher, j, MU_FINISH_CANCELLED);
     }
-    l->n_cancels = 0; /* the rest was running, or done */
+    l->queue.n_cancels = 0; /* the rest was running, or done */
 }
 
 static void start_waiting(struct light *l)
 {
     int n_passed = 0;
-    for (struct mu_job *j = l->pending.head, *next; j && n_passed < ADMIT_SCAN_MAX; j = next) {
+    for (struct mu_job *j = l->queue.pending.head, *next; j && n_passed < ADMIT_SCAN_MAX; j = next) {
         next = j->next;
-        mu_job_list_remove(&l->pending, j);
+        mu_job_list_remove(&l->queue.pending, j);
         enum mu_admit a = mu_batcher_admit(&l->batcher, j);
         if (a == MU_ADMIT_LATER || a == MU_ADMIT_FULL)
-            mu_job_list_insert(&l->pending, next, j);
+            mu_job_list_insert(&l->queue.pending, next, j);
         if (a == MU_ADMIT_FULL)
             return;
         n_passed += a == MU_ADMIT_LATER;
@@ -337,7 +310,6 @@ static void start_waiting(struct light *l)
 static void update_status(struct light *l)
 {
     const struct mu_batcher_counts *c = &l->batcher.counts;
-    const struct mu_kv_pages *p = &l->batcher.kv.pages;
     struct mu_engine_status *s = &l->status;
     s->n_running = l->batcher.n_running;
     s->steps = c->steps;
@@ -348,12 +320,30 @@ static void update_status(struct light *l)
     s->tokens_output = c->tokens_output;
     s->step_ns = c->step_ns;
     s->rows_per_s = c->step_ns > 0 ? (double)c->rows * 1e9 / (double)c->step_ns : 0;
-    s->pages_used = p->n - p->n_free - p->n_cached;
-    s->pages_shared = p->n_shared;
-    s->pages_cached = p->n_cached;
-    s->pages_used_peak = p->n_used_peak;
     s->requests_done = c->jobs_done;
     s->requests_failed = c->jobs_failed;
+    s->pages_used = s->pages_shared = s->pages_cached = s->pages_used_peak = 0;
+    for (int lane = 0; lane < l->batcher.limits.n_lanes; lane++) {
+        const struct mu_kv_pages *p = &l->batcher.kv[lane].pages;
+        s->pages_used += p->n - p->n_free - p->n_cached;
+        s->pages_shared += p->n_shared;
+        s->pages_cached += p->n_cached;
+        s->pages_used_peak += p->n_used_peak;
+    }
+}
+
+/* The ranks are gone: whatever is in flight ends with the sentence that says which. Under the lock. */
+static void fail_all(struct light *l)
+{
+    const struct mu_err *why = &l->parts.runner->lost;
+    l->lost = *why;
+    mu_batcher_fail_all(&l->batcher, why);
+    for (struct mu_job *j; (j = l->queue.pending.head) != NULL;) {
+        mu_job_list_remove(&l->queue.pending, j);
+        j->result.err = *why;
+        j->result.code = why->code;
+        mu_batcher_finish_queued(&l->batcher, j, MU_FINISH_ERROR);
+    }
 }
 
 static void collect(struct light *l)
@@ -369,8 +359,11 @@ static int run_step(struct light *l, struct mu_err *e)
 {
     pthread_mutex_lock(&l->lock);
     drop_cancelled(l);
-    start_waiting(l);
-    int n_stuck = l->batcher.n_running == 0 && l->batcher.finished.n == 0 ? l->pending.n : 0;
+    if (l->parts.runner->lost.code == MU_OK)
+        start_waiting(l);
+    if (l->parts.runner->lost.code != MU_OK)
+        fail_all(l);
+    int n_stuck = l->batcher.n_running == 0 && l->batcher.finished.n == 0 ? l->queue.pending.n : 0;
     pthread_mutex_unlock(&l->lock);
     if (n_stuck > 0)
         return mu_fail(e, MU_EINTERNAL, "%d requests wait and none can start", n_stuck);
@@ -381,24 +374,15 @@ static int run_step(struct light *l, struct mu_err *e)
     return MU_OK;
 }
 
-static void forget(struct light *l, struct mu_job *j)
-{
-    *(j->all_prev ? &j->all_prev->all_next : &l->all) = j->all_next;
-    if (j->all_next)
-        j->all_next->all_prev = j->all_prev;
-    l->n_in_flight--;
-    l->request_bytes -= j->bytes;
-}
-
 /* The first request that is done, out of the engine; *is_idle: none is in flight. */
 static struct mu_job *take_done(struct light *l, bool *is_idle)
 {
     pthread_mutex_lock(&l->lock);
     struct mu_job *j = l->done.head;
-    *is_idle = l->n_in_flight == 0;
+    *is_idle = l->queue.n == 0;
     if (j) {
         mu_job_list_remove(&l->done, j);
-        forget(l, j);
+        mu_queue_forget(&l->queue, j);
     }
     pthread_mutex_unlock(&l->lock);
     return j;
@@ -436,7 +420,7 @@ int mu_light_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, st
             return MU_OK;
         }
         if (is_idle)
-            return MU_OK;
+            return l->lost.code == MU_OK ? MU_OK : mu_fail(e, l->lost.code, "%s", l->lost.text);
         if (is_late)
             return mu_fail(e, MU_ETIMEDOUT, "no request was done within %.3f s", (double)timeout_ns / 1e9);
         MU_TRY_RETURN(run_step(l, e));
@@ -451,9 +435,28 @@ void mu_light_status(mu_engine *eng, struct mu_engine_status *out)
     struct light *l = (struct light *)eng;
     pthread_mutex_lock(&l->lock);
     *out = l->status;
-    out->n_queued = l->pending.n;
+    out->n_queued = l->queue.pending.n;
     out->n_done = l->done.n;
     pthread_mutex_unlock(&l->lock);
+}
+
+void mu_light_counts(mu_engine *eng, int *n_queued, int *n_running)
+{
+    struct light *l = (struct light *)eng;
+    pthread_mutex_lock(&l->lock);
+    *n_queued = l->queue.pending.n;
+    *n_running = l->status.n_running;
+    pthread_mutex_unlock(&l->lock);
+}
+
+struct mu_runner *mu_light_runner(mu_engine *eng)
+{
+    return ((struct light *)eng)->parts.runner;
+}
+
+void mu_light_job_limits(const mu_engine *eng, struct mu_job_limits *out)
+{
+    *out = ((const struct light *)eng)->job_limits;
 }
 
 void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
@@ -461,6 +464,9 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
     const struct light *l = (const struct light *)eng;
     const struct mu_bill_limits *b = &l->bill.limits;
     *out = (struct mu_engine_info){.engine = "light",
+                                   .layout = "",
+                                   .ranks = 1,
+                                   .replicas = 1,
                                    .arch = l->parts.arch,
                                    .level = l->parts.level,
                                    .weights = mu_wformat_name(b->weights),
@@ -475,7 +481,7 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
                                    .sequences_max = b->sequences,
                                    .prefill_chunk = l->batcher.limits.prefill_chunk,
                                    .threads = l->parts.threads,
-                                   .kv_pages = b->pages,
+                                   .kv_pages = b->pages * l->parts.runner->n_lanes,
                                    .bos = l->parts.bos,
                                    .n_eos = l->parts.n_eos,
                                    .repetition = l->parts.repetition > 0 ? l->parts.repetition : 1};
@@ -491,7 +497,9 @@ int mu_light_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err 
 {
     struct light *l = (struct light *)eng;
     (void)e;
-    *bytes_freed = (size_t)mu_kv_drop_cached(&l->batcher.kv) * l->bill.kv_page_bytes;
+    *bytes_freed = 0;
+    for (int lane = 0; lane < l->batcher.limits.n_lanes; lane++)
+        *bytes_freed += (size_t)mu_kv_drop_cached(&l->batcher.kv[lane]) * l->bill.kv_page_bytes;
     pthread_mutex_lock(&l->lock);
     update_status(l);
     pthread_mutex_unlock(&l->lock);

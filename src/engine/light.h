@@ -5,6 +5,7 @@
 #include "engine/batcher.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_int.h"
+#include "engine/runner_model.h"
 #include "plan/bill.h"
 
 struct mu_light_parts {
@@ -25,15 +26,39 @@ struct mu_light_parts {
     /* Released last, after the runner. */
     struct mu_checkpoint *checkpoint; /* moved, may be NULL */
     struct mu_device *device;         /* moved, NULL when borrowed */
+
+    const struct mu_bill *bill; /* settled and shown already, needed while opening only; NULL: made here */
 };
 
 void mu_light_parts_close(struct mu_light_parts *p);
+
+/* From options to parts, in two steps (light_open.c): checkpoint and device; then the runner of one shard, NULL for the
+ * whole model. On failure the caller closes the parts. model must stay where it is until the engine is open. */
+struct mu_light_model {
+    struct mu_spec *spec; /* the checkpoint's */
+    struct mu_device *device;
+    struct mu_model_runner_opts runner;
+};
+int mu_light_parts_begin(struct mu_light_parts *p, const struct mu_engine_opts *o, struct mu_err *e);
+int mu_light_parts_model(struct mu_light_parts *p, struct mu_light_model *model, const struct mu_engine_opts *o,
+                         const struct mu_shard *shard, struct mu_err *e);
+
+/* The bill of an engine of these parts, or of a rank that only follows one. sharers: ranks that live off the same
+ * memory, at least 1. */
+int mu_light_bill_make(struct mu_bill *out, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
+                       int sharers, bool is_follower, struct mu_err *e);
 
 int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
                         struct mu_err *e);
 
 /* light.c: the members of struct mu_engine_ops. */
 int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e);
+/* The same under a number that the caller chose, larger than all before it. */
+int mu_light_submit_as(mu_engine *eng, const struct mu_request *r, uint64_t id, struct mu_err *e);
+struct mu_runner *mu_light_runner(mu_engine *eng); /* borrowed; for the polling thread */
+void mu_light_job_limits(const mu_engine *eng, struct mu_job_limits *out);
+/* Requests that wait to start, and those that run. */
+void mu_light_counts(mu_engine *eng, int *n_queued, int *n_running);
 int mu_light_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e);
 int mu_light_cancel(mu_engine *eng, uint64_t id, struct mu_err *e);
 int mu_light_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);

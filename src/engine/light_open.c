@@ -6,21 +6,16 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/pool.h"
+#include "comm/comm.h"
 #include "engine/detok_tokenizer.h"
 #include "engine/runner_model.h"
 
 _Static_assert(sizeof((struct mu_light_parts *)0)->arch == sizeof((struct mu_spec *)0)->arch, "names have one size");
 
-struct sizes_arg {
-    const struct mu_spec *spec;
-    const struct mu_device *device;
-    enum mu_mla_form mla;
-};
-
 static int model_sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)
 {
-    const struct sizes_arg *a = arg;
-    struct mu_model_opts o = {l->weights, l->kv_dtype, a->mla, l->context, l->rows, l->logit_rows};
+    const struct mu_light_model *a = arg;
+    struct mu_model_opts o = mu_model_runner_model_opts(&a->runner, l);
     return mu_model_sizes(a->spec, &o, a->device, out, e);
 }
 
@@ -59,17 +54,6 @@ static int choose_mla(enum mu_mla_form *out, const char *name, struct mu_err *e)
     return MU_OK;
 }
 
-static int choose_device(struct mu_light_parts *p, struct mu_device **use, const struct mu_engine_opts *o,
-                         struct mu_err *e)
-{
-    *use = o->device;
-    if (o->device)
-        return MU_OK;
-    MU_TRY_RETURN(mu_device_open_default(&p->device, o->level, o->threads, e));
-    *use = p->device;
-    return MU_OK;
-}
-
 static void describe(struct mu_light_parts *p, const struct mu_engine_opts *o, const struct mu_device *d)
 {
     const struct mu_checkpoint *c = p->checkpoint;
@@ -90,32 +74,45 @@ static int can_handle(const struct mu_engine_opts *o, struct mu_err *why)
 {
     if (!o->model)
         return mu_fail(why, MU_EUSAGE, "no model is named");
+    if (mu_comm_size(o->world) > 1)
+        return mu_fail(why, MU_EUNSUPPORTED, "there are %d ranks and the light engine is one process",
+                       mu_comm_size(o->world));
     if (strncmp(o->model, "http://", 7) == 0 || strncmp(o->model, "https://", 8) == 0)
         return mu_fail(why, MU_EUNSUPPORTED, "%s: the light engine runs models from files only", o->model);
+    return MU_OK;
+}
+
+int mu_light_parts_begin(struct mu_light_parts *p, const struct mu_engine_opts *o, struct mu_err *e)
+{
+    p->bos = -1;
+    MU_TRY_RETURN(choose_kv(&p->kv_dtype, o->kv_dtype, e));
+    MU_TRY_RETURN(MU_NEW(&p->checkpoint, "the checkpoint", e));
+    MU_TRY_RETURN(mu_checkpoint_open(p->checkpoint, o->model, e));
+    MU_TRY_RETURN(choose_weights(&p->weights, o->weights, &p->checkpoint->spec, e));
+    return o->device ? MU_OK : mu_device_open_default(&p->device, o->level, o->threads, e);
+}
+
+int mu_light_parts_model(struct mu_light_parts *p, struct mu_light_model *m, const struct mu_engine_opts *o,
+                         const struct mu_shard *shard, struct mu_err *e)
+{
+    *m = (struct mu_light_model){.spec = &p->checkpoint->spec, .device = o->device ? o->device : p->device};
+    m->runner.shard = shard;
+    MU_TRY_RETURN(choose_mla(&m->runner.mla, o->mla, e));
+    MU_TRY_RETURN(mu_model_runner_new(&p->runner, p->checkpoint, m->device, &m->runner, e));
+    describe(p, o, m->device);
+    p->model_sizes = model_sizes;
+    p->sizes_arg = m;
     return MU_OK;
 }
 
 static int light_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_err *e)
 {
     struct mu_light_parts parts = {.bos = -1};
-    struct mu_model_runner_opts r;
-    struct mu_device *device;
-    struct sizes_arg sizes;
+    struct mu_light_model model;
     int rc;
 
-    MU_TRY(choose_kv(&r.kv_dtype, o->kv_dtype, e));
-    MU_TRY(choose_mla(&r.mla, o->mla, e));
-    MU_TRY(MU_NEW(&parts.checkpoint, "the checkpoint", e));
-    MU_TRY(mu_checkpoint_open(parts.checkpoint, o->model, e));
-    MU_TRY(choose_weights(&r.weights, o->weights, &parts.checkpoint->spec, e));
-    MU_TRY(choose_device(&parts, &device, o, e));
-    MU_TRY(mu_model_runner_new(&parts.runner, parts.checkpoint, device, &r, e));
-    describe(&parts, o, device);
-    sizes = (struct sizes_arg){&parts.checkpoint->spec, device, r.mla};
-    parts.model_sizes = model_sizes;
-    parts.sizes_arg = &sizes;
-    parts.weights = r.weights;
-    parts.kv_dtype = r.kv_dtype;
+    MU_TRY(mu_light_parts_begin(&parts, o, e));
+    MU_TRY(mu_light_parts_model(&parts, &model, o, NULL, e));
     return mu_light_open_parts(out, o, &parts, e); /* parts are moved */
 out:
     mu_light_parts_close(&parts);

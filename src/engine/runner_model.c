@@ -16,6 +16,7 @@ struct model_runner {
     struct mu_model_runner_opts opts;
     struct mu_model *model;
     void *kv;
+    int rows; /* of the last step, all its parts */
 };
 
 static int reserve(struct model_runner *m, const struct mu_model_opts *o, const struct mu_model_sizes *sizes,
@@ -31,19 +32,39 @@ static int reserve(struct model_runner *m, const struct mu_model_opts *o, const 
     return MU_OK;
 }
 
-static int model_load(struct mu_runner *r, int rows_max, int logit_rows_max, int64_t context_max, int64_t pages_n,
-                      mu_progress_fn progress, void *arg, struct mu_err *e)
+static int model_load(struct mu_runner *r, const struct mu_bill_limits *l, mu_progress_fn progress, void *arg,
+                      struct mu_err *e)
 {
     struct model_runner *m = (struct model_runner *)r;
-    struct mu_model_opts o = {m->opts.weights, m->opts.kv_dtype, m->opts.mla, context_max, rows_max, logit_rows_max};
+    struct mu_model_opts o = mu_model_runner_model_opts(&m->opts, l);
     struct mu_model_sizes sizes;
     MU_TRY_RETURN(mu_model_sizes(&m->checkpoint->spec, &o, m->device, &sizes, e));
-    return reserve(m, &o, &sizes, pages_n, progress, arg, e);
+    return reserve(m, &o, &sizes, l->pages, progress, arg, e);
 }
 
-static int model_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, struct mu_err *e)
+static int model_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, int at, struct mu_err *e)
 {
-    return mu_model_step(((struct model_runner *)r)->model, ids, rows, e);
+    struct model_runner *m = (struct model_runner *)r;
+    m->rows = at + rows->n;
+    return mu_model_step_at(m->model, ids, rows, at, e);
+}
+
+static void *model_hidden(struct mu_runner *r, size_t *row_bytes)
+{
+    struct mu_model *m = ((struct model_runner *)r)->model;
+    *row_bytes = (size_t)mu_model_spec(m)->hidden * sizeof(float);
+    return mu_model_hidden(m);
+}
+
+struct mu_model_opts mu_model_runner_model_opts(const struct mu_model_runner_opts *o, const struct mu_bill_limits *l)
+{
+    return (struct mu_model_opts){.format = l->weights,
+                                  .kv_dtype = l->kv_dtype,
+                                  .mla = o->mla,
+                                  .context_max = l->context,
+                                  .rows_max = l->rows,
+                                  .logit_rows_max = l->logit_rows,
+                                  .shard = o->shard};
 }
 
 /* All rows at once; when one of them holds NaN, each alone to find which. */
@@ -69,12 +90,16 @@ static int model_logits(struct mu_runner *r, const int32_t *idx, int n, const fl
                         double *lse, struct mu_err *e)
 {
     struct model_runner *m = (struct model_runner *)r;
+    mu_model_read_all(m->model, m->rows);
     MU_TRY_RETURN(mu_model_logits(m->model, idx, n, logits, e));
+    if (!*logits) /* of tensor ranks, the first has them */
+        return MU_OK;
     return log_sum_exp(m, *logits, n, argmax, lse, e);
 }
 
-static int model_copy_page(struct mu_runner *r, int32_t dst, int32_t src, struct mu_err *e)
+static int model_copy_page(struct mu_runner *r, int lane, int32_t dst, int32_t src, struct mu_err *e)
 {
+    (void)lane;
     return mu_model_copy_page(((struct model_runner *)r)->model, dst, src, e);
 }
 
@@ -100,6 +125,7 @@ static void model_close(struct mu_runner *r)
 static const struct mu_runner_ops model_ops = {.name = "model",
                                                .load = model_load,
                                                .step = model_step,
+                                               .hidden = model_hidden,
                                                .logits = model_logits,
                                                .copy_page = model_copy_page,
                                                .set_lengths = model_set_lengths,
@@ -111,7 +137,7 @@ int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct 
 {
     struct model_runner *m = NULL;
     MU_TRY_RETURN(MU_NEW(&m, "the model runner", e));
-    m->base = (struct mu_runner){&model_ops, c->spec.vocab, c->spec.context};
+    m->base = (struct mu_runner){.ops = &model_ops, .vocab = c->spec.vocab, .context = c->spec.context, .n_lanes = 1};
     m->checkpoint = c;
     m->device = d;
     m->opts = *o;

@@ -6,10 +6,12 @@
 #include "engine/runner.h"
 
 struct mu_model_runner_opts {
-    enum mu_wformat weights;
-    enum mu_dtype kv_dtype;
     enum mu_mla_form mla;
+    const struct mu_shard *shard; /* borrowed until close; NULL: the whole model */
 };
+
+/* The model's options under the limits of a bill, which names the formats. */
+struct mu_model_opts mu_model_runner_model_opts(const struct mu_model_runner_opts *o, const struct mu_bill_limits *l);
 
 /* Borrows checkpoint and device until close; load moves the spec out and closes the weights. */
 int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct mu_device *d,

@@ -311,10 +311,14 @@ static void set_numerics(struct mu_eval *ev)
 {
     const struct mu_engine_info *info = &ev->model.info;
     char *text = ev->numerics_texts[ev->model.eng != NULL];
+    ev->numerics = text;
+    if (mu_eval_is_remote(ev)) { /* the rest is the server's own affair, and nothing we know */
+        snprintf(text, sizeof ev->numerics_texts[0], "remote v1");
+        return;
+    }
     snprintf(text, sizeof ev->numerics_texts[0], "%s weights=%s act=f32 kv=%s mla=%s v%d",
              ev->o.backend ? ev->o.backend : "cpu", info->weights, info->kv_dtype, ev->o.mla ? ev->o.mla : "absorbed",
              MU_NUMERICS_VERSION);
-    ev->numerics = text;
 }
 
 /* The harness's windows have the model's whole context; a shorter one cuts long documents elsewhere. */

@@ -27,6 +27,11 @@ static int set_model_args(json_t *config, const struct mu_eval *ev, const struct
 {
     json_t *o = json_object();
     MU_TRY_RETURN(mu_results_set(config, "model_args", o, e));
+    if (mu_eval_is_remote(ev)) {
+        MU_TRY_RETURN(set_text(o, "model", info->arch, e)); /* as the server knows it */
+        MU_TRY_RETURN(set_text(o, "base_url", ev->model.opts ? ev->model.opts->endpoint : NULL, e));
+        return set_text(o, "tokenizer", ev->o.model, e);
+    }
     MU_TRY_RETURN(set_text(o, "pretrained", ev->o.model, e));
     MU_TRY_RETURN(set_text(o, "weights", info->weights, e));
     MU_TRY_RETURN(set_text(o, "dtype", "f32", e));
@@ -74,6 +79,21 @@ static int set_generation(json_t *audit, const struct mu_engine_info *info, stru
     return mu_results_set(o, "repetition_penalty", mu_results_number(info->repetition), e);
 }
 
+/* How the numbers come about; of a server's nothing is known but what we do with them. */
+static int set_arithmetic(json_t *o, const struct mu_eval *ev, const struct mu_engine_info *info, struct mu_err *e)
+{
+    if (mu_eval_is_remote(ev))
+        return set_text(o, "sums", "the server's log-probabilities, added in order in f64", e);
+    MU_TRY_RETURN(set_text(o, "activations", "f32", e));
+    MU_TRY_RETURN(set_text(o, "kv_dtype", info->kv_dtype, e));
+    MU_TRY_RETURN(set_text(o, "mla", ev->o.mla ? ev->o.mla : "absorbed", e));
+    MU_TRY_RETURN(
+        set_text(o, "log_softmax", "f32 logits over the whole vocabulary, log-probabilities added in order in f64", e));
+    return set_text(o, "sums",
+                    "one stated order: the same bits for any batch, neighbours, chunks, sharing, threads and CPU level",
+                    e);
+}
+
 static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, struct mu_err *e)
 {
     struct mu_tokenizer_info tok;
@@ -89,15 +109,7 @@ static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, str
     MU_TRY_RETURN(set_text(o, "architecture", info->arch, e));
     MU_TRY_RETURN(set_text(o, "weights", info->weights, e));
     MU_TRY_RETURN(set_text(o, "weights_hash", info->weights_hash, e));
-    MU_TRY_RETURN(set_text(o, "activations", "f32", e));
-    MU_TRY_RETURN(set_text(o, "kv_dtype", info->kv_dtype, e));
-    MU_TRY_RETURN(set_text(o, "mla", ev->o.mla ? ev->o.mla : "absorbed", e));
-    MU_TRY_RETURN(
-        set_text(o, "log_softmax", "f32 logits over the whole vocabulary, log-probabilities added in order in f64", e));
-    MU_TRY_RETURN(set_text(o, "sums",
-                           "one stated order: the same bits for any batch, neighbours, chunks, sharing, threads and "
-                           "CPU level",
-                           e));
+    MU_TRY_RETURN(set_arithmetic(o, ev, info, e));
     MU_TRY_RETURN(set_text(o, "numerics", ev->numerics, e)); /* part of the journal's keys */
     MU_TRY_RETURN(set_text(o, "journal_key", MU_RUN_KEY_VERSION, e));
     MU_TRY_RETURN(set_text(o, "tokenizer_hash", hash, e));
@@ -139,10 +151,11 @@ static int set_engine(json_t *o, const struct mu_eval *ev, struct mu_err *e)
 {
     const struct mu_engine_info *info = &ev->model.info;
     const mu_engine *eng = ev->model.eng;
+    const struct mu_bill *bill = eng ? mu_engine_bill(eng) : NULL; /* a server's memory is another machine's */
     MU_TRY_RETURN(mu_results_set(o, "model_loaded", json_boolean(eng != NULL), e));
     MU_TRY_RETURN(set_int(o, "weight_bytes_read", eng ? (int64_t)info->weight_bytes_read : 0, e));
-    MU_TRY_RETURN(mu_results_set(o, "memory_predicted_bytes",
-                                 eng ? json_integer((int64_t)mu_engine_bill(eng)->bytes_peak) : json_null(), e));
+    MU_TRY_RETURN(
+        mu_results_set(o, "memory_predicted_bytes", bill ? json_integer((int64_t)bill->bytes_peak) : json_null(), e));
     MU_TRY_RETURN(set_int(o, "memory_peak_bytes", (int64_t)mu_process_peak_bytes(), e));
     MU_TRY_RETURN(set_machine(o, e));
     MU_TRY_RETURN(set_text(o, "level", eng ? info->level : NULL, e));

@@ -11,7 +11,7 @@
 #include "eval/sandbox.h"
 #include "tok/chat.h"
 
-#define MU_NUMERICS_VERSION 1 /* part of the journal's keys: raise it when an answer's bits change */
+#define MU_NUMERICS_VERSION 2 /* part of the journal's keys: raise it when an answer's bits change */
 
 /* The model of a run: open, or known from the journal. */
 struct mu_eval_model {
@@ -65,6 +65,7 @@ bool mu_eval_chat_is_single(const char *model);
 
 /* eval_model.c. recall: model.identity, and from the journal model.info; *is_known false: nothing was noted for these
  * files. remember: what the engine, just opened, says of them. */
+bool mu_eval_is_remote(const struct mu_eval *ev); /* a server computes: it says nothing of how */
 int mu_eval_model_recall(struct mu_eval *ev, bool *is_known, struct mu_err *e);
 int mu_eval_model_remember(struct mu_eval *ev, struct mu_err *e);
 

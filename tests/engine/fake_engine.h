@@ -21,7 +21,7 @@ struct fake_setup {
 
 #define FAKE_SETUP_INIT                                                                                                \
     {                                                                                                                  \
-        .opts = MU_ENGINE_OPTS_INIT, .model = {FAKE_VOCAB, FAKE_CONTEXT, -1, -1, -1, 0}, .eos = -1                     \
+        .opts = MU_ENGINE_OPTS_INIT, .model = {FAKE_VOCAB, FAKE_CONTEXT, -1, -1, -1, 0, false, false}, .eos = -1       \
     }
 
 int fake_engine_open(mu_engine **out, struct fake_setup *s, struct mu_err *e);

@@ -9,6 +9,7 @@
 #define SEQS    7
 #define PAGES   40
 #define CONTEXT 160
+#define LANE    3
 
 /* A runner that only copies; page contents are tokens. */
 struct copier {
@@ -16,10 +17,11 @@ struct copier {
     int32_t tokens[PAGES][MU_KV_PAGE]; /* with the class above */
 };
 
-static int copy_page(struct mu_runner *r, int32_t dst, int32_t src, struct mu_err *e)
+static int copy_page(struct mu_runner *r, int lane, int32_t dst, int32_t src, struct mu_err *e)
 {
     struct copier *c = (struct copier *)r;
     (void)e;
+    XT_EQ(lane, LANE);
     memcpy(c->tokens[dst], c->tokens[src], sizeof c->tokens[0]);
     return MU_OK;
 }
@@ -35,6 +37,7 @@ struct life {
 
 struct world {
     struct mu_kv_cache kv;
+    int32_t table[SEQS * ((CONTEXT + MU_KV_PAGE - 1) / MU_KV_PAGE)];
     struct copier copier;
     struct life lives[SEQS];
     void *block;
@@ -53,7 +56,7 @@ static void open_world(struct world *w, bool is_sharing)
     XT_OK(MU_NEW_ARRAY(block, c.used, "the cache", &err));
     c = (struct mu_carve){w->block, 0};
     mu_kv_cache_carve(&w->kv, &c, SEQS, CONTEXT, PAGES);
-    mu_kv_cache_reset(&w->kv, &w->copier.base, is_sharing);
+    mu_kv_cache_reset(&w->kv, &w->copier.base, LANE, w->table, is_sharing);
 }
 
 static int32_t page_of(struct world *w, int seq, int i)

@@ -7,89 +7,9 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "fake_engine.h"
+#include "request_set.h"
 
-#define N_REQUESTS 64
-#define IDS_MAX    160
-
-struct set {
-    struct mu_request r[N_REQUESTS];
-    int32_t ids[N_REQUESTS][IDS_MAX];
-    int32_t cont[N_REQUESTS][16];
-};
-
-/* Groups of four share a context, some of them a long common beginning with other groups. */
-static void make_set(struct set *s, uint64_t seed)
-{
-    int32_t common[IDS_MAX];
-    memset(s, 0, sizeof *s);
-    for (int i = 0; i < IDS_MAX; i++)
-        common[i] = (int32_t)(xt_rand(&seed) % (FAKE_VOCAB - 8)) + 4;
-    for (int i = 0; i < N_REQUESTS; i++) {
-        struct mu_request *r = &s->r[i];
-        int group = i / 4;
-        uint64_t g = seed + (uint64_t)group;
-        int n = 1 + (int)(xt_rand(&g) % (IDS_MAX - 40));
-        int n_common = group % 3 == 0 ? 0 : n * (group % 3) / 3;
-        for (int k = 0; k < n; k++)
-            s->ids[i][k] = k < n_common ? common[k] : (int32_t)(xt_rand(&g) % (FAKE_VOCAB - 8)) + 4;
-        *r = (struct mu_request)MU_REQUEST_INIT;
-        r->ids = s->ids[i];
-        r->n_ids = n;
-        r->n_top = i % 5;
-        r->kind = MU_REQUEST_SCORE;
-        if (i % 4 == 3 || (i % 7 == 2 && n > 1)) {
-            r->kind = i % 7 == 2 ? MU_REQUEST_ROLLING : MU_REQUEST_GENERATE;
-            r->max_tokens = 1 + i % 23;
-            r->want_prompt_logprobs = i % 8 == 3;
-            r->sampling.temperature = i % 16 == 3 ? 0 : 0.9;
-            r->sampling.top_k = i % 3 ? 0 : 12;
-            r->sampling.top_p = i % 5 ? 1 : 0.8;
-            r->sampling.repetition = i % 8 == 7 ? 1.2 : 1;
-            r->sampling.presence = i % 12 == 7 ? 0.5 : 0;
-            r->sampling.seed = (uint64_t)i;
-        }
-        if (r->kind == MU_REQUEST_SCORE) {
-            r->n_continuation = 1 + (int)(xt_rand(&seed) % 15);
-            r->continuation = s->cont[i];
-            for (int k = 0; k < r->n_continuation; k++)
-                s->cont[i][k] = (int32_t)(xt_rand(&seed) % (FAKE_VOCAB - 8)) + 4;
-        }
-    }
-}
-
-static void check_logprobs(int i, const struct mu_logprobs *a, const struct mu_logprobs *b)
-{
-    XT_EQ(a->n, b->n);
-    XT_EQ(a->n_top, b->n_top);
-    size_t n = (size_t)a->n;
-    XT_CHECKF(memcmp(a->ids, b->ids, n * sizeof *a->ids) == 0, "request %d: other tokens", i);
-    XT_CHECKF(memcmp(a->logprob, b->logprob, n * sizeof *a->logprob) == 0, "request %d: other log-probs", i);
-    XT_CHECKF(memcmp(a->is_greedy, b->is_greedy, n) == 0, "request %d: other greedy marks", i);
-    for (size_t k = 0; k < n * (size_t)a->n_top; k++) {
-        XT_EQ(a->top[k].id, b->top[k].id);
-        XT_CHECK(memcmp(&a->top[k].logprob, &b->top[k].logprob, sizeof(double)) == 0);
-    }
-}
-
-static void check_equal(struct mu_result **a, struct mu_result **b)
-{
-    for (int i = 0; i < N_REQUESTS; i++) {
-        XT_CHECKF(a[i]->code == MU_OK && b[i]->code == MU_OK, "request %d: %s%s", i, a[i]->err.text, b[i]->err.text);
-        XT_CHECK(memcmp(&a[i]->logprob_sum, &b[i]->logprob_sum, sizeof(double)) == 0);
-        XT_EQ(a[i]->is_greedy, b[i]->is_greedy);
-        XT_EQ(a[i]->finish, b[i]->finish);
-        check_logprobs(i, &a[i]->tokens, &b[i]->tokens);
-        check_logprobs(i, &a[i]->prompt, &b[i]->prompt);
-    }
-}
-
-static void free_results(struct mu_result **r)
-{
-    for (int i = 0; i < N_REQUESTS; i++)
-        mu_result_free(r[i]);
-}
-
-static void run(struct fake_setup *setup, const struct set *s, struct mu_result **results)
+static void run(struct fake_setup *setup, const struct request_set *s, struct mu_result **results)
 {
     struct mu_err err = MU_ERR_INIT;
     mu_engine *eng = NULL;
@@ -104,7 +24,7 @@ static void run(struct fake_setup *setup, const struct set *s, struct mu_result 
     mu_engine_close(eng);
 }
 
-static void run_alone(const struct set *s, int64_t short_max, struct mu_result **results)
+static void run_alone(const struct request_set *s, int64_t short_max, struct mu_result **results)
 {
     struct fake_setup setup = FAKE_SETUP_INIT;
     struct mu_err err = MU_ERR_INIT;
@@ -122,10 +42,10 @@ static void try_everything(int64_t short_max)
 {
     static const int sequences[] = {1, 2, 3, 5, 8, 16, 33, 64};
     static const int rows[] = {1, 7, 16, 61, 256};
-    static struct set s;
+    static struct request_set s;
     struct mu_result *alone[N_REQUESTS], *other[N_REQUESTS];
 
-    make_set(&s, 11);
+    request_set_make(&s, 11);
     run_alone(&s, short_max, alone);
     for (size_t a = 0; a < MU_COUNT(sequences); a++) {
         for (size_t b = 0; b < MU_COUNT(rows); b++) {
@@ -139,12 +59,12 @@ static void try_everything(int64_t short_max)
                 setup.opts.order = v & 2 ? MU_ORDER_LONGEST : MU_ORDER_SUBMITTED;
                 setup.opts.kv_tokens_max = v & 4 ? FAKE_CONTEXT + 32 : 4096; /* tight: evictions */
                 run(&setup, &s, other);
-                check_equal(alone, other);
-                free_results(other);
+                results_check_equal(alone, other);
+                results_free(other);
             }
         }
     }
-    free_results(alone);
+    results_free(alone);
 }
 
 XT_TEST(the_same_bits_for_every_batch_chunk_order_and_sharing)
@@ -159,12 +79,12 @@ XT_TEST(requests_whose_length_changes_their_keys_share_with_their_like_only)
 
 XT_TEST(scores_are_the_model_s_own)
 {
-    static struct set s;
-    struct mu_fake_opts model = {FAKE_VOCAB, FAKE_CONTEXT, -1, -1, -1, 0};
+    static struct request_set s;
+    struct mu_fake_opts model = {FAKE_VOCAB, FAKE_CONTEXT, -1, -1, -1, 0, false, false};
     struct mu_result *results[N_REQUESTS];
     float logits[FAKE_VOCAB];
 
-    make_set(&s, 5);
+    request_set_make(&s, 5);
     run_alone(&s, 0, results);
     for (int i = 0; i < N_REQUESTS; i++) {
         const struct mu_request *r = &s.r[i];
@@ -184,7 +104,7 @@ XT_TEST(scores_are_the_model_s_own)
         }
         XT_NEAR(results[i]->logprob_sum, sum, 1e-8);
     }
-    free_results(results);
+    results_free(results);
 }
 
 XT_TEST(a_shared_context_is_computed_once)
@@ -230,14 +150,14 @@ static size_t line_bytes(const struct mu_bill *b, const char *name)
 
 XT_TEST(steps_allocate_nothing_and_stay_within_the_bill)
 {
-    static struct set s;
+    static struct request_set s;
     struct fake_setup setup = FAKE_SETUP_INIT;
     struct mu_err err = MU_ERR_INIT;
     mu_engine *eng = NULL;
     struct mu_result *r;
     uint64_t id;
 
-    make_set(&s, 3);
+    request_set_make(&s, 3);
     setup.opts.rows_max = 40;
     size_t before = mu_mem_bytes_used();
     mu_mem_peak_reset();

@@ -864,9 +864,10 @@ static int write_done(void *arg, const struct mu_run_progress *p)
 }
 
 #define N_KILLED       3000
-#define KILLS_WANTED   20      /* XT_KILLS asks for another number */
-#define KILL_AFTER_NS  8000000 /* at most, from a child's first poll */
-#define COMMIT_ANSWERS 64      /* of run_submit.c */
+#define KILLS_WANTED   20        /* XT_KILLS asks for another number */
+#define KILL_SOON_NS   8000000   /* at most, from a child's first poll */
+#define KILL_LATE_NS   120000000 /* a tenth of a second after it began, it has told what is done */
+#define COMMIT_ANSWERS 64        /* of run_submit.c */
 
 static int kills_wanted(void)
 {
@@ -901,7 +902,9 @@ XT_TEST(kill_9_at_any_moment_loses_nothing_that_was_told)
     journal_path(); /* the folder is the parent's */
     for (int round = 0; round < kills_wanted(); round++) {
         int pipes[2], status, n, last = 0;
-        int64_t kill_after_ns = 100000 + (int64_t)(xt_rand(&state) % KILL_AFTER_NS);
+        int64_t kill_after_ns = 100000 + (int64_t)(xt_rand(&state) % KILL_SOON_NS);
+        if (round % 10 == 9)
+            kill_after_ns = KILL_LATE_NS;
         XT_EQ(pipe(pipes), 0);
         pid_t pid = fork();
         if (pid == 0) {

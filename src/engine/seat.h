@@ -1,0 +1,67 @@
+/* seat.h - what one rank is in a distributed engine: its place in the layout, its groups, its part of the model
+ *
+ * Opened by all ranks of the world together, in phases; after each all ranks agree (agree.h), so that either every one
+ * of them goes on or every one returns the same failure. Order: rank 0's options travel, the checkpoint's headers are
+ * read, binaries and checkpoints compared, the layout settled, groups split, the runner made, the bill worked out. */
+#ifndef MU_ENGINE_SEAT_H
+#define MU_ENGINE_SEAT_H
+
+#include "engine/light.h"
+#include "plan/layout.h"
+
+#define MU_LAYOUT_TEXT_MAX 128
+#define MU_NAME_OPT_MAX    32 /* of "bf16", "absorbed" */
+
+/* Tags in the world's group. */
+enum mu_world_tag { MU_TAG_START = 1, MU_TAG_TO_REPLICA, MU_TAG_FROM_REPLICA };
+
+/* Rank 0's options, as they travel. Empty names were NULL. */
+struct mu_start {
+    uint32_t magic;
+    bool is_dismissed, no_prefix_sharing;
+    int32_t rows_max, sequences_max, prefill_chunk, queue_max;
+    int64_t context_max, kv_tokens_max;
+    uint64_t request_bytes, memory_bytes_max;
+    char weights[MU_NAME_OPT_MAX], kv_dtype[MU_NAME_OPT_MAX], mla[MU_NAME_OPT_MAX];
+    char layout[MU_LAYOUT_TEXT_MAX];
+};
+
+struct mu_seat {
+    struct mu_start start;
+    struct mu_engine_opts opts; /* this rank's with rank 0's numbers; names lead into start */
+    struct mu_comm *world;      /* borrowed */
+    struct mu_comm *replica, *tp, *experts, *node;
+    struct mu_layout layout;
+    struct mu_layout_place place;
+    char layout_text[MU_LAYOUT_TEXT_MAX];
+    struct mu_shard shard;
+    struct mu_light_parts parts;
+    struct mu_light_model model;
+    struct mu_bill own, fullest; /* of this rank, of the rank with the highest peak */
+    uint64_t bytes_read;         /* of the checkpoint, all ranks together */
+};
+
+/* Sends the options on rank 0, waits for them elsewhere; *is_dismissed: there will be no engine. */
+int mu_seat_begin(struct mu_seat *s, const struct mu_engine_opts *o, bool *is_dismissed, struct mu_err *e);
+
+/* Up to the bill, which rank 0 shows (opts.on_bill). */
+int mu_seat_take(struct mu_seat *s, struct mu_err *e);
+
+static inline bool mu_seat_is_driver(const struct mu_seat *s)
+{
+    return s->place.stage == 0 && s->place.lane == 0 && s->place.t == 0;
+}
+
+/* Weights and memory. *local: the replica's engine, on its driver. */
+int mu_seat_load(struct mu_seat *s, mu_engine **local, struct mu_err *e);
+
+void mu_seat_close(struct mu_seat *s);
+
+/* seat_layout.c: rank 0 decides, all have it. */
+int mu_seat_settle_layout(struct mu_seat *s, struct mu_err *e);
+
+/* identity.c: MU_EINVAL naming the first rank that differs from rank 0, and in what. Weights: after loading. */
+int mu_identity_compare(struct mu_comm *world, const char *path, const struct mu_checkpoint *c, struct mu_err *e);
+int mu_identity_compare_weights(struct mu_comm *world, const char *content_hash, struct mu_err *e);
+
+#endif
