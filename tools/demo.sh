@@ -43,7 +43,7 @@ say "the same again: every answer is in the journal (muster eval)"
 
 say "the same on four processes that share the model: the same bytes (muster eval --ranks)"
 "$muster" eval --model models/muster-llama-tiny --tasks muster --output "$out/ranks" --log-samples --ranks 4 \
-    --layout tp=2,pp=2 | tail -5
+    --layout tp=2,pp=2 >"$dir/table"
 for many in $(find "$out/ranks" -name 'samples_*'); do
     task=$(basename "$many" | sed 's/_[0-9T.-]*jsonl$//')
     one=$(find "$out/muster-llama-tiny" -name "${task}_*" | sort | head -1)

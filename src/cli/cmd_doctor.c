@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cmd.h"
+#include "comm/mpi/mpi.h"
 #include "tensor/ops.h"
 
 struct doctor_args {
@@ -144,11 +145,20 @@ static int look_gpus(json_t *report)
     return add(report, "gpu", "missing", "the NVIDIA driver is there but lists no GPU; models run on the CPU");
 }
 
+/* Ranks need the launcher and this build's module. */
+static int look_mpi(json_t *report)
+{
+    struct mu_err why = MU_ERR_INIT;
+    if (!mu_mpi_is_available(&why))
+        return add(report, "mpi", "missing", why.text);
+    return look_command(report, "mpi", "mpirun --version 2>/dev/null",
+                        "no mpirun; --ranks cannot start processes here (Debian: openmpi-bin)");
+}
+
 static int look_around(json_t *report)
 {
     MU_TRY_RETURN(look_gpus(report));
-    MU_TRY_RETURN(look_command(report, "mpi", "mpirun --version 2>/dev/null",
-                               "no mpirun; ranks run on this machine only (Debian: openmpi-bin)"));
+    MU_TRY_RETURN(look_mpi(report));
     return look_command(report, "slurm", "sinfo --version 2>/dev/null",
                         "no sinfo; nothing is submitted to a cluster from here (Debian: slurm-client)");
 }

@@ -160,6 +160,8 @@ static int set_engine(json_t *o, const struct mu_eval *ev, struct mu_err *e)
     MU_TRY_RETURN(set_machine(o, e));
     MU_TRY_RETURN(set_text(o, "level", eng ? info->level : NULL, e));
     MU_TRY_RETURN(mu_results_set(o, "threads", eng ? json_integer(info->threads) : json_null(), e));
+    MU_TRY_RETURN(set_text(o, "layout", eng && info->layout ? info->layout : NULL, e));
+    MU_TRY_RETURN(mu_results_set(o, "ranks", eng ? json_integer(MU_MAX(info->ranks, 1)) : json_null(), e));
     MU_TRY_RETURN(mu_results_set(o, "batch_size", eng ? json_integer(info->sequences_max) : json_null(), e));
     return mu_results_set(o, "batch_tokens", eng ? json_integer(info->rows_max) : json_null(), e);
 }

@@ -30,10 +30,7 @@ struct job {
     size_t row_bytes;
     int64_t chunk0; /* row of the slot that lies first in raw */
     int64_t row0;   /* first row of the slot to pack */
-    pthread_mutex_t lock;
-    int64_t failed; /* first row of the earliest run that failed; -1: none */
-    int rc;
-    struct mu_err e;
+    struct mu_load_failure failure;
 };
 
 /* Row r of the slot in raw: inside a paired head, element j * half + i lies at 2 i + j. */
@@ -107,35 +104,39 @@ static int pack_rows(const struct job *j, int64_t r, int64_t end, struct mu_err 
     return mu_matrix_pack(j->to, to, end - r, rows + skip, ld, e);
 }
 
-/* Several threads may fail: the earliest rows give the sentence, whatever the number of threads. */
+void mu_load_note_failure(struct mu_load_failure *f, int64_t row, int rc, const struct mu_err *e)
+{
+    pthread_mutex_lock(&f->lock);
+    if (f->row < 0 || row < f->row) {
+        f->row = row;
+        f->rc = rc;
+        f->e = *e;
+    }
+    pthread_mutex_unlock(&f->lock);
+}
+
 static void pack_run(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct job *j = arg;
     struct mu_err e = MU_ERR_INIT;
     (void)worker;
     int rc = pack_rows(j, j->row0 + begin, j->row0 + end, &e);
-    if (rc == MU_OK)
-        return;
-    pthread_mutex_lock(&j->lock);
-    if (j->failed < 0 || begin < j->failed) {
-        j->failed = begin;
-        j->rc = rc;
-        j->e = e;
-    }
-    pthread_mutex_unlock(&j->lock);
+    if (rc != MU_OK)
+        mu_load_note_failure(&j->failure, begin, rc, &e);
 }
 
 static int pack_failed(struct mu_loader *l, const struct job *j)
 {
     const struct mu_slot_use *p = j->piece;
+    int rc = j->failure.rc;
 
     if (l->e)
-        *l->e = j->e;
-    if (j->rc != MU_ENUMERIC)
-        return j->rc;
+        *l->e = j->failure.e;
+    if (rc != MU_ENUMERIC)
+        return rc;
     if (p->row0 == 0 && p->col0 == 0)
-        return mu_err_while(l->e, j->rc, "packing tensor %s", j->s->t->name);
-    return mu_err_while(l->e, j->rc, "packing tensor %s from row %" PRId64 ", column %" PRId64, j->s->t->name, p->row0,
+        return mu_err_while(l->e, rc, "packing tensor %s", j->s->t->name);
+    return mu_err_while(l->e, rc, "packing tensor %s from row %" PRId64 ", column %" PRId64, j->s->t->name, p->row0,
                         p->col0);
 }
 
@@ -149,14 +150,13 @@ static int pack_piece(struct mu_loader *l, const struct mu_fill *f, const struct
                     .row_bytes = row_bytes,
                     .chunk0 = r,
                     .row0 = MU_MAX(r, piece->row0),
-                    .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .failed = -1};
+                    .failure = MU_LOAD_FAILURE_INIT};
     int64_t end = MU_MIN(r + n, piece->row0 + piece->n_out);
 
     if (end <= j.row0)
         return MU_OK;
     mu_pool_for(l->m->d->pool, end - j.row0, mu_load_row_unit(&l->m->spec, piece), pack_run, &j);
-    return j.failed < 0 ? MU_OK : pack_failed(l, &j);
+    return j.failure.row < 0 ? MU_OK : pack_failed(l, &j);
 }
 
 int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n)

@@ -7,6 +7,7 @@
 #ifndef MU_MODEL_LOAD_INT_H
 #define MU_MODEL_LOAD_INT_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "model/model_int.h"
@@ -68,6 +69,19 @@ struct mu_loader {
     struct mu_content content;
     struct mu_err *e;
 };
+
+/* Of several threads: the earliest rows give the sentence, whatever the number of threads. */
+struct mu_load_failure {
+    pthread_mutex_t lock;
+    int64_t row; /* -1: none failed */
+    int rc;
+    struct mu_err e;
+};
+#define MU_LOAD_FAILURE_INIT                                                                                           \
+    {                                                                                                                  \
+        .lock = PTHREAD_MUTEX_INITIALIZER, .row = -1                                                                   \
+    }
+void mu_load_note_failure(struct mu_load_failure *f, int64_t row, int rc, const struct mu_err *e);
 
 /* Sizes from the spec alone. */
 struct mu_staging mu_load_staging(const struct mu_spec *s, const struct mu_model_opts *o);

@@ -75,13 +75,9 @@ struct read_job {
     const struct mu_source *s;
     size_t row_bytes;
     int64_t r, first; /* of the chunk in the slot, of the share in the chunk */
-    pthread_mutex_t lock;
-    int64_t failed; /* first row of the earliest run that failed; -1: none */
-    int rc;
-    struct mu_err e;
+    struct mu_load_failure failure;
 };
 
-/* Several threads may fail: the earliest rows give the sentence, whatever the number of threads. */
 static void read_run(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct read_job *j = arg;
@@ -89,31 +85,19 @@ static void read_run(void *arg, int64_t begin, int64_t end, int worker)
     int64_t at = j->first + begin;
     (void)worker;
     int rc = read_rows(j->l, j->s, j->row_bytes, j->r + at, end - begin, j->l->raw + (size_t)at * j->row_bytes, &e);
-    if (rc == MU_OK)
-        return;
-    pthread_mutex_lock(&j->lock);
-    if (j->failed < 0 || begin < j->failed) {
-        j->failed = begin;
-        j->rc = rc;
-        j->e = e;
-    }
-    pthread_mutex_unlock(&j->lock);
+    if (rc != MU_OK)
+        mu_load_note_failure(&j->failure, begin, rc, &e);
 }
 
 static int read_share(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, struct mu_run share)
 {
-    struct read_job j = {.l = l,
-                         .s = s,
-                         .row_bytes = row_bytes,
-                         .r = r,
-                         .first = share.begin,
-                         .lock = PTHREAD_MUTEX_INITIALIZER,
-                         .failed = -1};
+    struct read_job j = {
+        .l = l, .s = s, .row_bytes = row_bytes, .r = r, .first = share.begin, .failure = MU_LOAD_FAILURE_INIT};
     int64_t grain = MU_MAX((int64_t)(SHARE_BYTES_MIN / row_bytes), 1);
     mu_pool_for(l->m->d->pool, share.n, grain, read_run, &j);
-    if (j.failed >= 0 && l->e)
-        *l->e = j.e;
-    return j.failed < 0 ? MU_OK : j.rc;
+    if (j.failure.row >= 0 && l->e)
+        *l->e = j.failure.e;
+    return j.failure.row < 0 ? MU_OK : j.failure.rc;
 }
 
 /* A tied file may hold the head as well. Where it differs from the embedding, whose rows are in raw, the config is

@@ -51,6 +51,9 @@ int mu_layout_check(const struct mu_layout *l, const struct mu_spec *s, struct m
 /* The part of it without which nothing can run; ranks with an empty run of heads or experts are let through. */
 int mu_layout_check_shape(const struct mu_layout *l, const struct mu_spec *s, struct mu_err *e);
 
+/* Experts of the layer with the fewest; 0 without any. */
+int mu_layout_experts(const struct mu_spec *s);
+
 /* The legal layout of the same number of ranks that is least unlike l (dp=ranks always is one). */
 void mu_layout_nearest(const struct mu_layout *l, const struct mu_spec *s, struct mu_layout *out);
 

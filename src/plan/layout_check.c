@@ -22,8 +22,7 @@ static int narrowest(const struct mu_spec *s)
     return at;
 }
 
-/* Experts of the layer with the fewest; 0 without any. */
-static int experts_of(const struct mu_spec *s)
+int mu_layout_experts(const struct mu_spec *s)
 {
     int n = 0;
     for (int i = 0; i < s->n_layers; i++) {
@@ -69,7 +68,7 @@ static int check_stages(const struct mu_layout *l, const struct mu_spec *s, stru
 
 static int check_experts_are_there(const struct mu_layout *l, const struct mu_spec *s, struct mu_err *e)
 {
-    if (l->ep > 1 && experts_of(s) == 0)
+    if (l->ep > 1 && mu_layout_experts(s) == 0)
         return mu_fail(e, MU_EINVAL, "ep=%d, but the model has no experts", l->ep);
     return MU_OK;
 }
@@ -83,7 +82,7 @@ static int shape(const struct mu_layout *l, const struct mu_spec *s, struct mu_e
 
 static int work_for_all(const struct mu_layout *l, const struct mu_spec *s, struct mu_err *e)
 {
-    int layer = narrowest(s), experts = experts_of(s);
+    int layer = narrowest(s), experts = mu_layout_experts(s);
     const struct mu_layer_spec *a = &s->layers[layer];
     int64_t tiles = tiles_of(a);
     if (l->tp > tiles)
@@ -132,7 +131,7 @@ static void try_experts(struct mu_layout *best, double *least, const struct mu_l
 {
     try->ep = 1;
     keep_nearer(best, least, l, try, s);
-    if (experts_of(s) == 0)
+    if (mu_layout_experts(s) == 0)
         return;
     for (int lanes = 1; lanes <= try->dp; lanes++) {
         try->ep = try->tp * lanes;

@@ -201,16 +201,6 @@ static bool is_wanted(enum mu_strategy strategy, int devices, int tp, int pp, in
     }
 }
 
-static int experts_of(const struct mu_spec *s)
-{
-    int n = 0;
-    for (int i = 0; i < s->n_layers; i++) {
-        if (s->layers[i].mlp == MU_MLP_MOE && (n == 0 || s->layers[i].moe.n_experts < n))
-            n = s->layers[i].moe.n_experts;
-    }
-    return n;
-}
-
 static void try_split(struct plan_search *s, int devices, int tp, int pp, int lanes, int experts)
 {
     int group = tp * pp * lanes;
@@ -241,7 +231,8 @@ static void try_group(struct plan_search *s, int devices, int group, int experts
 /* Small groups first. Far larger ones than the smallest that fits only wait for more ranks. */
 static void try_all(struct plan_search *s, int devices)
 {
-    int experts = experts_of(s->ask->spec), far = s->is_idle_allowed ? IDLE_GROUP_FAR : GROUP_FAR, last = devices;
+    int experts = mu_layout_experts(s->ask->spec), far = s->is_idle_allowed ? IDLE_GROUP_FAR : GROUP_FAR,
+        last = devices;
     for (int group = 1; group <= last; group++) {
         bool had = s->p->n_fit > 0;
         if ((devices % group != 0) == s->is_idle_allowed)
