@@ -37,7 +37,7 @@ struct told {
 static int read_prompt(const char *dir, int32_t *ids)
 {
     struct mu_err err = MU_ERR_INIT;
-    char file[512];
+    char file[600];
     json_t *tree = NULL;
     snprintf(file, sizeof file, "%s/golden.json", dir);
     XT_OK(mu_json_load(&tree, file, &err));
