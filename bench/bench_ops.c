@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/pool.h"
 #include "tensor/ops.h"
 

@@ -31,9 +31,10 @@ static int code_of_errno(int err)
     }
 }
 
-static int fail_errno(struct mu_err *e, int err, const char *verb, const char *path)
+int mu_fail_errno(struct mu_err *e, int err, const char *verb, const char *what)
 {
-    return mu_fail(e, code_of_errno(err), "cannot %s %s: %s", verb, path, strerror(err));
+    const char *way_out = err == ENOSPC || err == EDQUOT ? "; make room and run again" : "";
+    return mu_fail(e, code_of_errno(err), "cannot %s %s: %s%s", verb, what, strerror(err), way_out);
 }
 
 static int64_t mtime_ns(const struct stat *st)
@@ -49,9 +50,9 @@ int mu_file_open(struct mu_file *f, const char *path, struct mu_err *e)
     *f = (struct mu_file)MU_FILE_INIT;
     f->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0)
-        return fail_errno(e, errno, "open", path);
+        return mu_fail_errno(e, errno, "open", path);
     if (fstat(f->fd, &st) != 0) {
-        rc = fail_errno(e, errno, "look at", path);
+        rc = mu_fail_errno(e, errno, "look at", path);
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
@@ -85,7 +86,7 @@ int mu_file_read_at(const struct mu_file *f, void *p, size_t n, uint64_t offset,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return fail_errno(e, errno, "read", f->path);
+            return mu_fail_errno(e, errno, "read", f->path);
         if (got == 0)
             return mu_fail(e, MU_ECHANGED,
                            "%s ends at byte %" PRIu64 " though it held %" PRIu64
@@ -102,7 +103,7 @@ int mu_file_check(const struct mu_file *f, struct mu_err *e)
 {
     struct stat st;
     if (fstat(f->fd, &st) != 0)
-        return fail_errno(e, errno, "look at", f->path);
+        return mu_fail_errno(e, errno, "look at", f->path);
     if ((uint64_t)st.st_size != f->bytes)
         return mu_fail(e, MU_ECHANGED, "%s had %" PRIu64 " bytes when opened and has %" PRIu64 " now", f->path,
                        f->bytes, (uint64_t)st.st_size);
@@ -119,7 +120,7 @@ int mu_file_map(struct mu_map *m, const struct mu_file *f, struct mu_err *e)
         return MU_OK;
     void *p = mmap(NULL, m->n, PROT_READ, MAP_PRIVATE, f->fd, 0);
     if (p == MAP_FAILED)
-        return fail_errno(e, errno, "map", f->path);
+        return mu_fail_errno(e, errno, "map", f->path);
     m->p = p;
     return MU_OK;
 }
@@ -188,7 +189,7 @@ int mu_outfile_open(struct mu_outfile *o, const char *path, struct mu_err *e)
     }
     o->f = fopen(tmp.p, "wbe");
     if (!o->f) {
-        rc = fail_errno(e, errno, "create", tmp.p);
+        rc = mu_fail_errno(e, errno, "create", tmp.p);
         goto out;
     }
     o->path_tmp = mu_buf_take(&tmp);
@@ -204,7 +205,7 @@ int mu_outfile_write(struct mu_outfile *o, const void *p, size_t n, struct mu_er
     errno = 0;
     if (n == 0 || fwrite(p, 1, n, o->f) == n)
         return MU_OK;
-    return fail_errno(e, errno ? errno : EIO, "write", o->path);
+    return mu_fail_errno(e, errno ? errno : EIO, "write", o->path);
 }
 
 int mu_outfile_commit(struct mu_outfile *o, struct mu_err *e)
@@ -220,9 +221,9 @@ int mu_outfile_commit(struct mu_outfile *o, struct mu_err *e)
         err = errno;
     }
     if (!is_synced)
-        rc = fail_errno(e, err ? err : EIO, "write", o->path);
+        rc = mu_fail_errno(e, err ? err : EIO, "write", o->path);
     else if (rename(o->path_tmp, o->path) != 0)
-        rc = fail_errno(e, errno, "rename to", o->path);
+        rc = mu_fail_errno(e, errno, "rename to", o->path);
     if (rc == MU_OK) {
         mu_free(o->path_tmp);
         o->path_tmp = NULL;

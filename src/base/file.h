@@ -24,6 +24,9 @@ struct mu_file {
         .fd = -1                                                                                                       \
     }
 
+/* "cannot <verb> <what>: <why>", with the code that belongs to err; what to do about a full disk is said too. */
+int mu_fail_errno(struct mu_err *e, int err, const char *verb, const char *what);
+
 int mu_file_open(struct mu_file *f, const char *path, struct mu_err *e); /* regular files only */
 void mu_file_close(struct mu_file *f);
 

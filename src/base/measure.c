@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/pool.h"
 

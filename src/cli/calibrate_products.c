@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/pool.h"
 #include "tensor/ops.h"
 

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cmd.h"

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/gpus.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/pool.h"
 #include "base/yaml.h"
 #include "fmt/weights.h"

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cmd.h"

@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/machine.h"
+#include "base/host.h"
 
 int mu_rank_fatal(struct mu_rank *k, int rc, const struct mu_err *e)
 {

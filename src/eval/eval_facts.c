@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/machine.h"
+#include "base/host.h"
 #include "base/pool.h"
 #include "eval/eval_int.h"
 #include "eval/results_int.h"

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "eval/journal_int.h"
 
 #define PATH_BYTES_MAX 4096
@@ -47,11 +48,7 @@ int mu_journal_lock_take(struct mu_journal_lock *l, const char *path, struct mu_
         return mu_fail(e, MU_ELIMIT, "the path of the journal has more than %d bytes", PATH_BYTES_MAX - 6);
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
-        return mu_fail(e,
-                       errno == ENOSPC || errno == EDQUOT ? MU_ENOSPC
-                       : errno == ENOENT                  ? MU_ENOENT
-                                                          : MU_EIO,
-                       "%s cannot be made: %s", name, strerror(errno));
+        return mu_fail_errno(e, errno, "make", name);
     if (fcntl(fd, F_OFD_SETLK, &all) != 0) {
         int rc = errno == EAGAIN || errno == EACCES
                      ? fail_locked(fd, path, e)

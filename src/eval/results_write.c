@@ -38,8 +38,7 @@ static int make_folder(const char *path, struct mu_err *e)
         return MU_OK;
     if (errno == EEXIST)
         return mu_fail(e, MU_EIO, "%s is a file, and a folder is needed there", path);
-    return mu_fail(e, errno == ENOSPC || errno == EDQUOT ? MU_ENOSPC : MU_EIO, "cannot make the folder %s: %s", path,
-                   strerror(errno));
+    return mu_fail_errno(e, errno, "make the folder", path);
 }
 
 /* The folder and all above it. path is given back as it was. */

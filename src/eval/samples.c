@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "eval/py/value.h"
 #include "eval/results_int.h"
@@ -187,6 +188,13 @@ static int fill_line(json_t *line, const struct mu_work *w, const struct mu_work
     return set_measures(line, score->metrics, false, e);
 }
 
+static int fail_write(const char *task, int err, struct mu_err *e)
+{
+    char what[256];
+    snprintf(what, sizeof what, "the samples of %s", task);
+    return mu_fail_errno(e, err, "write", what);
+}
+
 static int put_line(const struct mu_work *w, const struct mu_work_doc *d, int filter, struct mu_buf *text, FILE *f,
                     struct mu_err *e)
 {
@@ -201,8 +209,7 @@ static int put_line(const struct mu_work *w, const struct mu_work_doc *d, int fi
     MU_TRY(mu_buf_putc(text, '\n', e));
     errno = 0;
     if (fwrite(text->p, 1, text->n, f) != text->n)
-        rc = mu_fail(e, errno == ENOSPC || errno == EDQUOT || errno == EFBIG ? MU_ENOSPC : MU_EIO,
-                     "cannot write the samples of %s: %s", w->task->name, strerror(errno ? errno : EIO));
+        rc = fail_write(w->task->name, errno ? errno : EIO, e);
 out:
     json_decref(line);
     return rc;

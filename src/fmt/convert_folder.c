@@ -95,7 +95,7 @@ int mu_convert_folder_open(struct mu_convert_folder *f, const char *src, const c
     MU_TRY(check_dst(src, f->dst, overwrite, &f->is_inside, e));
     MU_TRY(mu_buf_printf(&path, e, "%s%s.%ld.tmp", f->dst, f->is_inside ? "/.convert" : "", (long)getpid()));
     if (mkdir(path.p, 0777) != 0)
-        rc = mu_fail(e, errno == ENOSPC ? MU_ENOSPC : MU_EIO, "cannot make the folder %s: %s", path.p, strerror(errno));
+        rc = mu_fail_errno(e, errno, "make the folder", path.p);
     else
         f->staging = mu_buf_take(&path);
 out:

@@ -286,7 +286,7 @@ XT_TEST(nothing_is_overwritten_unasked)
     o.dtype = MU_I8;
     XT_FAILS(mu_convert(in_tmp("src"), in_tmp("new"), &o, NULL, &err), MU_EINVAL, "cannot convert to i8");
     o.dtype = MU_F32;
-    XT_FAILS(mu_convert(in_tmp("src"), "/nonexistent/x", &o, NULL, &err), MU_EIO, "cannot make the folder");
+    XT_FAILS(mu_convert(in_tmp("src"), "/nonexistent/x", &o, NULL, &err), MU_ENOENT, "cannot make the folder");
 }
 
 XT_TEST(values_beyond_the_type_are_refused)

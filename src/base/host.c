@@ -1,5 +1,5 @@
-/* machine.c - discovery by /proc, cgroups and hwloc */
-#include "base/machine.h"
+/* host.c - discovery by /proc, cgroups and hwloc */
+#include "base/host.h"
 
 #include <hwloc.h>
 #include <inttypes.h>
@@ -58,6 +58,16 @@ static uint64_t cache_bytes(hwloc_topology_t t, hwloc_obj_type_t type)
 uint64_t mu_process_peak_bytes(void)
 {
     return number_after("/proc/self/status", "VmHWM") * 1024;
+}
+
+/* proc(5): 5 resets the peak of the resident set. */
+void mu_process_peak_reset(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "w");
+    if (!f)
+        return;
+    fputs("5", f);
+    fclose(f);
 }
 
 int mu_host_discover(struct mu_host *m, struct mu_err *e)

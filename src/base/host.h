@@ -1,9 +1,9 @@
-/* machine.h - the computer we run on: what it is, and what it can do when asked
+/* host.h - the computer we run on: what it is, and what it can do when asked
  *
  * Discovery reads /proc, cgroup files, hwloc and the dynamic loader; nothing is assumed present. Measurements take a
  * fraction of a second each and are noisy on shared machines: they are for shares and warnings, never for tests. */
-#ifndef MU_BASE_MACHINE_H
-#define MU_BASE_MACHINE_H
+#ifndef MU_BASE_HOST_H
+#define MU_BASE_HOST_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +26,9 @@ int mu_host_discover(struct mu_host *m, struct mu_err *e);
 
 /* The most resident memory this process has had, in bytes (VmHWM); 0 where /proc does not tell. */
 uint64_t mu_process_peak_bytes(void);
+
+/* From here on the peak counts anew, where the system lets it. */
+void mu_process_peak_reset(void);
 
 /* Bytes a second that the pool's threads read together from memory, best of a few passes over bytes_each per thread. */
 int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e);
