@@ -22,6 +22,9 @@ struct mu_device_ops {
     int (*alloc)(struct mu_device *d, void **out, size_t bytes, const char *what,
                  struct mu_err *e); /* zeroed, 64-byte aligned */
     void (*free)(struct mu_device *d, void *p);
+    /* What lies in these bytes of a block is not needed any more. The system gets their memory where it can, and the
+     * block stays: read again they hold what they held or zeros, written again they have memory again. */
+    void (*give_back)(struct mu_device *d, void *p, size_t bytes);
     int (*upload)(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e);
     int (*download)(struct mu_device *d, void *dst_host, const void *src, size_t bytes, struct mu_err *e);
     int (*synchronize)(struct mu_device *d, struct mu_err *e); /* everything queued is done */

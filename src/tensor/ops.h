@@ -39,7 +39,10 @@ enum mu_rope_style {
  *   V part  [n_kv_heads][MU_KV_PAGE][dv]
  * Element type f32, bf16 or f16 (rounded to nearest even when stored). Page p of this layer starts at
  * k + p * page_stride and v + p * page_stride (bytes). For latent attention run absorbed, n_kv_heads is 1 and
- * is_v_in_k says that V is the first dv rows of K: then v is NULL and nothing is stored twice. */
+ * is_v_in_k says that V is the first dv rows of K: then v is NULL and nothing is stored twice.
+ *
+ * Several ranks may share a cache out by strands of keys (MU_ATTN_STRANDS, below): each holds the pages of its own run
+ * of them, and page p of a page table lies at p / owners. Rows of other strands are not stored. */
 #define MU_KV_PAGE 16
 
 struct mu_kv_layer {
@@ -48,6 +51,8 @@ struct mu_kv_layer {
     bool is_v_in_k;
     void *k, *v;
     size_t page_stride;
+    int owners;                   /* 0: this rank alone has all */
+    int strand_begin, strand_end; /* owners > 0: those that are here */
 };
 
 /* Which sequences the rows of a step belong to. Row r is position pos[r] of sequence seq[r]; the page of position t of
@@ -67,10 +72,41 @@ struct mu_rows {
  * Order: keys are tiled at absolute positions, MU_ATTN_TILE a tile. q·k adds by fma in increasing d from +0; the score
  * is q·k * scale, with ALiBi fma(q·k, scale, slope * j), or fma(slope, j, q·k) * scale when alibi_is_scaled. Within a
  * tile: m = max of the visible scores, p[j] = exp(s[j] - m) (0 for hidden keys), l = sum16(p), o[d] = fma over the
- * visible keys in increasing j from +0 (a hidden value is never touched, so that it may be anything). Tiles are folded
- * in increasing order: M' = max(M, m); a = exp(M - M'), b = exp(m - M'); L = L*a
- * + l*b; O = O*a + o*b (one fma each: fma(L, a, l*b)). A tile without a visible key is left out. out = O / L. */
-#define MU_ATTN_TILE 64
+ * visible keys in increasing j from +0 (a hidden value is never touched, so that it may be anything).
+ *
+ * A state (M, L, O) is what some of a row's keys make of a head; L is 0 without a visible key, else at least 1. Two
+ * states are joined so: M' = max(M, m); a = exp(M - M'), b = exp(m - M'); L = L*a + l*b; O = O*a + o*b (one fma each:
+ * fma(L, a, l*b)); where one of them has no key the other is left as it is. Tile i belongs to strand i % 8
+ * (MU_ATTN_STRANDS). A strand's tiles are joined in increasing order, strands by halves: ((0,1),(2,3)),((4,5),(6,7)).
+ * out = O / L. So threads and ranks may have strands of one row each, and the sum stays the same. */
+#define MU_ATTN_TILE    64
+#define MU_ATTN_STRANDS 8
+
+/* States travel as M, L, O[dv]. */
+#define MU_ATTN_STATE(dv) (2 + (int64_t)(dv))
+
+static inline int mu_attn_strand(int64_t pos)
+{
+    return (int)(pos / MU_ATTN_TILE % MU_ATTN_STRANDS);
+}
+
+/* The end of the first root of strands [begin, end), begin < end: the largest subtree of the halves that begins there
+ * and lies inside; the same as comm/tree.h cuts them. */
+static inline int mu_attn_root_end(int begin, int end)
+{
+    int n = begin > 0 ? begin & -begin : MU_ATTN_STRANDS;
+    while (begin + n > end)
+        n /= 2;
+    return begin + n;
+}
+
+static inline int mu_attn_roots(int begin, int end)
+{
+    int n = 0;
+    for (; begin < end; begin = mu_attn_root_end(begin, end))
+        n++;
+    return n;
+}
 
 struct mu_attn {
     const float *q; /* [n, n_heads * dk], stride ldq */
@@ -125,6 +161,16 @@ struct mu_ops {
                                    int64_t context);
     int (*attention)(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
                      const struct mu_rows *rows, struct mu_err *e);
+
+    /* The strands of kv alone, their states instead of outputs: a->out is [n_heads][n][roots][MU_ATTN_STATE(dv)], one
+     * state for each root of the run, and a->ldo is not used. Pages of other strands are not touched. */
+    int (*attention_partial)(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
+                             const struct mu_rows *rows, struct mu_err *e);
+
+    /* out [n, n_heads * dv] from the states of `size` runs that are all strands, cut at cuts[size + 1]; states holds
+     * what each run's attention_partial gave, one after the other, and is changed. */
+    int (*attention_merge)(struct mu_device *d, float *out, int64_t ldo, float *states, const int32_t *cuts, int size,
+                           int64_t n, int n_heads, int dv, struct mu_err *e);
 
     /* y = act(x) ; and y = act(gate) * up. May work in place. */
     int (*act)(struct mu_device *d, float *y, int64_t ldy, const float *x, int64_t ldx, enum mu_act act, int64_t n,

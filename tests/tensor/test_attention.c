@@ -1,12 +1,15 @@
 /* test_attention.c - kv_store and attention over random page tables, against a naive softmax in doubles
  *
  * Bound: scores are sums of dk products (dk + 2 roundings of 2^-24 each of sum|q k| * scale), an error e of a score
- * changes its weight by a factor 1 +- e; exp adds 2^-22, sums and folds another (tiles + 64) * 2^-24. The output is a
+ * changes its weight by a factor 1 +- e; exp adds 2^-22, sums and joins another (tiles + 64) * 2^-24. The output is a
  * mean of values, so it is off by at most twice that share of the largest value. Page dtypes are compared on the
- * rounded keys and values themselves. */
+ * rounded keys and values themselves. The order over tiles and strands is spelled out once more here, for one row at a
+ * time, and compared bit for bit. */
 #include "tensor_test.h"
 
 #include "base/check.h"
+#include "comm/tree.h"
+#include "tensor/cpu/elementary.h"
 
 #define SEQS 3
 
@@ -265,7 +268,80 @@ XT_TEST(values_inside_keys)
     }
 }
 
-/* One row and few heads on several threads: tiles are split over them, in waves when the scratch is small. */
+/* ---- the order over tiles and strands ---- */
+
+#define DV_MAX 32
+
+struct state {
+    float m, l, o[DV_MAX]; /* l 0: no key */
+};
+
+static void join(struct state *to, const struct state *from, int dv)
+{
+    if (from->l == 0)
+        return;
+    if (to->l == 0) {
+        *to = *from;
+        return;
+    }
+    float m = fmaxf(to->m, from->m), a = mu_expf(to->m - m), b = mu_expf(from->m - m);
+    for (int d = 0; d < dv; d++)
+        to->o[d] = fmaf(to->o[d], a, from->o[d] * b);
+    to->l = fmaf(to->l, a, from->l * b);
+    to->m = m;
+}
+
+/* Keys [lo, hi) of one tile, f32. */
+static struct state tile_state(const struct world *w, int row, int head, int tile, int lo, int hi)
+{
+    const struct setup *s = &w->s;
+    int g = head / (s->n_heads / s->n_kv_heads), first = row - w->rows.pos[row];
+    const float *q = w->a.q + row * w->a.ldq + head * s->dk;
+    float p[MU_ATTN_TILE] = {0}, sum[16] = {0};
+    struct state t = {.m = -INFINITY};
+    for (int j = lo; j < hi; j++) {
+        const float *k = w->k + ((first + j) * s->n_kv_heads + g) * s->dk;
+        float dot = 0;
+        for (int d = 0; d < s->dk; d++)
+            dot = fmaf(q[d], k[d], dot);
+        p[j - tile * MU_ATTN_TILE] = dot * w->a.scale;
+        t.m = fmaxf(t.m, dot * w->a.scale);
+    }
+    for (int j = 0; j < MU_ATTN_TILE; j++) {
+        int at = tile * MU_ATTN_TILE + j;
+        p[j] = at >= lo && at < hi ? mu_expf(p[j] - t.m) : 0;
+        sum[j % 16] += p[j];
+        const float *v = w->v + ((first + at) * s->n_kv_heads + g) * s->dv;
+        for (int d = 0; d < s->dv && at >= lo && at < hi; d++)
+            t.o[d] = fmaf(p[j], v[d], t.o[d]);
+    }
+    for (int half = 8; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            sum[j] += sum[j + half];
+    t.l = sum[0];
+    return t;
+}
+
+static void spell_out(const struct world *w, int row, int head, float *out)
+{
+    int pos = w->rows.pos[row], dv = w->s.dv;
+    int lo = w->s.window && pos >= w->s.window ? pos - w->s.window + 1 : 0;
+    struct state strand[8] = {{0}};
+    for (int t = 0; t * 64 <= pos; t++) {
+        int begin = MU_MAX(lo, t * 64), end = MU_MIN(pos + 1, t * 64 + 64);
+        if (begin < end) {
+            struct state one = tile_state(w, row, head, t, begin, end);
+            join(&strand[t % 8], &one, dv);
+        }
+    }
+    for (int step = 1; step < 8; step *= 2)
+        for (int i = 0; i < 8; i += 2 * step)
+            join(&strand[i], &strand[i + step], dv);
+    for (int d = 0; d < dv; d++)
+        out[d] = strand[0].o[d] / strand[0].l;
+}
+
+/* One row and few heads on several threads: strands are shared by them. */
 static void one_row(struct mu_device *d, void *arg)
 {
     struct world *w = arg;
@@ -275,31 +351,14 @@ static void one_row(struct mu_device *d, void *arg)
     tt_same_bits("a long row", d, out + last * w->ldo, w->want + last * w->ldo, w->ldo);
 }
 
-XT_TEST(long_context_splits_over_threads)
-{
-    struct setup s = {.n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .dtype = MU_F32, .context = 1500};
-    for (int i = 0; i < 2; i++) {
-        struct world w;
-        s.window = i ? 700 : 0;
-        make_world(&w, &s, 77);
-        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-        w.want = want;
-        store(tt_ref(), &w, 0, w.rows.n);
-        attend(tt_ref(), &w, want, s.context - 1, 1);
-        check_row(&w, s.context - 1, 1);
-        tt_each_device(one_row, &w);
-        tt_free_all();
-    }
-}
-
-static void waves(struct mu_device *big, void *arg)
+/* context 1: what is left of the scratch holds no states, and an item takes its strands by itself. */
+static void one_row_alone(struct mu_device *big, void *arg)
 {
     struct world *w = arg;
     struct mu_err err = MU_ERR_INIT;
     struct mu_device *d = NULL;
     struct mu_cpu_opts o = {.level = big->ops->level, .n_threads = 4};
     XT_OK(mu_device_open_cpu(&d, &o, &err));
-    /* context 1: what is left for the split holds three tiles, so that a row takes many waves */
     tt_reserve(d, d->ops->attention_work_bytes(d, w->s.n_heads, w->s.dk, w->s.dv, 1, 1));
     float *out = tt_alloc((size_t)(w->rows.n * w->ldo) * 4);
     struct mu_attn a = w->a;
@@ -311,9 +370,163 @@ static void waves(struct mu_device *big, void *arg)
     a.q += last * a.ldq;
     a.out = out;
     XT_OK(d->ops->attention(d, &a, &w->kv, &rows, &err));
-    tt_same_bits("in waves", d, out, w->want + last * w->ldo, w->ldo);
+    tt_same_bits("strands not shared", d, out, w->want + last * w->ldo, w->ldo);
     mu_device_close(d);
 }
+
+XT_TEST(strands_are_joined_by_halves)
+{
+    static const int windows[] = {0, 700, 40, 130};
+    for (size_t i = 0; i < MU_COUNT(windows); i++) {
+        struct setup s = {
+            .n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .window = windows[i], .dtype = MU_F32, .context = 1500};
+        struct world w;
+        make_world(&w, &s, 77);
+        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
+        w.want = want;
+        store(tt_ref(), &w, 0, w.rows.n);
+        attend(tt_ref(), &w, want, 0, s.context);
+        for (int r = 0; r < s.context; r += 1 + r % 61) {
+            for (int h = 0; h < s.n_heads; h++) {
+                float own[DV_MAX];
+                spell_out(&w, r, h, own);
+                tt_same_bits("spelled out", tt_ref(), want + r * w.ldo + h * s.dv, own, s.dv);
+            }
+            check_row(&w, r, r % 2);
+        }
+        tt_each_device(one_row, &w);
+        tt_each_device(one_row_alone, &w);
+        tt_free_all();
+    }
+}
+
+/* ---- strands on several ranks ---- */
+
+XT_TEST(roots_are_those_of_the_tree)
+{
+    for (int begin = 0; begin < MU_ATTN_STRANDS; begin++) {
+        for (int end = begin; end <= MU_ATTN_STRANDS; end++) {
+            struct mu_span root[MU_TREE_ROOTS_MAX];
+            int n = mu_tree_roots(MU_ATTN_STRANDS, begin, end, root);
+            XT_EQ(mu_attn_roots(begin, end), n);
+            for (int i = 0; i < n; i++)
+                XT_EQ(mu_attn_root_end(root[i].begin, end), root[i].end);
+        }
+    }
+}
+
+struct sharing {
+    const struct world *w;
+    int size;
+    int32_t cuts[MU_ATTN_STRANDS + 1];
+    struct mu_rows rows;                    /* with a page table whose pages have owners */
+    struct mu_kv_layer kv[MU_ATTN_STRANDS]; /* of each rank */
+};
+
+static int owner_of(const struct sharing *sh, int pos)
+{
+    int r = 0;
+    while (mu_attn_strand(pos) >= sh->cuts[r + 1])
+        r++;
+    return r;
+}
+
+/* Page ids whose remainder is their owner; each rank has room for its own alone. */
+static void share_pages(struct sharing *sh)
+{
+    const struct world *w = sh->w;
+    int pages_max = w->rows.pages_max, used[MU_ATTN_STRANDS] = {0};
+    int32_t *table = tt_alloc((size_t)(SEQS * pages_max) * 4);
+    for (int i = 0; i < SEQS * pages_max; i++) {
+        int owner = owner_of(sh, i % pages_max * MU_KV_PAGE);
+        bool is_used = w->rows.page_table[i] >= 0;
+        table[i] = is_used ? used[owner]++ * sh->size + owner : -1000000;
+    }
+    sh->rows = w->rows;
+    sh->rows.page_table = table;
+    for (int r = 0; r < sh->size; r++) {
+        size_t bytes = (size_t)used[r] * w->kv.page_stride;
+        char *memory = tt_alloc(bytes + 1);
+        memset(memory, 0xff, bytes);
+        sh->kv[r] = w->kv;
+        sh->kv[r].owners = sh->size;
+        sh->kv[r].strand_begin = sh->cuts[r];
+        sh->kv[r].strand_end = sh->cuts[r + 1];
+        sh->kv[r].k = memory;
+        sh->kv[r].v = w->kv.v ? memory + ((char *)w->kv.v - (char *)w->kv.k) : NULL;
+    }
+}
+
+/* Rows [first, first + n): every rank's states, gathered for heads [begin, end), finished. */
+static void attend_shared(struct mu_device *d, const struct sharing *sh, int first, int n, int begin, int end,
+                          float *out)
+{
+    struct mu_err err = MU_ERR_INIT;
+    const struct world *w = sh->w;
+    int64_t state = MU_ATTN_STATE(w->s.dv);
+    float *all = tt_alloc((size_t)(w->s.n_heads * n * MU_ATTN_STRANDS * state) * 4);
+    float *one = tt_alloc((size_t)(w->s.n_heads * n * MU_ATTN_STRANDS * state) * 4), *at = all;
+    struct mu_rows rows = sh->rows;
+    struct mu_attn a = w->a;
+    rows.pos += first;
+    rows.seq += first;
+    rows.n = n;
+    a.q += first * a.ldq;
+    a.out = one;
+    tt_reserve(d, d->ops->attention_work_bytes(d, a.n_heads, w->s.dk, w->s.dv, n, w->s.context));
+    for (int r = 0; r < sh->size; r++) {
+        int64_t head = n * mu_attn_roots(sh->cuts[r], sh->cuts[r + 1]) * state;
+        XT_OK(d->ops->attention_partial(d, &a, &sh->kv[r], &rows, &err));
+        memcpy(at, one + begin * head, (size_t)((end - begin) * head) * 4);
+        at += (end - begin) * head;
+    }
+    out += first * w->ldo + begin * w->s.dv;
+    XT_OK(d->ops->attention_merge(d, out, w->ldo, all, sh->cuts, sh->size, n, end - begin, w->s.dv, &err));
+    for (int r = 0; r < n; r++)
+        tt_same_bits("shared strands", d, out + r * w->ldo, w->want + (first + r) * w->ldo + begin * w->s.dv,
+                     (end - begin) * w->s.dv);
+}
+
+static void share(struct mu_device *d, void *arg)
+{
+    const struct world *w = arg;
+    float *out = tt_alloc((size_t)(w->rows.n * w->ldo) * 4);
+    for (int size = 1; size <= MU_ATTN_STRANDS; size++) {
+        struct mu_err err = MU_ERR_INIT;
+        struct sharing sh = {.w = w, .size = size};
+        int64_t ldk = w->s.n_kv_heads * w->s.dk, ldv = w->s.n_kv_heads * w->s.dv;
+        int heads = w->s.n_heads, last = w->s.context - 1;
+        mu_tree_cut(MU_ATTN_STRANDS, size, sh.cuts);
+        share_pages(&sh);
+        for (int r = 0; r < size; r++)
+            XT_OK(d->ops->kv_store(d, &sh.kv[r], &sh.rows, w->k, ldk, w->s.is_v_in_k ? NULL : w->v, ldv, &err));
+        attend_shared(d, &sh, 0, w->rows.n, 0, heads, out);
+        attend_shared(d, &sh, last, 1, 0, heads, out); /* threads share what is here */
+        attend_shared(d, &sh, last - 20, 20, heads / 3, heads, out);
+    }
+}
+
+XT_TEST(ranks_share_strands)
+{
+    const struct setup s[] = {
+        {.n_heads = 6, .n_kv_heads = 2, .dk = 12, .dv = 20, .dtype = MU_BF16, .context = 700},
+        {.n_heads = 4, .n_kv_heads = 4, .dk = 8, .dv = 7, .window = 90, .dtype = MU_F32, .context = 600},
+        {.n_heads = 5, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 540},
+        {.n_heads = 3, .n_kv_heads = 1, .dk = 8, .dv = 8, .has_alibi = true, .dtype = MU_F32, .context = 60},
+    };
+    for (size_t i = 0; i < MU_COUNT(s); i++) {
+        struct world w;
+        make_world(&w, &s[i], 190 + i);
+        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
+        w.want = want;
+        store(tt_ref(), &w, 0, w.rows.n);
+        attend(tt_ref(), &w, want, 0, w.rows.n);
+        tt_each_device(share, &w);
+        tt_free_all();
+    }
+}
+
+/* ---- runs of heads ---- */
 
 /* Heads [begin, end) of rows [first, first + n), which may begin and end inside groups, as a rank would hold them. */
 static void attend_run(struct mu_device *d, const struct world *w, int begin, int end, int first, int n, float *out)
@@ -353,7 +566,7 @@ static void runs_of_heads(struct mu_device *d, void *arg)
     for (int begin = 0; begin < w->s.n_heads; begin += 1 + begin / 2) {
         for (int end = w->s.n_heads; end > begin; end -= 1 + end / 3) {
             attend_run(d, w, begin, end, 0, w->rows.n, out);
-            attend_run(d, w, begin, end, w->s.context - 1, 1, out); /* its tiles are split over threads */
+            attend_run(d, w, begin, end, w->s.context - 1, 1, out); /* threads share its strands */
         }
     }
 }
@@ -376,19 +589,6 @@ XT_TEST(runs_of_heads_may_cut_groups)
         tt_each_device(runs_of_heads, &w);
         tt_free_all();
     }
-}
-
-XT_TEST(small_scratch_takes_waves)
-{
-    struct setup s = {.n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .dtype = MU_F32, .context = 1000};
-    struct world w;
-    make_world(&w, &s, 78);
-    float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-    w.want = want;
-    store(tt_ref(), &w, 0, w.rows.n);
-    attend(tt_ref(), &w, want, s.context - 1, 1);
-    tt_each_device(waves, &w);
-    tt_free_all();
 }
 
 XT_MAIN()

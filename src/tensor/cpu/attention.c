@@ -1,27 +1,27 @@
 /* attention.c - cuts attention into items for threads; the tiles are the kernels'
  *
  * An item is a chunk of rows of one sequence times a block of heads that read one KV head: its queries share every
- * tile of keys and values that is read. An item walks its tiles in increasing order and folds each at once. With
- * fewer items than threads (one row, long context) the tiles are split over the threads instead: their maxima, sums
- * and outputs go to the split area, a wave of tiles at a time, and are folded in increasing order, which is the same
+ * tile of keys and values that is read. An item walks its strands by halves and joins each tile at once; the states of
+ * the halves that wait lie in levels of slots. With fewer items than threads (one row, long context) each strand of an
+ * item is a piece of work of its own, its states go to the shared area and are joined afterwards, which is the same
  * arithmetic.
  *
- *   work: | first row of each chunk | scratch of worker 0 | ... | split area |
- *   a slot holds one query's M, L and O:  | M L - ... (SLOT_HEAD floats) | O [dv rounded up to 16] | */
+ *   work: | first row of each chunk | scratch of worker 0 | ... | shared area |
+ *   a slot holds one query's state:  | M L - ... (SLOT_HEAD floats) | O [dv rounded up to 16] | */
 #include <inttypes.h>
-#include <math.h>
+#include <string.h>
 
 #include "base/pool.h"
-#include "tensor/cpu/kernels.h"
+#include "tensor/cpu/attention_state.h"
 #include "tensor/cpu/ops_cpu.h"
 
-#define QUERIES_MAX    64 /* of an item: their outputs (64 x 128 f32) fill an L1 cache */
-#define HEADS_MAX      16 /* of an item, so that many heads on one KV head still make several items */
-#define SPLIT_ROWS_MAX 8
-#define SPLIT_BYTES    ((size_t)16 << 20)
-#define SPLIT_TILES    4 /* contexts of fewer tiles are not worth splitting */
-#define SLOT_HEAD      16
-#define TILE_PAGES     (MU_ATTN_TILE / MU_KV_PAGE)
+#define QUERIES_MAX  64 /* of an item: their outputs (64 x 128 f32) fill an L1 cache */
+#define HEADS_MAX    16 /* of an item, so that many heads on one KV head still make several items */
+#define SHARED_ROWS  8
+#define SHARED_BYTES ((size_t)16 << 20)
+#define SHARED_TILES 4 /* contexts of fewer tiles are not worth sharing */
+#define LEVELS       4 /* states of an item that wait: of half, a quarter, an eighth of the strands, and the newest */
+#define SLOT_HEAD    16
 
 struct scratch { /* a worker's */
     float *p, *vt, *slots;
@@ -33,6 +33,8 @@ struct job {
     const struct mu_attn *a;
     const struct mu_kv_layer *kv;
     const struct mu_rows *rows;
+    int begin, end;                /* strands */
+    bool is_partial;               /* their states are wanted, a root's each */
     int group, head_blocks, heads; /* query heads a KV head, blocks of them, heads a block */
     int first;                     /* heads of the first group that are not there: some blocks are short or empty */
     int chunk_rows;
@@ -41,8 +43,7 @@ struct job {
     int64_t slot; /* floats */
     char *scratch;
     size_t scratch_bytes;
-    float *split; /* [n * n_heads][wave + 1][slot]; the last slot of a query is its running state */
-    int64_t wave, wave_begin, n_tiles;
+    float *shared; /* [n * n_heads][strands][slot] */
 };
 
 struct item {
@@ -64,7 +65,7 @@ static int64_t slot_floats(int dv)
 static size_t scratch_layout(struct scratch *s, char *at, int dv)
 {
     size_t p = QUERIES_MAX * MU_ATTN_TILE * sizeof(float), vt = round64(MU_ATTN_TILE * (size_t)dv * sizeof(float));
-    size_t slots = QUERIES_MAX * (size_t)slot_floats(dv) * sizeof(float);
+    size_t slots = LEVELS * QUERIES_MAX * (size_t)slot_floats(dv) * sizeof(float);
     if (s) {
         s->p = (float *)(void *)at;
         s->vt = (float *)(void *)(at + p);
@@ -79,15 +80,21 @@ static size_t chunks_bytes(int64_t n_rows)
     return round64((size_t)(n_rows + 1) * sizeof(int32_t));
 }
 
+/* Of one row of the shared area. */
+static size_t shared_bytes(int n_heads, int strands, int dv)
+{
+    return (size_t)n_heads * (size_t)strands * (size_t)slot_floats(dv) * sizeof(float);
+}
+
 size_t mu_cpu_attention_work_bytes(const struct mu_device *d, int n_heads, int dk, int dv, int64_t n_rows,
                                    int64_t context)
 {
     size_t workers = (size_t)mu_pool_threads(d->pool) * scratch_layout(NULL, NULL, dv);
-    size_t queries = (size_t)n_heads * (size_t)MU_MIN(n_rows, SPLIT_ROWS_MAX);
-    size_t tiles = (size_t)context / MU_ATTN_TILE + 2;
-    size_t query_bytes = queries * (size_t)slot_floats(dv) * sizeof(float);
+    size_t row = MU_MAX(shared_bytes(n_heads, MU_ATTN_STRANDS, dv), 1), rows = MU_MAX(SHARED_BYTES / row, 1);
+    bool may_share = context > (int64_t)(SHARED_TILES - 1) * MU_ATTN_TILE;
     (void)dk;
-    return chunks_bytes(n_rows) + workers + MU_MIN(query_bytes * (tiles + 1), MU_MAX(SPLIT_BYTES, 2 * query_bytes));
+    rows = MU_MIN(rows, (size_t)MU_MIN(n_rows, SHARED_ROWS));
+    return chunks_bytes(n_rows) + workers + (may_share ? rows * row : 0);
 }
 
 static int32_t first_key(const struct job *j, int32_t pos)
@@ -118,20 +125,21 @@ static struct item item_at(const struct job *j, int64_t i)
 static void find_pages(const struct job *j, const struct item *it, int lo, int hi, struct mu_attn_tile *t)
 {
     const struct mu_kv_layer *kv = j->kv;
+    int owners = MU_MAX(kv->owners, 1);
     size_t elem = kv->dtype == MU_F32 ? 4 : 2;
     size_t k_off = (size_t)it->kv_head * (size_t)kv->dk * MU_KV_PAGE * elem;
     size_t v_off = (size_t)it->kv_head * (size_t)kv->dv * MU_KV_PAGE * elem;
     const int32_t *table = j->rows->page_table + (int64_t)j->rows->seq[it->row] * j->rows->pages_max;
     for (int i = lo / MU_KV_PAGE; i * MU_KV_PAGE < hi; i++) {
-        size_t page = (size_t)table[t->j0 / MU_KV_PAGE + i] * kv->page_stride;
+        size_t page = (size_t)(table[t->j0 / MU_KV_PAGE + i] / owners) * kv->page_stride;
         t->k[i] = (const char *)kv->k + page + k_off;
         t->v[i] = kv->is_v_in_k ? NULL : (const char *)kv->v + page + v_off;
     }
 }
 
-/* One tile for an item. slot_of: where query (row, head) keeps M, L, O, counted from `slots`. */
+/* One tile joined to the states of an item's queries, which lie `stride` floats apart. */
 static void run_tile(const struct job *j, const struct item *it, int64_t tile, struct scratch *s, float *slots,
-                     int64_t slot_stride, bool is_fold)
+                     int64_t stride)
 {
     const struct mu_attn *a = j->a;
     struct mu_attn_tile t = {.dtype = j->kv->dtype,
@@ -143,7 +151,6 @@ static void run_tile(const struct job *j, const struct item *it, int64_t tile, s
                              .scale = a->scale,
                              .has_alibi = a->alibi_slopes,
                              .is_alibi_scaled = a->alibi_is_scaled,
-                             .is_fold = is_fold,
                              .p = s->p,
                              .vt = s->vt};
     int lo_min = MU_ATTN_TILE, hi_max = 0;
@@ -153,7 +160,7 @@ static void run_tile(const struct job *j, const struct item *it, int64_t tile, s
         int32_t pos = j->rows->pos[r];
         int64_t lo = MU_MAX(first_key(j, pos) - t.j0, 0), hi = MU_MIN(pos + 1 - t.j0, MU_ATTN_TILE);
         for (int h = it->head; h < it->head_end; h++, i++) {
-            float *slot = slots + i * slot_stride;
+            float *slot = slots + i * stride;
             if (lo >= hi)
                 continue;
             s->queries[t.n++] = (struct mu_attn_query){.q = a->q + r * a->ldq + (int64_t)h * t.dk,
@@ -173,19 +180,70 @@ static void run_tile(const struct job *j, const struct item *it, int64_t tile, s
     j->k->attention(&t);
 }
 
-static void state_init(float *slot, int dv)
-{
-    slot[0] = -INFINITY;
-    slot[1] = 0;
-    for (int d = 0; d < dv; d++)
-        slot[SLOT_HEAD + d] = 0;
-}
+/* ---- states ---- */
 
 static void write_out(const struct job *j, int64_t row, int head, const float *slot)
 {
     float *out = j->a->out + row * j->a->ldo + (int64_t)head * j->kv->dv;
     for (int d = 0; d < j->kv->dv; d++)
         out[d] = slot[SLOT_HEAD + d] / slot[1];
+}
+
+/* The state of the root that begins at a strand; zeros when it has no key. */
+static void write_state(const struct job *j, int64_t row, int head, int root, const float *slot)
+{
+    int64_t dv = j->kv->dv, roots = mu_attn_roots(j->begin, j->end), i = mu_attn_roots(j->begin, root);
+    float *out = j->a->out + ((head * j->rows->n + row) * roots + i) * MU_ATTN_STATE(dv);
+    if (slot[1] == 0) {
+        memset(out, 0, (size_t)MU_ATTN_STATE(dv) * sizeof *out);
+        return;
+    }
+    memcpy(out, slot, 2 * sizeof *out);
+    memcpy(out + 2, slot + SLOT_HEAD, (size_t)dv * sizeof *out);
+}
+
+static void write_root(const struct job *j, int64_t row, int head, int root, const float *slot)
+{
+    if (j->is_partial)
+        write_state(j, row, head, root, slot);
+    else
+        write_out(j, row, head, slot);
+}
+
+/* ---- items ---- */
+
+static int64_t queries_of(const struct item *it)
+{
+    return (it->row_end - it->row) * (it->head_end - it->head);
+}
+
+/* All tiles of one strand that the item sees; false: there is none. */
+static bool run_strand(const struct job *j, const struct item *it, int strand, struct scratch *s, float *slots,
+                       int64_t stride)
+{
+    int64_t first = first_key(j, it->pos_min) / MU_ATTN_TILE, last = it->pos_max / MU_ATTN_TILE;
+    int64_t t = first + (strand - first % MU_ATTN_STRANDS + MU_ATTN_STRANDS) % MU_ATTN_STRANDS;
+    bool has_any = t <= last;
+
+    for (int64_t q = 0; q < queries_of(it); q++)
+        slots[q * stride + 1] = 0;
+    for (; t <= last; t += MU_ATTN_STRANDS)
+        run_tile(j, it, t, s, slots, stride);
+    return has_any;
+}
+
+/* Strands [lo, hi), a subtree, into slots of this level; false: no tile, all are empty. */
+static bool run_strands(const struct job *j, const struct item *it, int lo, int hi, struct scratch *s, float *slots)
+{
+    if (hi - lo == 1)
+        return run_strand(j, it, lo, s, slots, j->slot);
+    int mid = (lo + hi) / 2;
+    float *other = slots + QUERIES_MAX * j->slot;
+    bool has_left = run_strands(j, it, lo, mid, s, slots);
+    bool has_right = run_strands(j, it, mid, hi, s, has_left ? other : slots);
+    for (int64_t q = 0; has_left && has_right && q < queries_of(it); q++)
+        mu_attention_join(j->k, slots + q * j->slot, other + q * j->slot, SLOT_HEAD, j->kv->dv);
+    return has_left || has_right;
 }
 
 static void run_items(void *arg, int64_t begin, int64_t end, int worker)
@@ -196,60 +254,63 @@ static void run_items(void *arg, int64_t begin, int64_t end, int worker)
 
     for (int64_t i = begin; i < end; i++) {
         struct item it = item_at(j, i);
-        int64_t n = (it.row_end - it.row) * (it.head_end - it.head), q = 0;
-        for (int64_t u = 0; u < n; u++)
-            state_init(s.slots + u * j->slot, j->kv->dv);
-        for (int64_t t = first_key(j, it.pos_min) / MU_ATTN_TILE; t <= it.pos_max / MU_ATTN_TILE; t++)
-            run_tile(j, &it, t, &s, s.slots, j->slot, true);
-        for (int64_t r = it.row; r < it.row_end; r++)
-            for (int h = it.head; h < it.head_end; h++, q++)
-                write_out(j, r, h, s.slots + q * j->slot);
+        for (int lo = j->begin, hi; lo < j->end; lo = hi) {
+            int64_t q = 0;
+            hi = mu_attn_root_end(lo, j->end);
+            run_strands(j, &it, lo, hi, &s, s.slots);
+            for (int64_t r = it.row; r < it.row_end; r++)
+                for (int h = it.head; h < it.head_end; h++, q++)
+                    write_root(j, r, h, lo, s.slots + q * j->slot);
+        }
     }
 }
 
+/* ---- strands shared by threads ---- */
+
 /* Chunks are one row each here, so the queries of an item are neighbours: row * n_heads + head. */
-static float *split_slots(const struct job *j, int64_t row, int head)
+static float *shared_slots(const struct job *j, int64_t row, int head)
 {
-    return j->split + (row * j->a->n_heads + head) * (j->wave + 1) * j->slot;
+    return j->shared + (row * j->a->n_heads + head) * (j->end - j->begin) * j->slot;
 }
 
-static void run_split_tiles(void *arg, int64_t begin, int64_t end, int worker)
+static void run_shared(void *arg, int64_t begin, int64_t end, int worker)
 {
     const struct job *j = arg;
+    int64_t strands = j->end - j->begin;
     struct scratch s;
     scratch_layout(&s, j->scratch + (size_t)worker * j->scratch_bytes, j->kv->dv);
     for (int64_t u = begin; u < end; u++) {
-        struct item it = item_at(j, u / j->wave);
-        float *slots = split_slots(j, it.row, it.head) + u % j->wave * j->slot;
-        run_tile(j, &it, j->wave_begin + u % j->wave, &s, slots, (j->wave + 1) * j->slot, false);
+        struct item it = item_at(j, u / strands);
+        float *slots = shared_slots(j, it.row, it.head) + u % strands * j->slot;
+        run_strand(j, &it, j->begin + (int)(u % strands), &s, slots, strands * j->slot);
     }
 }
 
-static void fold_split_tiles(void *arg, int64_t begin, int64_t end, int worker)
+/* Strands [lo, hi), a subtree, into the slot of lo; slots are those of a query. */
+static void join_strands(const struct job *j, float *slots, int lo, int hi)
+{
+    int mid = (lo + hi) / 2;
+    if (hi - lo == 1)
+        return;
+    join_strands(j, slots, lo, mid);
+    join_strands(j, slots, mid, hi);
+    mu_attention_join(j->k, slots + (lo - j->begin) * j->slot, slots + (mid - j->begin) * j->slot, SLOT_HEAD,
+                      j->kv->dv);
+}
+
+static void join_shared(void *arg, int64_t begin, int64_t end, int worker)
 {
     const struct job *j = arg;
     (void)worker;
     for (int64_t u = begin; u < end; u++) {
         int64_t row = u / j->a->n_heads;
-        int32_t pos = j->rows->pos[row];
-        float *slots = split_slots(j, row, (int)(u % j->a->n_heads)), *state = slots + j->wave * j->slot;
-        int64_t first = first_key(j, pos) / MU_ATTN_TILE, last = pos / MU_ATTN_TILE;
-        if (j->wave_begin == 0)
-            state_init(state, j->kv->dv);
-        for (int64_t t = MU_MAX(first, j->wave_begin); t <= MU_MIN(last, j->wave_begin + j->wave - 1); t++) {
-            const float *part = slots + (t - j->wave_begin) * j->slot;
-            j->k->attention_fold(state, state + 1, state + SLOT_HEAD, part[0], part[1], part + SLOT_HEAD, j->kv->dv);
+        int head = (int)(u % j->a->n_heads);
+        float *slots = shared_slots(j, row, head);
+        for (int lo = j->begin, hi; lo < j->end; lo = hi) {
+            hi = mu_attn_root_end(lo, j->end);
+            join_strands(j, slots, lo, hi);
+            write_root(j, row, head, lo, slots + (lo - j->begin) * j->slot);
         }
-        if (last < j->wave_begin + j->wave && last >= j->wave_begin)
-            write_out(j, row, (int)(u % j->a->n_heads), state);
-    }
-}
-
-static void run_split(struct job *j, struct mu_pool *pool)
-{
-    for (j->wave_begin = 0; j->wave_begin < j->n_tiles; j->wave_begin += j->wave) {
-        mu_pool_for(pool, j->n_items * j->wave, 1, run_split_tiles, j);
-        mu_pool_for(pool, (int64_t)j->rows->n * j->a->n_heads, 1, fold_split_tiles, j);
     }
 }
 
@@ -266,50 +327,68 @@ static void cut_rows(struct job *j)
     j->n_items = n * j->head_blocks * j->kv->n_kv_heads;
 }
 
-/* Whether to split tiles over threads, with waves as wide as the rest of the work memory allows. */
-static bool can_split(struct job *j, const struct mu_device *d, size_t used)
+/* Whether threads share strands: there is too little else for them, and the rest of the scratch holds the states. */
+static bool may_share(struct job *j, const struct mu_device *d, size_t used)
 {
     int64_t last = 0;
+    if (j->n_items >= mu_pool_threads(d->pool) || j->rows->n > SHARED_ROWS)
+        return false;
     for (int r = 0; r < j->rows->n; r++)
         last = MU_MAX(last, j->rows->pos[r] / MU_ATTN_TILE);
-    j->n_tiles = last + 1;
-    if (j->n_items >= mu_pool_threads(d->pool) || j->rows->n > SPLIT_ROWS_MAX || j->n_tiles < SPLIT_TILES)
-        return false;
-    size_t query_bytes = (size_t)j->rows->n * (size_t)j->a->n_heads * (size_t)j->slot * sizeof(float);
-    j->wave = MU_MIN((int64_t)((d->work_bytes - used) / query_bytes) - 1, j->n_tiles);
-    j->split = (float *)(void *)((char *)d->work + used);
-    return j->wave >= 2;
+    size_t bytes = (size_t)j->rows->n * shared_bytes(j->a->n_heads, j->end - j->begin, j->kv->dv);
+    j->shared = (float *)(void *)((char *)d->work + used);
+    return last + 1 >= SHARED_TILES && bytes <= d->work_bytes - used;
 }
 
-int mu_cpu_attention(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
-                     const struct mu_rows *rows, struct mu_err *e)
+static int run(struct job *j, struct mu_device *d, struct mu_err *e)
 {
-    struct job j = {.k = mu_cpu_kernels_of(d), .a = a, .kv = kv, .rows = rows, .slot = slot_floats(kv->dv)};
-    size_t chunks = chunks_bytes(rows->n);
-    j.scratch_bytes = scratch_layout(NULL, NULL, kv->dv);
-    size_t used = chunks + (size_t)mu_pool_threads(d->pool) * j.scratch_bytes;
+    size_t chunks = chunks_bytes(j->rows->n);
+    j->scratch_bytes = scratch_layout(NULL, NULL, j->kv->dv);
+    size_t used = chunks + (size_t)mu_pool_threads(d->pool) * j->scratch_bytes;
 
-    if (rows->n == 0 || a->n_heads == 0)
+    if (j->rows->n == 0 || j->a->n_heads == 0)
         return MU_OK;
     if (used > d->work_bytes)
         return mu_fail(e, MU_EINTERNAL,
                        "scratch of %zu bytes is too small for attention of %d rows, which takes %zu: reserve "
                        "attention_work_bytes()",
-                       d->work_bytes, rows->n, used);
-    j.chunks = d->work;
-    j.scratch = (char *)d->work + chunks;
-    j.group = a->group ? a->group : a->n_heads / kv->n_kv_heads;
-    j.first = a->first;
-    j.head_blocks = (j.group + HEADS_MAX - 1) / HEADS_MAX;
-    j.heads = (j.group + j.head_blocks - 1) / j.head_blocks;
-    j.chunk_rows = QUERIES_MAX / j.heads;
-    cut_rows(&j);
-    if (can_split(&j, d, used)) {
-        j.chunk_rows = 1;
-        cut_rows(&j);
-        run_split(&j, d->pool);
+                       d->work_bytes, j->rows->n, used);
+    j->slot = slot_floats(j->kv->dv);
+    j->chunks = d->work;
+    j->scratch = (char *)d->work + chunks;
+    j->group = j->a->group ? j->a->group : j->a->n_heads / j->kv->n_kv_heads;
+    j->first = j->a->first;
+    j->head_blocks = (j->group + HEADS_MAX - 1) / HEADS_MAX;
+    j->heads = (j->group + j->head_blocks - 1) / j->head_blocks;
+    j->chunk_rows = QUERIES_MAX / j->heads;
+    cut_rows(j);
+    if (!may_share(j, d, used)) {
+        mu_pool_for(d->pool, j->n_items, 1, run_items, j);
         return MU_OK;
     }
-    mu_pool_for(d->pool, j.n_items, 1, run_items, &j);
+    j->chunk_rows = 1;
+    cut_rows(j);
+    mu_pool_for(d->pool, j->n_items * (j->end - j->begin), 1, run_shared, j);
+    mu_pool_for(d->pool, (int64_t)j->rows->n * j->a->n_heads, 1, join_shared, j);
     return MU_OK;
+}
+
+int mu_cpu_attention(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
+                     const struct mu_rows *rows, struct mu_err *e)
+{
+    struct job j = {.k = mu_cpu_kernels_of(d), .a = a, .kv = kv, .rows = rows, .end = MU_ATTN_STRANDS};
+    return run(&j, d, e);
+}
+
+int mu_cpu_attention_partial(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
+                             const struct mu_rows *rows, struct mu_err *e)
+{
+    struct job j = {.k = mu_cpu_kernels_of(d),
+                    .a = a,
+                    .kv = kv,
+                    .rows = rows,
+                    .begin = kv->strand_begin,
+                    .end = kv->strand_end,
+                    .is_partial = true};
+    return j.begin < j.end ? run(&j, d, e) : MU_OK;
 }

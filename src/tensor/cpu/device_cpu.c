@@ -6,6 +6,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -49,6 +50,15 @@ static void cpu_free(struct mu_device *d, void *p)
     mu_free(p);
 }
 
+/* Whole system pages inside the bytes. */
+static void cpu_give_back(struct mu_device *d, void *p, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)p % page) % page;
+    (void)d;
+    if (skip < bytes && bytes - skip >= page)
+        madvise((char *)p + skip, (bytes - skip) / page * page, MADV_DONTNEED); /* refused: it stays as it is */
+}
+
 static int cpu_upload(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e)
 {
     (void)d;
@@ -73,6 +83,7 @@ static void cpu_close(struct mu_device *d)
 static const struct mu_device_ops cpu_ops = {.name = "cpu",
                                              .alloc = cpu_alloc,
                                              .free = cpu_free,
+                                             .give_back = cpu_give_back,
                                              .upload = cpu_upload,
                                              .download = cpu_upload, /* host and device are one memory */
                                              .synchronize = cpu_synchronize,

@@ -51,11 +51,10 @@ struct mu_attn_tile {
         const float *q;   /* [dk] */
         float slope;      /* of the ALiBi bias, 0 without */
         int lo, hi;       /* keys of the tile that it sees, lo < hi */
-        float *m, *l, *o; /* running maximum, sum and output [dv]; or where the tile's own go */
+        float *m, *l, *o; /* the state [dv] that the tile is joined to; *l 0: empty, the tile's own goes there */
     } * query;
     float scale;
     bool has_alibi, is_alibi_scaled;
-    bool is_fold; /* fold the tile into m, l, o; else store the tile's own there */
 
     float *p;  /* scratch [n][MU_ATTN_TILE] */
     float *vt; /* scratch [MU_ATTN_TILE][dv] for is_v_in_k, else NULL */
@@ -89,7 +88,7 @@ struct mu_cpu_kernels {
     void (*add)(float *y, const float *a, const float *b, int64_t D);
     void (*axpy)(float *y, float w, const float *x, int64_t D); /* y = fma(w, x, y) */
     void (*attention)(const struct mu_attn_tile *t);
-    void (*attention_fold)(float *M, float *L, float *O, float m, float l, const float *o, int dv); /* one tile more */
+    void (*attention_join)(float *M, float *L, float *O, float m, float l, const float *o, int dv); /* none empty */
     struct mu_lse_tile (*logsumexp)(const float *x, int64_t n);
 };
 

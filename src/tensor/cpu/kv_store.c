@@ -1,6 +1,7 @@
 /* kv_store.c - a step's keys and values into their pages; rounding only, so every level shares it
  *
  * Layout in ops.h: keys stand side by side in a page (stride MU_KV_PAGE), values one after the other. */
+#include "base/check.h"
 #include "base/pool.h"
 #include "tensor/cpu/ops_cpu.h"
 
@@ -31,6 +32,7 @@ static void store_row(const struct job *j, int64_t r)
     int64_t elem = kv->dtype == MU_F32 ? 4 : 2;
     int64_t at = rows->pos[r] % MU_KV_PAGE;
     int32_t page = rows->page_table[(int64_t)rows->seq[r] * rows->pages_max + rows->pos[r] / MU_KV_PAGE];
+    page /= MU_MAX(kv->owners, 1);
     char *k = (char *)kv->k + (size_t)page * kv->page_stride;
     char *v = kv->is_v_in_k ? NULL : (char *)kv->v + (size_t)page * kv->page_stride;
 
@@ -43,11 +45,20 @@ static void store_row(const struct job *j, int64_t r)
     }
 }
 
+static bool is_here(const struct mu_kv_layer *kv, int32_t pos)
+{
+    int strand = mu_attn_strand(pos);
+    return kv->owners == 0 || (strand >= kv->strand_begin && strand < kv->strand_end);
+}
+
 static void run(void *arg, int64_t begin, int64_t end, int worker)
 {
+    const struct job *j = arg;
     (void)worker;
-    for (int64_t r = begin; r < end; r++)
-        store_row(arg, r);
+    for (int64_t r = begin; r < end; r++) {
+        if (is_here(j->kv, j->rows->pos[r]))
+            store_row(j, r);
+    }
 }
 
 int mu_cpu_kv_store(struct mu_device *d, const struct mu_kv_layer *kv, const struct mu_rows *rows, const float *k,

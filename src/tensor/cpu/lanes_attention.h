@@ -111,32 +111,35 @@ MU_INLINE float softmax(const struct mu_attn_tile *t, const struct mu_attn_query
     return m;
 }
 
-/* How a query takes the tile in: state * keep + tile * take. */
+/* How a query takes the tile in: state * keep + tile * take, or the tile as it is. */
 struct fold {
     float keep, take;
+    bool is_first;
 };
 
-static struct fold fold_in(const struct mu_attn_tile *t, const struct mu_attn_query *u, float m, float l)
+static struct fold fold_in(const struct mu_attn_query *u, float m, float l)
 {
-    if (!t->is_fold) {
+    if (*u->l == 0) {
         *u->m = m;
         *u->l = l;
-        return (struct fold){0, 1};
+        return (struct fold){.is_first = true};
     }
     float m_new = m > *u->m ? m : *u->m;
-    struct fold f = {mu_expf(*u->m - m_new), mu_expf(m - m_new)};
+    struct fold f = {mu_expf(*u->m - m_new), mu_expf(m - m_new), false};
     *u->l = fmaf(*u->l, f.keep, l * f.take);
     *u->m = m_new;
     return f;
 }
 
-/* Elements [d, d + 16 * chunks) of the outputs of n queries that see the same keys; `last` of the last chunk. */
+/* Elements [d, d + 16 * chunks) of the outputs of n queries that see the same keys, the first ones of all of them or of
+ * none; `last` of the last chunk. */
 MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, const int chunks, int query,
                        int64_t d, int last, const struct fold *f)
 {
     v16 sum[QUERIES][CHUNKS];
     const struct mu_attn_query *u = t->query + query;
     const float *p = t->p + (int64_t)query * MU_ATTN_TILE;
+    const bool is_first = f->is_first;
     MU_UNROLL
     for (int i = 0; i < n; i++)
         MU_UNROLL
@@ -168,7 +171,7 @@ MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, c
             int some = c == chunks - 1 ? last : MU_LANES;
             float *o = u[i].o + d + c * MU_LANES;
             v16 out = sum[i][c];
-            if (t->is_fold)
+            if (!is_first)
                 out = v16_fma(v16_loadn(o, some), v16_set(f[i].keep), v16_mul(out, v16_set(f[i].take)));
             v16_storen(o, some, out);
         }
@@ -198,10 +201,10 @@ MU_INLINE void turn_values(const struct mu_attn_tile *t, const enum mu_dtype typ
     }
 }
 
-MU_INLINE bool see_same(const struct mu_attn_query *u, int n)
+MU_INLINE bool see_same(const struct mu_attn_query *u, const struct fold *f, int n)
 {
     for (int i = 1; i < n; i++) {
-        if (u[i].lo != u[0].lo || u[i].hi != u[0].hi)
+        if (u[i].lo != u[0].lo || u[i].hi != u[0].hi || f[i].is_first != f[0].is_first)
             return false;
     }
     return true;
@@ -215,9 +218,9 @@ MU_INLINE void some_queries(const struct mu_attn_tile *t, const enum mu_dtype ty
     for (int i = 0; i < n; i++) {
         const struct mu_attn_query *u = &t->query[query + i];
         float l, m = softmax(t, u, t->p + (int64_t)(query + i) * MU_ATTN_TILE, &l);
-        f[i] = fold_in(t, u, m, l);
+        f[i] = fold_in(u, m, l);
     }
-    if (see_same(t->query + query, n)) {
+    if (see_same(t->query + query, f, n)) {
         all_outputs(t, type, n, query, f);
         return;
     }
@@ -261,7 +264,7 @@ void MU_LEVEL(attention)(const struct mu_attn_tile *t)
         attention_f16(t);
 }
 
-void MU_LEVEL(attention_fold)(float *M, float *L, float *O, float m, float l, const float *o, int dv)
+void MU_LEVEL(attention_join)(float *M, float *L, float *O, float m, float l, const float *o, int dv)
 {
     float m_new = m > *M ? m : *M;
     float keep = mu_expf(*M - m_new), take = mu_expf(m - m_new);

@@ -21,7 +21,7 @@ void MU_LEVEL(act_mul)(float *y, const float *gate, const float *up, enum mu_act
 void MU_LEVEL(add)(float *y, const float *a, const float *b, int64_t D);
 void MU_LEVEL(axpy)(float *y, float w, const float *x, int64_t D);
 void MU_LEVEL(attention)(const struct mu_attn_tile *t);
-void MU_LEVEL(attention_fold)(float *M, float *L, float *O, float m, float l, const float *o, int dv);
+void MU_LEVEL(attention_join)(float *M, float *L, float *O, float m, float l, const float *o, int dv);
 struct mu_lse_tile MU_LEVEL(logsumexp)(const float *x, int64_t n);
 
 #endif

@@ -71,7 +71,8 @@ static bool avx512_is_available(void)
         .level = #name, .is_available = name##_is_available, .missing = name##_missing,                                \
         .linear_work_bytes = mu_cpu_linear_work_bytes, .linear = mu_cpu_linear, .embed = mu_cpu_embed,                 \
         .rmsnorm = mu_cpu_rmsnorm, .layernorm = mu_cpu_layernorm, .rope = mu_cpu_rope, .kv_store = mu_cpu_kv_store,    \
-        .attention_work_bytes = mu_cpu_attention_work_bytes, .attention = mu_cpu_attention, .act = mu_cpu_act,         \
+        .attention_work_bytes = mu_cpu_attention_work_bytes, .attention = mu_cpu_attention,                            \
+        .attention_partial = mu_cpu_attention_partial, .attention_merge = mu_cpu_attention_merge, .act = mu_cpu_act,   \
         .act_mul = mu_cpu_act_mul, .add = mu_cpu_add, .gather = mu_cpu_gather, .scatter_add = mu_cpu_scatter_add,      \
         .logsumexp = mu_cpu_logsumexp                                                                                  \
     }

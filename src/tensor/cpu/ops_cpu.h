@@ -21,6 +21,10 @@ size_t mu_cpu_attention_work_bytes(const struct mu_device *d, int n_heads, int d
                                    int64_t context);
 int mu_cpu_attention(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
                      const struct mu_rows *rows, struct mu_err *e);
+int mu_cpu_attention_partial(struct mu_device *d, const struct mu_attn *a, const struct mu_kv_layer *kv,
+                             const struct mu_rows *rows, struct mu_err *e);
+int mu_cpu_attention_merge(struct mu_device *d, float *out, int64_t ldo, float *states, const int32_t *cuts, int size,
+                           int64_t n, int n_heads, int dv, struct mu_err *e);
 int mu_cpu_act(struct mu_device *d, float *y, int64_t ldy, const float *x, int64_t ldx, enum mu_act act, int64_t n,
                int64_t D, struct mu_err *e);
 int mu_cpu_act_mul(struct mu_device *d, float *y, int64_t ldy, const float *gate, int64_t ldg, const float *up,

@@ -24,7 +24,7 @@ void mu_ref_act_mul(float *y, const float *gate, const float *up, enum mu_act ac
 void mu_ref_add(float *y, const float *a, const float *b, int64_t D);
 void mu_ref_axpy(float *y, float w, const float *x, int64_t D);
 void mu_ref_attention(const struct mu_attn_tile *t);
-void mu_ref_attention_fold(float *M, float *L, float *O, float m, float l, const float *o, int dv);
+void mu_ref_attention_join(float *M, float *L, float *O, float m, float l, const float *o, int dv);
 struct mu_lse_tile mu_ref_logsumexp(const float *x, int64_t n);
 
 #endif

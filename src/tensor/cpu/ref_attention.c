@@ -60,7 +60,7 @@ static float output(const struct mu_attn_tile *t, const struct mu_attn_query *u,
     return o;
 }
 
-void mu_ref_attention_fold(float *M, float *L, float *O, float m, float l, const float *o, int dv)
+void mu_ref_attention_join(float *M, float *L, float *O, float m, float l, const float *o, int dv)
 {
     float m_new = m > *M ? m : *M;
     float a = mu_expf(*M - m_new), b = mu_expf(m - m_new);
@@ -73,14 +73,15 @@ void mu_ref_attention_fold(float *M, float *L, float *O, float m, float l, const
 static void query(const struct mu_attn_tile *t, const struct mu_attn_query *u, float *p)
 {
     float l, m = softmax(t, u, p, &l);
-    float m_new = m > *u->m ? m : *u->m;
-    float a = mu_expf(*u->m - m_new), b = mu_expf(m - m_new);
+    bool is_empty = *u->l == 0;
+    float m_new = is_empty || m > *u->m ? m : *u->m;
+    float a = is_empty ? 0 : mu_expf(*u->m - m_new), b = is_empty ? 1 : mu_expf(m - m_new);
     for (int d = 0; d < t->dv; d++) {
         float o = output(t, u, p, d);
-        u->o[d] = t->is_fold ? fmaf(u->o[d], a, o * b) : o;
+        u->o[d] = is_empty ? o : fmaf(u->o[d], a, o * b);
     }
-    *u->l = t->is_fold ? fmaf(*u->l, a, l * b) : l;
-    *u->m = t->is_fold ? m_new : m;
+    *u->l = is_empty ? l : fmaf(*u->l, a, l * b);
+    *u->m = m_new;
 }
 
 void mu_ref_attention(const struct mu_attn_tile *t)

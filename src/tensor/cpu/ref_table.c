@@ -18,6 +18,6 @@ const struct mu_cpu_kernels mu_kernels_ref = {
     .add = mu_ref_add,
     .axpy = mu_ref_axpy,
     .attention = mu_ref_attention,
-    .attention_fold = mu_ref_attention_fold,
+    .attention_join = mu_ref_attention_join,
     .logsumexp = mu_ref_logsumexp,
 };

@@ -20,6 +20,6 @@ const struct mu_cpu_kernels mu_kernels_avx2 = {
     .add = mu_avx2_add,
     .axpy = mu_avx2_axpy,
     .attention = mu_avx2_attention,
-    .attention_fold = mu_avx2_attention_fold,
+    .attention_join = mu_avx2_attention_join,
     .logsumexp = mu_avx2_logsumexp,
 };

@@ -15,7 +15,7 @@ void mu_avx2_linear_int4(const struct mu_linear_job *j, const struct mu_linear_p
         .pack_rows = mu_avx512_pack_rows, .quantise_row = mu_avx512_quantise_row, .rmsnorm = mu_avx512_rmsnorm,        \
         .layernorm = mu_avx512_layernorm, .rope = mu_avx512_rope, .act = mu_avx512_act, .act_mul = mu_avx512_act_mul,  \
         .add = mu_avx512_add, .axpy = mu_avx512_axpy, .attention = mu_avx512_attention,                                \
-        .attention_fold = mu_avx512_attention_fold, .logsumexp = mu_avx512_logsumexp,                                  \
+        .attention_join = mu_avx512_attention_join, .logsumexp = mu_avx512_logsumexp,                                  \
     }
 
 const struct mu_cpu_kernels mu_kernels_avx512 = KERNELS(mu_avx512_linear_int8, mu_avx512_linear_int4);
