@@ -34,17 +34,6 @@ int mu_comm_die(struct mu_comm_world *w, struct mu_err *e, int code, const char 
     return mu_comm_end_world(w, e);
 }
 
-static int look_for_lost(struct mu_comm *c, struct mu_err *e)
-{
-    struct mu_comm_world *w = c->world;
-    const char *clause = "";
-    if (w->ops->lost(w, &clause) < 0)
-        return MU_OK;
-    mu_fail(&w->death, MU_EPEER, "%s while group %s ran %s, call %" PRIu64, clause, c->name, w->call, w->number);
-    mu_comm_withdraw_all(w);
-    return dead(w, e);
-}
-
 /* The deadline has passed and op is not done. */
 static int too_late(struct mu_comm *c, const struct mu_comm_op *op, struct mu_err *e)
 {
@@ -58,7 +47,7 @@ static int too_late(struct mu_comm *c, const struct mu_comm_op *op, struct mu_er
 
 /* ---- begin and end ---- */
 
-int mu_comm_begin(struct mu_comm *c, const char *call, struct mu_err *e)
+int mu_comm_begin_message(struct mu_comm *c, const char *call, struct mu_err *e)
 {
     struct mu_comm_world *w = c->world;
     if (w->death.code)
@@ -70,7 +59,13 @@ int mu_comm_begin(struct mu_comm *c, const char *call, struct mu_err *e)
     w->deadline_ns = w->began_ns + w->timeout_ns;
     if (w->ops->on_call && w->ops->on_call(w, w->counts.calls, &w->death) != MU_OK)
         return mu_comm_end_world(w, e);
-    return look_for_lost(c, e);
+    return mu_comm_look_for_lost(c, e);
+}
+
+int mu_comm_begin(struct mu_comm *c, const char *call, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_comm_begin_message(c, call, e));
+    return mu_comm_check_members(c, e);
 }
 
 int mu_comm_end(struct mu_comm *c, int rc)
@@ -89,7 +84,7 @@ int mu_comm_look(struct mu_comm *c, struct mu_err *e)
         return dead(w, e);
     if (w->ops->progress(w, 0, &w->death) != MU_OK)
         return mu_comm_end_world(w, e);
-    return look_for_lost(c, e);
+    return mu_comm_look_for_lost(c, e);
 }
 
 /* One turn of waiting for op. */
@@ -100,7 +95,9 @@ static int turn(struct mu_comm *c, const struct mu_comm_op *op, struct mu_err *e
         return mu_comm_die(w, e, MU_EINTERNAL,
                            "rank %d waits for itself in group %s: a %s to itself needs the other side started first",
                            c->rank, c->name, op->call);
-    MU_TRY_RETURN(look_for_lost(c, e));
+    MU_TRY_RETURN(mu_comm_look_for_lost(c, e));
+    if (op->is_done)
+        return MU_OK; /* its peer is lost */
     int64_t now = mu_now_ns(w->clock);
     if (now >= w->deadline_ns)
         return too_late(c, op, e);
@@ -113,6 +110,8 @@ static int finish(struct mu_comm *c, const struct mu_comm_op *op, struct mu_err 
 {
     struct mu_comm_world *w = c->world;
     char who[MU_COMM_WHO_MAX];
+    if (op->is_lost)
+        return op->is_native ? mu_comm_check_members(c, e) : mu_comm_check_peer(c, op->peer, e);
     if (op->is_send || op->is_native)
         return MU_OK;
     w->counts.bytes_received += op->got;

@@ -111,6 +111,8 @@ void mu_comm_group_close(struct mu_comm *c)
 
 static void world_close(struct mu_comm_world *w)
 {
+    mu_free(w->part);
+    mu_free(w->lost);
     mu_free(w->work);
     mu_free(w->pool);
     w->work = NULL;

@@ -11,7 +11,11 @@
  * by the liveness watch (live.h) long before. Either way the call returns MU_EPEER (or MU_ETIMEDOUT) with a sentence
  * that names the lost rank, its host, the group, and the call with its number. After that the world is dead: every
  * call on any of its groups fails at once with the same sentence, no buffer of a started call is touched any more, and
- * closing it does not wait for anybody. */
+ * closing it does not wait for anybody.
+ *
+ * Where the world is cut into parts (mu_comm_set_parts) this holds for a loss in a rank's own part and in rank 0's. Of
+ * any other part a loss is the end of that part alone: a call that needs one of its ranks fails with MU_EPEER and such
+ * a sentence, everything else goes on. */
 #ifndef MU_COMM_COMM_H
 #define MU_COMM_COMM_H
 
@@ -110,6 +114,21 @@ int mu_comm_probe(struct mu_comm *c, int from, int tag, int64_t timeout_ns, int 
 struct mu_comm_shared;
 int mu_comm_shared_open(struct mu_comm_shared **out, struct mu_comm *c, size_t bytes, void **p, struct mu_err *e);
 void mu_comm_shared_close(struct mu_comm_shared *s); /* NULL is fine */
+
+/* ---- parts ---- */
+
+/* Cuts the world into parts that do not die with each other, until it is cut anew. Collective over the world; part is
+ * this rank's, 0 .. MU_COMM_RANKS_MAX - 1. A part with a lost rank is lost as a whole, and never comes back: its ranks
+ * find out and end, its messages are not looked at any more. Messages between parts are copied on both sides. */
+int mu_comm_set_parts(struct mu_comm *world, int part, struct mu_err *e);
+
+int mu_comm_n_lost(const struct mu_comm *c); /* other parts lost so far: grows inside calls */
+/* Whether a member is of a part that is lost. clause: "rank 3 on node7 (process 4711) ended"; lives as long as the
+ * world. */
+bool mu_comm_is_lost(const struct mu_comm *c, int rank, const char **clause);
+bool mu_comm_is_dead(const struct mu_comm *c);
+/* This rank's world died of a loss in its own part: rank 0 lives, knows of it and tells. */
+bool mu_comm_died_apart(const struct mu_comm *c);
 
 /* ---- counts ---- */
 

@@ -44,6 +44,7 @@ struct mu_comm_op {
     void *p;          /* never written to when is_send */
     size_t bytes;     /* may exceed INT_MAX */
     bool is_done;
+    bool is_lost;            /* its peer's part was lost first: it has no effect, and its wait fails */
     size_t got;              /* of a receive: the message's true size; no more than bytes are written */
     const char *call;        /* "send", "all_reduce": for sentences */
     uint64_t number;         /* of the call in its group */
@@ -83,6 +84,13 @@ struct mu_comm_world {
     int64_t began_ns, deadline_ns;
     struct mu_comm_counts counts; /* counts.calls is the number that on_call() gets */
     struct mu_err death;          /* code MU_OK: alive */
+
+    /* Parts of the world; owned by part.c. */
+    int *part;           /* [size]; NULL: it is one */
+    const char **lost;   /* [size], by part: the clause of its first loss; NULL: nobody is lost */
+    int n_lost;          /* parts of others */
+    int n_losses;        /* of the transport's, looked at so far */
+    bool has_died_apart; /* of a loss in its own part, which is not rank 0's */
 };
 
 /* What a backend is. None of these blocks but for progress(), group_open(), shared_open() and close(). Nothing of it
@@ -100,16 +108,18 @@ struct mu_comm_transport {
      * not at all); it returns early when a rank is lost, and may for no reason. */
     int (*progress)(struct mu_comm_world *w, int64_t wait_ns, struct mu_err *e);
 
-    /* op will not be waited for: its world is dead. Afterwards neither it nor its buffer is touched. */
+    /* op will not be waited for: its world is dead, or its peer's part. Afterwards neither it nor its buffer is
+     * touched. */
     void (*cancel)(struct mu_comm_world *w, struct mu_comm_op *op);
 
     /* The oldest message that waits for (from, context, tag), without taking it; from -1: anybody's. */
     int (*probe)(struct mu_comm_world *w, int from, int context, int tag, bool *found, int *sender, size_t *bytes,
                  struct mu_err *e);
 
-    /* A lost rank or -1, cheap: it is asked in every turn of a wait. clause: "rank 3 on node7 (process 4711) was lost",
-     * valid until close, to which " while group tp ran all_reduce, call 812" is added. */
-    int (*lost)(struct mu_comm_world *w, const char **clause);
+    /* The nth lost rank in the order they came to be known here, or -1; cheap: it is asked in every turn of a wait. Of
+     * a part the first is enough. clause: "rank 3 on node7 (process 4711) was lost", valid until close, to which "
+     * while group tp ran all_reduce, call 812" is added. */
+    int (*lost)(struct mu_comm_world *w, int nth, const char **clause);
 
     /* This rank ends; others' lost() is to say so with the sentence. Called once, before close. */
     void (*abort)(struct mu_comm_world *w, const char *sentence);
@@ -122,6 +132,9 @@ struct mu_comm_transport {
 
     /* A call begins on this rank, the number-th: faults on order. A failure ends the world. */
     int (*on_call)(struct mu_comm_world *w, uint64_t number, struct mu_err *e);
+
+    /* The world was cut into parts, or anew: w->part. */
+    void (*set_parts)(struct mu_comm_world *w);
 
     /* A group of more than one rank came to be (its fields are filled in; collective over its members) or goes. c->own
      * is the transport's. Also called for the world itself. */
@@ -159,9 +172,12 @@ struct mu_comm {
     int rank, size;
     int context;
     uint64_t n_calls;
-    void *own;   /* the transport's */
-    int *member; /* [size] world ranks */
-    int *node;   /* [size] node of a member, counted inside the group */
+    int n_lost_seen; /* of world->n_lost when is_broken was found out */
+    bool is_broken;  /* has members of a lost part: no collective can be run any more */
+    int next;        /* of a broken world: whom a probe of anybody asks first */
+    void *own;       /* the transport's */
+    int *member;     /* [size] world ranks */
+    int *node;       /* [size] node of a member, counted inside the group */
     int n_nodes;
     int *node_first;        /* [n_nodes + 1] where a node's members begin in by_node */
     int *by_node;           /* [size] group ranks ordered by node, then rank */
@@ -188,8 +204,10 @@ void mu_comm_describe(const struct mu_comm_world *w, int rank, char *out, size_t
  * A failure between begin and end that peers cannot know of ends the world: w->death keeps its sentence, peers are
  * told by the transport's abort, and every later call fails with it. */
 
-/* Every public call runs between these two. begin fails when the world is dead, end hands rc on. */
+/* Every public call runs between these two. begin fails when the world is dead, end hands rc on. A collective's fails
+ * as well when a member is lost, a message's does not. */
 int mu_comm_begin(struct mu_comm *c, const char *call, struct mu_err *e);
+int mu_comm_begin_message(struct mu_comm *c, const char *call, struct mu_err *e);
 int mu_comm_end(struct mu_comm *c, int rc);
 
 /* Ends the world: e and w->death become the sentence; returns code. */
@@ -198,10 +216,25 @@ int mu_comm_die(struct mu_comm_world *w, struct mu_err *e, int code, const char 
 
 int mu_comm_end_world(struct mu_comm_world *w, struct mu_err *e); /* the same, w->death being filled in */
 
+/* ---- part.c: parts of the world ---- */
+
+static inline bool mu_comm_is_apart(const struct mu_comm_world *w, int rank) /* in another part than this rank */
+{
+    return w->part && w->part[rank] != w->part[w->rank];
+}
+
+/* What was lost since the last look: MU_OK, or the world is dead. */
+int mu_comm_look_for_lost(struct mu_comm *c, struct mu_err *e);
+
+/* MU_EPEER with the sentence, when the part of a world rank is lost; else MU_OK. The world lives. */
+int mu_comm_check_peer(const struct mu_comm *c, int world_rank, struct mu_err *e);
+int mu_comm_check_members(struct mu_comm *c, struct mu_err *e);
+
 /* ---- op.c: started calls ---- */
 
 struct mu_comm_op *mu_comm_take(struct mu_comm *c); /* NULL: the pool is empty */
 void mu_comm_withdraw_all(struct mu_comm_world *w); /* the world died: no buffer is touched from here on */
+void mu_comm_withdraw_part(struct mu_comm_world *w, int part);
 void mu_comm_put_back(struct mu_comm_world *w, struct mu_comm_op *op);
 bool mu_comm_is_to_self(const struct mu_comm_world *w, const struct mu_comm_op *op);
 

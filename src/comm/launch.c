@@ -52,7 +52,7 @@ static int hear_answer(struct mu_launch_packet *answer, int fds[3], struct mu_er
 static int join_guardian(const char *name, int rank, int size, struct mu_err *e)
 {
     const char *job = getenv("OMPI_MCA_ess_base_jobid");
-    struct mu_launch_packet hello = {.rank = rank, .size = size}, answer;
+    struct mu_launch_packet hello = {.kind = MU_LAUNCH_HELLO, .rank = rank, .size = size}, answer;
     int fds[3];
     hello.job = job ? (uint32_t)strtoul(job, NULL, 10) : 0;
     MU_TRY_RETURN(connect_guardian(name, e));
@@ -70,9 +70,16 @@ static int join_guardian(const char *name, int rank, int size, struct mu_err *e)
     return MU_OK;
 }
 
+void mu_launch_spare_others(const struct mu_comm *world)
+{
+    struct mu_launch_packet spare = {.kind = MU_LAUNCH_SPARE};
+    if (guardian >= 0 && mu_comm_rank(world) == 0)
+        (void)send(guardian, &spare, sizeof spare, MSG_NOSIGNAL);
+}
+
 void mu_launch_end(int status)
 {
-    struct mu_launch_packet end = {.status = status};
+    struct mu_launch_packet end = {.kind = MU_LAUNCH_STATUS, .status = status};
     if (guardian < 0)
         return;
     (void)send(guardian, &end, sizeof end, MSG_NOSIGNAL);

@@ -52,10 +52,12 @@ struct guard {
     struct pollfd *poll;
     int n_seats, n_come, n_ended;
     uint32_t job;
-    int first; /* the first rank that failed; -1 */
+    bool spares_others; /* rank 0 does: its end is the job's, not theirs */
+    int first;          /* the first rank that failed; -1 */
     pid_t first_pid;
     int signal;               /* the first that asked us to stop; 0 */
     int64_t kill_ns, term_ns; /* when what remains is killed; when mpirun is; 0: not yet */
+    int64_t stopped_ns;       /* since when a rank 0 that is alone has been seen stopped; 0: it is not */
     bool is_late, is_termed;
     char tail[TAIL_BYTES + 1];
     size_t n_tail;
@@ -231,7 +233,7 @@ static bool answer(const struct guard *g, const struct seat *s)
         struct cmsghdr head;
         char room[CMSG_SPACE(3 * sizeof(int))];
     } control;
-    struct mu_launch_packet p = {.pid = g->mpirun};
+    struct mu_launch_packet p = {.kind = MU_LAUNCH_ANSWER, .pid = g->mpirun};
     struct iovec io = {.iov_base = &p, .iov_len = sizeof p};
     struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -264,7 +266,20 @@ static void welcome(struct guard *g, struct seat *s, const struct mu_launch_pack
         (void)kill(s->pid, g->signal);
 }
 
-/* From the first failure on the others have a while to end by themselves. */
+/* What remains has a while to end by itself. */
+static void begin_grace(struct guard *g)
+{
+    g->kill_ns = g->kill_ns ? g->kill_ns : now_ns() + MU_LAUNCH_GRACE_NS;
+}
+
+/* A failure that came before rank 0's word, and is nobody's end either, does not count any more. */
+static void spare_others(struct guard *g)
+{
+    g->spares_others = true;
+    if (!g->signal && !g->is_late && !g->fate[0].has_ended)
+        g->kill_ns = 0;
+}
+
 static void note_end(struct guard *g, struct seat *s)
 {
     struct fate *f = &g->fate[s->rank];
@@ -275,8 +290,9 @@ static void note_end(struct guard *g, struct seat *s)
     if (f->status != 0 && g->first < 0) {
         g->first = s->rank;
         g->first_pid = s->pid;
-        g->kill_ns = g->kill_ns ? g->kill_ns : now_ns() + MU_LAUNCH_GRACE_NS;
     }
+    if (g->spares_others ? s->rank == 0 : f->status != 0)
+        begin_grace(g);
     clear_seat(s);
 }
 
@@ -289,6 +305,9 @@ static void hear_seat(struct guard *g, struct seat *s)
             return;
         if (n == (ssize_t)sizeof p && s->rank < 0) {
             welcome(g, s, &p);
+        } else if (n == (ssize_t)sizeof p && p.kind == MU_LAUNCH_SPARE) {
+            if (s->rank == 0)
+                spare_others(g);
         } else if (n == (ssize_t)sizeof p) {
             g->fate[s->rank].has_told = true;
             g->fate[s->rank].status = p.status;
@@ -335,6 +354,35 @@ static void hear_mpirun(struct guard *g)
     }
 }
 
+static bool is_stopped(pid_t pid)
+{
+    char path[48], state = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    if (f)
+        (void)fclose(f);
+    return state == 'T';
+}
+
+/* Rank 0 may go on alone. When it is stopped the others have ended because of it, and nobody else would end it. */
+static void look_at_last(struct guard *g, int64_t now)
+{
+    if (!g->spares_others || g->n_ended + 1 < g->o->ranks || g->fate[0].has_ended)
+        return;
+    for (int i = 0; i < g->n_seats; i++) {
+        if (g->seat[i].fd < 0 || g->seat[i].rank != 0)
+            continue;
+        if (!is_stopped(g->seat[i].pid))
+            g->stopped_ns = 0;
+        else if (g->stopped_ns == 0)
+            g->stopped_ns = now;
+        else if (now - g->stopped_ns > MU_LAUNCH_GRACE_NS && g->kill_ns == 0)
+            g->kill_ns = now;
+    }
+}
+
 /* mpirun ends when its ranks have; else it is helped to. */
 static void see_to_end(struct guard *g, int64_t began_ns)
 {
@@ -343,6 +391,7 @@ static void see_to_end(struct guard *g, int64_t began_ns)
         g->is_late = true;
         g->kill_ns = now;
     }
+    look_at_last(g, now);
     if (g->kill_ns && now >= g->kill_ns) {
         signal_ranks(g, SIGKILL);
         g->term_ns = g->term_ns ? g->term_ns : now + (g->n_come < g->o->ranks ? 0 : MPIRUN_NS);
@@ -381,10 +430,13 @@ static void turn(struct guard *g)
             hear_seat(g, &g->seat[i]);
 }
 
-/* The cause before its consequences: the lowest rank that failed for another reason than a lost peer. */
+/* Rank 0's, where it can go on without others. Else the cause before its consequences: the lowest rank that failed for
+ * another reason than a lost peer. */
 static int status_of_all(const struct guard *g)
 {
     int status = 0, peer = mu_code_exit_status(MU_EPEER);
+    if (g->spares_others && g->fate[0].has_told)
+        return g->fate[0].status;
     for (int r = 0; r < g->o->ranks; r++) {
         int s = g->fate[r].has_ended ? g->fate[r].status : peer;
         if (s != 0 && s != peer)
@@ -434,8 +486,7 @@ static int judge(struct guard *g, int *status, struct mu_err *e)
     if (WIFSIGNALED(g->mpirun_status) && !g->term_ns)
         return mu_fail(e, MU_EPEER, "mpirun, which the ranks depend on, was killed by signal %d",
                        WTERMSIG(g->mpirun_status));
-    return mu_fail(e, MU_EPEER,
-                   "rank %d (process %d) ended without a word, as one that is killed does; so did the others",
+    return mu_fail(e, MU_EPEER, "rank %d (process %d) ended without a word, as one that is killed does",
                    MU_MAX(g->first, 0), (int)g->first_pid);
 }
 
@@ -490,6 +541,7 @@ int mu_launch_guard(const struct mu_launch_opts *o, int *status, struct mu_err *
     for (size_t i = 0; i < MU_COUNT(ours); i++)
         (void)sigaddset(&mask, ours[i]);
     (void)sigprocmask(SIG_BLOCK, &mask, &before);
+    MU_TRY(mu_launch_check_room(e));
     MU_TRY(open_guard(&g, e));
     g.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
     if (g.signals < 0)

@@ -32,6 +32,11 @@
 #define PAUSE_NS      1000000
 #define RANKS_MAX     4096
 
+struct loss {
+    int rank;
+    char sentence[MU_LIVE_TEXT_MAX + 1];
+};
+
 struct mu_live {
     int rank, n_ranks;
     char host[MU_LIVE_HOST_MAX];
@@ -50,10 +55,12 @@ struct mu_live {
 
     atomic_bool wants_leave, wants_abort, wants_end;
     atomic_bool is_abort_sent, have_left;
-    atomic_int n_joined; /* of the hub, itself counted */
-    pthread_mutex_t lock;
-    atomic_int lost; /* the rank, published after sentence */
-    char sentence[MU_LIVE_TEXT_MAX + 1];
+    atomic_int n_joined;  /* of the hub, itself counted */
+    pthread_mutex_t lock; /* guards part, and whose turn it is to write a loss */
+    int *part;            /* [n_ranks]; all 0 at first */
+    struct loss *loss;    /* [n_ranks]: of a part the first, in the order of their coming */
+    atomic_int n_losses;  /* published after the loss */
+    atomic_int end;       /* the loss that ends this rank; -1: none */
 };
 
 static int64_t now_ns(void)
@@ -66,20 +73,54 @@ static bool is_hub(const struct mu_live *l)
     return l->rank == 0;
 }
 
+/* Under the lock. What follows from a loss in its own part is no news, nor is anything after one in the hub's. */
+static bool is_news(const struct mu_live *l, int rank)
+{
+    int n = atomic_load(&l->n_losses);
+    for (int i = 0; i < n; i++) {
+        int part = l->part[l->loss[i].rank];
+        if (part == l->part[rank] || part == l->part[0])
+            return false;
+    }
+    return true;
+}
+
+static const char *end_sentence(const struct mu_live *l)
+{
+    return l->loss[atomic_load(&l->end)].sentence;
+}
+
+/* Under the lock. */
+static void find_end(struct mu_live *l)
+{
+    int n = atomic_load(&l->n_losses), end = -1;
+    for (int i = n - 1; i >= 0; i--) {
+        int part = l->part[l->loss[i].rank];
+        if (part == l->part[l->rank] || part == l->part[0])
+            end = i;
+    }
+    atomic_store(&l->end, end);
+}
+
 static void publish(struct mu_live *l, int rank, const char *sentence)
 {
     pthread_mutex_lock(&l->lock);
-    if (atomic_load(&l->lost) < 0) {
-        (void)snprintf(l->sentence, sizeof l->sentence, "%s", sentence);
-        atomic_store(&l->lost, rank);
+    if (is_news(l, rank)) {
+        int i = atomic_load(&l->n_losses);
+        l->loss[i].rank = rank;
+        (void)snprintf(l->loss[i].sentence, sizeof l->loss[i].sentence, "%s", sentence);
+        atomic_store(&l->n_losses, i + 1);
+        find_end(l);
     }
     pthread_mutex_unlock(&l->lock);
 }
 
-/* The first loss only: what follows from it is no news. */
 static void lose(struct mu_live *l, int rank, const char *sentence)
 {
-    if (atomic_load(&l->lost) >= 0)
+    pthread_mutex_lock(&l->lock);
+    bool is_told = !is_news(l, rank);
+    pthread_mutex_unlock(&l->lock);
+    if (is_told)
         return;
     for (int i = 0; is_hub(l) && i < l->n_links; i++)
         (void)mu_live_link_say(&l->link[i], MU_LIVE_LOST, rank, sentence);
@@ -134,7 +175,8 @@ static void obey(struct mu_live *l, struct mu_live_link *k, const struct mu_live
         on_abort(l, k, f->text);
         break;
     case MU_LIVE_LOST:
-        lose(l, f->rank, f->text);
+        if (f->rank < l->n_ranks)
+            lose(l, f->rank, f->text);
         break;
     default:
         break; /* a beat */
@@ -182,8 +224,8 @@ static void admit(struct mu_live *l, struct mu_live_link *s, const struct mu_liv
     k->heard_ns = now_ns();
     s->fd = -1;
     atomic_fetch_add(&l->n_joined, 1);
-    if (atomic_load(&l->lost) >= 0)
-        (void)mu_live_link_say(k, MU_LIVE_LOST, atomic_load(&l->lost), l->sentence);
+    if (atomic_load(&l->end) >= 0)
+        (void)mu_live_link_say(k, MU_LIVE_LOST, l->loss[atomic_load(&l->end)].rank, end_sentence(l));
     hear_link(l, k); /* what came with the first frame */
 }
 
@@ -261,9 +303,9 @@ static void obey_owner(struct mu_live *l)
     (void)!read(l->wake, &n, sizeof n);
     if (atomic_load(&l->wants_abort) && !atomic_load(&l->is_abort_sent)) {
         if (is_hub(l))
-            say_to_all(l, MU_LIVE_LOST, l->sentence);
+            say_to_all(l, MU_LIVE_LOST, end_sentence(l));
         else
-            say_to_all(l, MU_LIVE_ABORT, l->sentence);
+            say_to_all(l, MU_LIVE_ABORT, end_sentence(l));
         atomic_store(&l->is_abort_sent, true);
     }
     if (atomic_load(&l->wants_leave) && !is_hub(l) && !l->has_told_all_left) {
@@ -272,12 +314,22 @@ static void obey_owner(struct mu_live *l)
     }
 }
 
+/* Nobody waits for what is left of a broken part. */
+static bool is_part_lost(struct mu_live *l, int rank)
+{
+    pthread_mutex_lock(&l->lock);
+    bool is_lost = !is_news(l, rank);
+    pthread_mutex_unlock(&l->lock);
+    return is_lost;
+}
+
 static void see_whether_all_left(struct mu_live *l)
 {
-    if (!is_hub(l) || l->has_told_all_left || !atomic_load(&l->wants_leave) || atomic_load(&l->n_joined) < l->n_ranks)
+    if (!is_hub(l) || l->has_told_all_left || !atomic_load(&l->wants_leave) || atomic_load(&l->n_joined) < l->n_ranks ||
+        atomic_load(&l->end) >= 0)
         return;
     for (int i = 1; i < l->n_links; i++)
-        if (!l->link[i].is_leaving)
+        if (!l->link[i].is_leaving && !is_part_lost(l, i))
             return;
     for (int i = 1; i < l->n_links; i++) {
         (void)mu_live_link_say(&l->link[i], MU_LIVE_ALL_LEFT, 0, NULL);
@@ -343,7 +395,8 @@ static void *watch(void *arg)
         beat(l, now);
         l->awake_ns = now;
     }
-    say_to_all(l, MU_LIVE_BYE, NULL);
+    if (atomic_load(&l->end) < 0)
+        say_to_all(l, MU_LIVE_BYE, NULL); /* who ends of a loss is one: not all need to know of the first */
     return NULL;
 }
 
@@ -375,7 +428,7 @@ static int new_live(struct mu_live **out, int rank, int n_ranks, const char *hos
     l->listener = l->wake = -1;
     for (int i = 0; i < STRANGERS_MAX; i++)
         l->stranger[i].fd = -1;
-    atomic_store(&l->lost, -1);
+    atomic_store(&l->end, -1);
     atomic_store(&l->n_joined, 1);
     pthread_mutex_init(&l->lock, NULL);
     (void)snprintf(l->host, sizeof l->host, "%s", host && *host ? host : "?");
@@ -384,6 +437,8 @@ static int new_live(struct mu_live **out, int rank, int n_ranks, const char *hos
     l->n_links = rank == 0 ? n_ranks : 1;
     for (int i = 0; i < l->n_links; i++)
         l->link[i] = (struct mu_live_link){.fd = -1, .rank = i};
+    MU_TRY(MU_NEW_ARRAY(&l->part, n_ranks, "the liveness watch", e));
+    MU_TRY(MU_NEW_ARRAY(&l->loss, n_ranks, "the liveness watch", e));
     l->n_poll = 2 + STRANGERS_MAX + l->n_links;
     MU_TRY(MU_NEW_ARRAY(&l->poll, l->n_poll, "the liveness watch", e));
     l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -436,7 +491,7 @@ static void nap(void)
 int mu_live_await_all(struct mu_live *l, int64_t timeout_ns, struct mu_err *e)
 {
     int64_t deadline = now_ns() + timeout_ns;
-    while (atomic_load(&l->n_joined) < l->n_ranks && atomic_load(&l->lost) < 0) {
+    while (atomic_load(&l->n_joined) < l->n_ranks && atomic_load(&l->end) < 0) {
         if (now_ns() >= deadline)
             return mu_fail(e, MU_ETIMEDOUT,
                            "%d of %d ranks have found the liveness watch of rank 0 on %s after %.1f s: the others "
@@ -444,15 +499,30 @@ int mu_live_await_all(struct mu_live *l, int64_t timeout_ns, struct mu_err *e)
                            atomic_load(&l->n_joined), l->n_ranks, l->host, (double)timeout_ns / 1e9);
         nap();
     }
-    return atomic_load(&l->lost) < 0 ? MU_OK : mu_fail(e, MU_EPEER, "%s", l->sentence);
+    return atomic_load(&l->end) < 0 ? MU_OK : mu_fail(e, MU_EPEER, "%s", end_sentence(l));
 }
 
 int mu_live_lost(const struct mu_live *l, const char **sentence)
 {
-    int rank = atomic_load_explicit(&l->lost, memory_order_acquire);
-    if (rank >= 0 && sentence)
-        *sentence = l->sentence;
-    return rank;
+    int i = atomic_load_explicit(&l->end, memory_order_acquire);
+    return i < 0 ? -1 : mu_live_loss(l, i, sentence);
+}
+
+int mu_live_loss(const struct mu_live *l, int i, const char **sentence)
+{
+    if (i >= atomic_load_explicit(&l->n_losses, memory_order_acquire))
+        return -1;
+    if (sentence)
+        *sentence = l->loss[i].sentence;
+    return l->loss[i].rank;
+}
+
+void mu_live_set_parts(struct mu_live *l, const int *part)
+{
+    pthread_mutex_lock(&l->lock);
+    memcpy(l->part, part, (size_t)l->n_ranks * sizeof *part);
+    find_end(l);
+    pthread_mutex_unlock(&l->lock);
 }
 
 static void wake(struct mu_live *l)
@@ -465,8 +535,8 @@ void mu_live_abort(struct mu_live *l, const char *sentence)
 {
     char text[MU_LIVE_TEXT_MAX + 1];
     int64_t deadline = now_ns() + SENT_NS;
-    if (atomic_load(&l->lost) >= 0)
-        return; /* the world has its reason already */
+    if (atomic_load(&l->end) >= 0)
+        return; /* there is a reason already */
     /* The hub's own is told as it stands; a rank's gets its name from the hub. */
     if (is_hub(l))
         (void)snprintf(text, sizeof text, "rank 0 on %s (process %ld) gave up: %.*s", l->host, (long)getpid(),
@@ -474,7 +544,7 @@ void mu_live_abort(struct mu_live *l, const char *sentence)
     else
         (void)snprintf(text, sizeof text, "%.*s", MU_LIVE_TEXT_MAX - 200, sentence);
     publish(l, l->rank, text);
-    atomic_store(&l->wants_abort, atomic_load(&l->lost) == l->rank);
+    atomic_store(&l->wants_abort, mu_live_lost(l, NULL) == l->rank);
     wake(l);
     while (atomic_load(&l->wants_abort) && !atomic_load(&l->is_abort_sent) && now_ns() < deadline)
         nap();
@@ -506,6 +576,8 @@ void mu_live_close(struct mu_live *l)
     if (l->wake >= 0)
         close(l->wake);
     pthread_mutex_destroy(&l->lock);
+    mu_free(l->part);
+    mu_free(l->loss);
     mu_free(l->poll);
     mu_free(l->link);
     mu_free(l);

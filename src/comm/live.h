@@ -4,6 +4,9 @@
  * a death, known at once; silence of MU_LIVE_SILENCE_NS is one as well (stopped process, cut cable). The hub tells all
  * others; a rank that loses the hub knows that itself. Works on one node and across nodes.
  *
+ * Ranks may be cut into parts; at first they are one. Of each part the first loss stays, whatever follows from it in
+ * that part; after a loss in the hub's part nothing is news. A rank is ended by a loss in its own part or in the hub's.
+ *
  * Strangers may connect until all ranks have: one that does not show the token soon is sent away, and there is room for
  * a few only. After that the hub listens no more. */
 #ifndef MU_COMM_LIVE_H
@@ -30,19 +33,26 @@ int mu_live_open_rank(struct mu_live **out, int rank, int n_ranks, const char *h
                       struct mu_err *e);
 int mu_live_await_all(struct mu_live *l, int64_t timeout_ns, struct mu_err *e); /* hub: everybody has connected */
 
-/* A lost rank, or -1; cheap, any thread. sentence: "rank 3 on node7 (process 4711) ended", or what it said itself;
- * lives as long as l. The first loss stays, whatever follows from it. */
+/* The lost rank that ends this one, or -1; cheap, any thread. sentence: "rank 3 on node7 (process 4711) ended", or what
+ * it said itself; lives as long as l. */
 int mu_live_lost(const struct mu_live *l, const char **sentence);
+
+/* The i-th loss in the order they came to be known here, others' parts' too; -1: there are no more. */
+int mu_live_loss(const struct mu_live *l, int i, const char **sentence);
+
+/* part[n_ranks], copied; the same on all ranks. */
+void mu_live_set_parts(struct mu_live *l, const int *part);
 
 /* Tells everybody that this rank ends because of sentence. Returns when that has gone out, within a second. */
 void mu_live_abort(struct mu_live *l, const char *sentence);
 
 /* An orderly end in two steps, for a world whose ranks must be there until the last is done: leave says that this rank
- * is done and returns at once; a death still is one until all have left. */
+ * is done and returns at once; a death still is one until all have left. Ranks of a lost part are not waited for: who
+ * has left with others knows of the same losses as they do. */
 void mu_live_leave(struct mu_live *l);
 bool mu_live_have_all_left(const struct mu_live *l);
 
-/* Says goodbye first, so that an orderly end is no death. */
+/* Says goodbye first, so that an orderly end is no death; not after a loss that ends this rank. */
 void mu_live_close(struct mu_live *l); /* NULL is fine */
 
 #endif

@@ -54,6 +54,27 @@ void mu_comm_withdraw_all(struct mu_comm_world *w)
     w->to_self = w->from_self = NULL;
 }
 
+/* A native call is one of its group's whole. */
+static bool is_of_part(struct mu_comm_world *w, const struct mu_comm_op *op, int part)
+{
+    if (!op->is_native)
+        return w->part[op->peer] == part;
+    for (int r = 0; r < op->group->size; r++)
+        if (w->part[op->group->member[r]] == part)
+            return true;
+    return false;
+}
+
+void mu_comm_withdraw_part(struct mu_comm_world *w, int part)
+{
+    for (struct mu_comm_op *op = w->pool; op < w->pool + MU_COMM_POOL_MAX; op++) {
+        if (!op->group || op->is_done || !is_of_part(w, op, part))
+            continue;
+        w->ops->cancel(w, op);
+        op->is_done = op->is_lost = true;
+    }
+}
+
 /* ---- messages ---- */
 
 static void meet(struct mu_comm_op *send, struct mu_comm_op *recv)
@@ -94,6 +115,7 @@ static int post(struct mu_comm_op **out, struct mu_comm *c, bool is_send, int pe
                 struct mu_err *e)
 {
     struct mu_comm_world *w = c->world;
+    MU_TRY_RETURN(mu_comm_check_peer(c, c->member[peer], e));
     struct mu_comm_op *op = mu_comm_take(c);
     if (!op)
         return mu_comm_die(w, e, MU_EINTERNAL, "more than %d messages at once in group %s", MU_COMM_POOL_MAX, c->name);

@@ -23,7 +23,7 @@ static int send_in(struct mu_comm *c, int to, int tag, const void *p, size_t byt
 int mu_comm_send(struct mu_comm *c, int to, int tag, const void *p, size_t bytes, struct mu_err *e)
 {
     MU_TRY_RETURN(check(c, to, tag, e));
-    MU_TRY_RETURN(mu_comm_begin(c, "send", e));
+    MU_TRY_RETURN(mu_comm_begin_message(c, "send", e));
     return mu_comm_end(c, send_in(c, to, tag, p, bytes, e));
 }
 
@@ -37,7 +37,7 @@ static int recv_in(struct mu_comm *c, int from, int tag, void *p, size_t bytes, 
 int mu_comm_recv(struct mu_comm *c, int from, int tag, void *p, size_t bytes, struct mu_err *e)
 {
     MU_TRY_RETURN(check(c, from, tag, e));
-    MU_TRY_RETURN(mu_comm_begin(c, "receive", e));
+    MU_TRY_RETURN(mu_comm_begin_message(c, "receive", e));
     return mu_comm_end(c, recv_in(c, from, tag, p, bytes, e));
 }
 
@@ -49,7 +49,7 @@ static int begin_start(struct mu_comm *c, const char *call, int peer, int tag, s
     if (c->world->n_started >= MU_COMM_OPS_MAX)
         return mu_fail(e, MU_ELIMIT, "%d started messages wait for mu_comm_wait(): no more can be started",
                        MU_COMM_OPS_MAX);
-    return mu_comm_begin(c, call, e);
+    return mu_comm_begin_message(c, call, e);
 }
 
 static int end_start(struct mu_comm *c, struct mu_comm_op *op, int rc)
@@ -132,18 +132,41 @@ static int rank_of(const struct mu_comm *c, int world_rank)
     return -1;
 }
 
-static int probe_once(struct mu_comm *c, int from, int tag, bool *found, int *sender, size_t *bytes, struct mu_err *e)
+static int probe_peer(struct mu_comm *c, int from, int tag, bool *found, int *sender, size_t *bytes, struct mu_err *e)
 {
     struct mu_comm_world *w = c->world;
     int who = -1;
-    *found = (from < 0 || from == c->rank) && probe_self(c, tag, sender, bytes);
-    if (*found || from == c->rank || c->size == 1)
-        return MU_OK;
     if (w->ops->probe(w, from < 0 ? -1 : c->member[from], c->context, tag, found, &who, bytes, &w->death) != MU_OK)
         return mu_comm_end_world(w, e);
     if (*found)
-        *sender = rank_of(c, who);
+        *sender = from < 0 ? rank_of(c, who) : from;
     return MU_OK;
+}
+
+/* Where members are lost: each of the others in turn, so that a late message of a lost one is not what is found. */
+static int probe_living(struct mu_comm *c, int tag, bool *found, int *sender, size_t *bytes, struct mu_err *e)
+{
+    for (int i = 0; i < c->size && !*found; i++) {
+        int r = (c->next + i) % c->size;
+        if (r == c->rank || mu_comm_check_peer(c, c->member[r], NULL) != MU_OK)
+            continue;
+        MU_TRY_RETURN(probe_peer(c, r, tag, found, sender, bytes, e));
+        if (*found)
+            c->next = r + 1;
+    }
+    return MU_OK;
+}
+
+static int probe_once(struct mu_comm *c, int from, int tag, bool *found, int *sender, size_t *bytes, struct mu_err *e)
+{
+    *found = (from < 0 || from == c->rank) && probe_self(c, tag, sender, bytes);
+    if (*found || from == c->rank || c->size == 1)
+        return MU_OK;
+    if (from < 0 && c->world->n_lost > 0)
+        return probe_living(c, tag, found, sender, bytes, e);
+    if (from >= 0)
+        MU_TRY_RETURN(mu_comm_check_peer(c, c->member[from], e));
+    return probe_peer(c, from, tag, found, sender, bytes, e);
 }
 
 static int probe_in(struct mu_comm *c, int from, int tag, int64_t end_ns, int *sender, size_t *bytes, struct mu_err *e)
@@ -170,7 +193,7 @@ int mu_comm_probe(struct mu_comm *c, int from, int tag, int64_t timeout_ns, int 
     int who = -1;
     size_t n = 0;
     MU_TRY_RETURN(check(c, from < 0 ? 0 : from, tag, e));
-    MU_TRY_RETURN(mu_comm_begin(c, "probe", e));
+    MU_TRY_RETURN(mu_comm_begin_message(c, "probe", e));
     int rc = probe_in(c, from, tag, c->world->began_ns + timeout_ns, &who, &n, e);
     if (rc == MU_OK && sender)
         *sender = who;

@@ -129,6 +129,123 @@ XT_TEST(a_slow_rank_is_no_fault)
     run_ranks(RANKS, &(struct mu_fake_opts_comm){.orders = orders, .n_orders = N_CALLS}, program, NULL);
 }
 
+/* ---- parts: ranks 0 1 | 2 3 | 4 5, whose first ranks exchange messages with rank 0 ---- */
+
+#define PARTS      3
+#define PART_TURNS 6
+
+enum { N_PART_CALLS = 2 + 5 * PART_TURNS }; /* of rank 0; others have fewer */
+
+/* A message there and back; of any of the two a loss is no failure. */
+static int exchange(struct mu_comm *world, int other, bool sends_first, float *a, struct mu_err *e)
+{
+    for (int i = 0; i < 2; i++) {
+        bool sends = (i == 0) == sends_first;
+        int rc = sends ? mu_comm_send(world, other, 3, a, N * sizeof *a, e)
+                       : mu_comm_recv(world, other, 3, a, N * sizeof *a, e);
+        if (rc == MU_EPEER && !mu_comm_is_dead(world)) {
+            TRUE_OR_FAIL(mu_comm_is_lost(world, other, NULL));
+            TRUE_OR_FAIL(mu_comm_n_lost(world) == 1);
+            return MU_OK;
+        }
+        MU_TRY_RETURN(rc);
+    }
+    return MU_OK;
+}
+
+/* What cannot be done any more fails at once, and again, and ends nothing. */
+static int check_broken(struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_err why = MU_ERR_INIT;
+    for (int i = 0; i < 2 && mu_comm_n_lost(world) > 0; i++) {
+        SAME(mu_comm_barrier(world, &why), MU_EPEER);
+        TRUE_OR_FAIL(strstr(why.text, "was lost") && strstr(why.text, "group world"));
+        TRUE_OR_FAIL(!mu_comm_is_dead(world));
+    }
+    return MU_OK;
+}
+
+static int apart_with(struct mu_comm *world, struct mu_comm *part, float *a, struct mu_err *e)
+{
+    int me = mu_comm_rank(world);
+    for (int i = 0; i < PART_TURNS; i++) {
+        for (int p = 1; p < PARTS && me == 0; p++)
+            MU_TRY_RETURN(exchange(world, 2 * p, true, a, e));
+        if (me > 0 && me % 2 == 0)
+            MU_TRY_RETURN(exchange(world, 0, false, a, e));
+        MU_TRY_RETURN(mu_comm_all_reduce(part, a, N, MU_REDUCE_SUM_F32, e));
+    }
+    return check_broken(world, e);
+}
+
+static int apart(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_comm *part = NULL;
+    float *a = NULL;
+    int rc = MU_OK;
+    (void)arg;
+    MU_TRY(MU_NEW_ARRAY(&a, N, "a message", e));
+    MU_TRY(mu_comm_split(&part, world, mu_comm_rank(world) / 2, 0, "part", e));
+    MU_TRY(mu_comm_set_parts(world, mu_comm_rank(world) / 2, e));
+    MU_TRY(apart_with(world, part, a, e));
+out:
+    if (rc == MU_EPEER && mu_comm_died_apart(world))
+        rc = mu_fail(e, MU_EPEER, "apart");
+    mu_comm_close(part);
+    mu_free(a);
+    return rc;
+}
+
+static void lose_apart(enum mu_fake_fault fault, int rank, uint64_t at_call)
+{
+    struct mu_err err = MU_ERR_INIT, errs[2 * PARTS];
+    struct mu_fake_order order = {.fault = fault, .rank = rank, .at_call = at_call};
+    struct mu_fake_opts_comm o = {.orders = &order, .n_orders = 1, .notice_ns = 1000000, .ranks_per_node = 2};
+    struct mu_fake_world *w = NULL;
+    int rc[2 * PARTS];
+    o.comm.timeout_ns = TIMEOUT_NS;
+    o.comm.work_bytes = 65536;
+    XT_OK(mu_fake_world_open(&w, 2 * PARTS, &o, &err));
+    mu_fake_world_run(w, apart, NULL, rc, errs);
+    mu_fake_world_close(w);
+    for (int r = 0; r < 2 * PARTS; r++) {
+        bool is_ended = rank < 2 || r / 2 == rank / 2;
+        if (r == rank || rc[r] == MU_OK)
+            continue;
+        XT_CHECKF(is_ended && rc[r] == MU_EPEER, "fault %d of rank %d at call %d: rank %d: %s", fault, rank,
+                  (int)at_call, r, errs[r].text);
+        XT_CHECKF(rank < 2 ? names(errs[r].text, rank) : strcmp(errs[r].text, "apart") == 0, "rank %d: %s", r,
+                  errs[r].text);
+    }
+    XT_CHECKF(rc[rank] == MU_OK || rc[rank ^ 1] != MU_OK, "fault %d of rank %d at call %d: its part goes on", fault,
+              rank, (int)at_call);
+}
+
+XT_TEST(parts_go_on_without_each_other)
+{
+    run_ranks(2 * PARTS, NULL, apart, NULL);
+    static const enum mu_fake_fault faults[] = {MU_FAKE_KILL, MU_FAKE_STOP, MU_FAKE_CUT};
+    for (uint64_t call = 3; call <= N_PART_CALLS; call++)
+        for (int rank = 0; rank < 2 * PARTS; rank += XT_TSAN ? 3 : 1)
+            lose_apart(faults[(call + (uint64_t)rank) % 3], rank, call);
+}
+
+static int wrong_part(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_comm *g = NULL;
+    (void)arg;
+    SAME(mu_comm_set_parts(world, mu_comm_rank(world) ? 7 : 0, e), MU_EINVAL);
+    MU_TRY_RETURN(mu_comm_split(&g, world, 0, 0, "tp", e));
+    SAME(mu_comm_set_parts(g, 0, e), MU_EINVAL);
+    mu_comm_close(g);
+    return MU_OK;
+}
+
+XT_TEST(only_the_world_has_parts)
+{
+    run_ranks(2, NULL, wrong_part, NULL);
+}
+
 /* ---- sentences ---- */
 
 static int two_all_reduces(void *arg, struct mu_comm *world, struct mu_err *e)

@@ -149,6 +149,49 @@ XT_TEST(an_abort_is_told_to_all)
     close_band(&b);
 }
 
+XT_TEST(a_part_is_lost_alone)
+{
+    static const int part[RANKS] = {0, 0, 1, 1};
+    const char *text = "";
+    struct band b;
+    open_band(&b, RANKS);
+    for (int r = 0; r < RANKS; r++)
+        mu_live_set_parts(b.live[r], part);
+    mu_live_abort(b.live[3], "out of memory");
+    XT_EQ(await_lost(b.live[2], AT_ONCE, &text), 3);
+    XT_CHECK(strstr(text, "rank 3 on host3 (process ") && strstr(text, "out of memory"));
+    mu_live_close(b.live[2]); /* ends of it, which is no news */
+    b.live[2] = NULL;
+    sleep_ms(300);
+    for (int r = 0; r < 2; r++) {
+        XT_EQ(mu_live_lost(b.live[r], NULL), -1);
+        XT_EQ(mu_live_loss(b.live[r], 0, &text), 3);
+        XT_EQ(mu_live_loss(b.live[r], 1, NULL), -1);
+        mu_live_leave(b.live[r]);
+    }
+    for (int r = 0; r < 2; r++)
+        while (!mu_live_have_all_left(b.live[r]))
+            sleep_ms(2); /* nobody waits for a broken part */
+    close_band(&b);
+}
+
+XT_TEST(the_hubs_part_is_everybodys)
+{
+    static const int part[RANKS] = {0, 0, 1, 2};
+    struct band b;
+    open_band(&b, RANKS);
+    for (int r = 0; r < RANKS; r++)
+        mu_live_set_parts(b.live[r], part);
+    mu_live_abort(b.live[3], "one");
+    mu_live_abort(b.live[1], "two");
+    for (int r = 0; r < 3; r++)
+        XT_EQ(await_lost(b.live[r], AT_ONCE, NULL), 1);
+    mu_live_abort(b.live[2], "three"); /* after the end nothing is news */
+    sleep_ms(100);
+    XT_EQ(mu_live_loss(b.live[0], 2, NULL), -1);
+    close_band(&b);
+}
+
 XT_TEST(who_comes_after_a_loss_hears_of_it)
 {
     struct mu_err err = MU_ERR_INIT;

@@ -130,8 +130,10 @@ static void *thread_main(void *arg)
     struct thread *t = arg;
     struct mu_fake_world *w = t->rank->world;
     t->rc = t->fn(t->arg, t->rank->comm, &t->err);
-    if (t->rc != MU_OK)
-        mu_comm_abort(t->rank->comm, t->err.text); /* as the end of a process would be seen */
+    if (t->rc != MU_OK) { /* as the end of a process would be seen, also of one whose world is dead */
+        mu_comm_abort(t->rank->comm, t->err.text);
+        mu_fake_abort(&t->rank->base, t->err.text);
+    }
     pthread_mutex_lock(&w->lock);
     w->n_running--;
     mu_fake_wake_all(w);

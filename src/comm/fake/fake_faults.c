@@ -22,7 +22,7 @@ static void be_gone(struct mu_fake_rank *r, int64_t notice_ns, const char *what,
     snprintf(r->clause, sizeof r->clause, "%s %s%s", who, what, sentence);
     r->notice_ns = mu_now_ns(r->world->clock) + notice_ns;
     r->is_gone = true;
-    atomic_fetch_add(&r->world->n_gone, 1);
+    r->number = atomic_fetch_add(&r->world->n_gone, 1);
     mu_fake_wake_all(r->world);
 }
 
@@ -95,25 +95,39 @@ int mu_fake_on_call(struct mu_comm_world *w, uint64_t number, struct mu_err *e)
     return rc;
 }
 
-/* The first whose loss was noticed; one that is cut off finds itself lost. */
-int mu_fake_lost(struct mu_comm_world *w, const char **clause)
+static bool is_noticed_before(const struct mu_fake_rank *a, const struct mu_fake_rank *b)
+{
+    return a->notice_ns != b->notice_ns ? a->notice_ns < b->notice_ns : a->number < b->number;
+}
+
+/* The first noticed after `last`, which may be NULL; one that is cut off finds itself lost. Lock held. */
+static const struct mu_fake_rank *next_lost(const struct mu_fake_rank *r, const struct mu_fake_rank *last, int64_t now)
+{
+    const struct mu_fake_rank *next = NULL;
+    for (int i = 0; i < r->world->n_ranks; i++) {
+        const struct mu_fake_rank *other = &r->world->ranks[i];
+        bool is_seen = other->is_gone && (other != r || r->fault == MU_FAKE_CUT) && other->notice_ns <= now;
+        if (is_seen && (!last || is_noticed_before(last, other)) && (!next || is_noticed_before(other, next)))
+            next = other;
+    }
+    return next;
+}
+
+int mu_fake_lost(struct mu_comm_world *w, int nth, const char **clause)
 {
     struct mu_fake_rank *r = (struct mu_fake_rank *)w;
-    const struct mu_fake_rank *first = NULL;
-    if (atomic_load(&r->world->n_gone) == 0)
+    const struct mu_fake_rank *lost = NULL;
+    if (atomic_load(&r->world->n_gone) <= nth)
         return -1;
     pthread_mutex_lock(&r->world->lock);
     int64_t now = mu_now_ns(r->world->clock);
-    for (int i = 0; i < r->world->n_ranks; i++) {
-        const struct mu_fake_rank *other = &r->world->ranks[i];
-        bool is_news = other->is_gone && (other != r || r->fault == MU_FAKE_CUT) && other->notice_ns <= now;
-        if (is_news && (!first || other->notice_ns < first->notice_ns))
-            first = other;
-    }
-    if (first)
-        *clause = first == r ? first->own_clause : first->clause;
+    lost = next_lost(r, NULL, now);
+    for (int i = 0; i < nth && lost; i++)
+        lost = next_lost(r, lost, now);
+    if (lost)
+        *clause = lost == r ? lost->own_clause : lost->clause;
     pthread_mutex_unlock(&r->world->lock);
-    return first ? first->base.rank : -1;
+    return lost ? lost->base.rank : -1;
 }
 
 int64_t mu_fake_next_notice(const struct mu_fake_rank *r)

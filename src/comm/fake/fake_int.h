@@ -46,6 +46,7 @@ struct mu_fake_rank {
     struct mu_fake_envelope *own; /* [MU_COMM_POOL_MAX] of sends that stay here, by the call's index */
     enum mu_fake_fault fault;
     bool is_gone;                                                    /* killed, stopped, cut or given up */
+    int number;                                                      /* of those gone, from 0 */
     int64_t notice_ns;                                               /* when the others see it */
     char clause[MU_COMM_CLAUSE_MAX], own_clause[MU_COMM_CLAUSE_MAX]; /* for the others, for itself (cut) */
 };
@@ -73,7 +74,7 @@ void mu_fake_wait(struct mu_fake_rank *r, int64_t at_ns);
 
 /* fake_faults.c */
 int mu_fake_on_call(struct mu_comm_world *w, uint64_t number, struct mu_err *e);
-int mu_fake_lost(struct mu_comm_world *w, const char **clause);
+int mu_fake_lost(struct mu_comm_world *w, int nth, const char **clause);
 void mu_fake_abort(struct mu_comm_world *w, const char *sentence);
 int64_t mu_fake_next_notice(const struct mu_fake_rank *r); /* lock held; INT64_MAX: none to come */
 void mu_fake_wake_all(struct mu_fake_world *w);            /* lock held */

@@ -2,7 +2,11 @@
  *
  * Groups need no communicators: a message's context and tag together are its MPI tag. Waiting is ours, in three steps:
  * looking again and again, then giving the core away between looks, then short sleeps, so that more ranks than cores
- * stay usable and a rank that waits for a slow step leaves the machine to it. */
+ * stay usable and a rank that waits for a slow step leaves the machine to it.
+ *
+ * MPI takes no started call back: it may read or write the buffer whenever it comes to it, for one when a stopped peer
+ * goes on. So messages between parts of the world, which may lose each other and live, go through blocks of our own,
+ * which stay until their call is done or the world ends. */
 #include "comm/mpi/mpi.h"
 
 #include <sched.h>
@@ -25,6 +29,12 @@
 #define NAP_NS      50000
 #define LEAVE_NS    1000000
 
+/* A message to or from another part. */
+struct block {
+    struct block *next; /* of those that MPI may still touch */
+    unsigned char bytes[];
+};
+
 struct mpi_world {
     struct mu_comm_world w; /* first: the transport's calls get this */
     const struct mu_mpi_table *mpi;
@@ -32,6 +42,7 @@ struct mpi_world {
     bool is_crowded;      /* more ranks on this node than cores */
     int idle;             /* looks in vain since something happened */
     struct mu_comm_op *op[MU_MPI_SLOTS];
+    struct block *block[MU_MPI_SLOTS], *orphans;
     struct mu_mpi_done done[MU_MPI_SLOTS];
 };
 
@@ -65,11 +76,30 @@ static int mpi_tag(int context, int tag)
     return context * 8192 + tag;
 }
 
+/* *p: what MPI gets as the buffer of op. */
+static int find_buffer(struct mpi_world *m, struct mu_comm_op *op, void **p, struct mu_err *e)
+{
+    *p = op->p;
+    m->op[op->index] = op;
+    m->block[op->index] = NULL;
+    if (!mu_comm_is_apart(&m->w, op->peer) || op->bytes == 0)
+        return MU_OK;
+    struct block *b = mu_alloc(sizeof *b + op->bytes);
+    if (!b)
+        return mu_fail_nomem(e, op->bytes, "a message between parts of the world");
+    *p = b->bytes;
+    m->block[op->index] = b;
+    return MU_OK;
+}
+
 static int start_send(struct mu_comm_world *w, struct mu_comm_op *op, struct mu_err *e)
 {
     struct mpi_world *m = mpi_of(w);
-    m->op[op->index] = op;
-    if (m->mpi->start_send(op->index, op->p, op->bytes, op->peer, mpi_tag(op->context, op->tag)) != 0)
+    void *p;
+    MU_TRY_RETURN(find_buffer(m, op, &p, e));
+    if (p != op->p)
+        memcpy(p, op->p, op->bytes);
+    if (m->mpi->start_send(op->index, p, op->bytes, op->peer, mpi_tag(op->context, op->tag)) != 0)
         return fail_mpi(m, "send", e);
     return MU_OK;
 }
@@ -77,10 +107,21 @@ static int start_send(struct mu_comm_world *w, struct mu_comm_op *op, struct mu_
 static int start_recv(struct mu_comm_world *w, struct mu_comm_op *op, struct mu_err *e)
 {
     struct mpi_world *m = mpi_of(w);
-    m->op[op->index] = op;
-    if (m->mpi->start_recv(op->index, op->p, op->bytes, op->peer, mpi_tag(op->context, op->tag)) != 0)
+    void *p;
+    MU_TRY_RETURN(find_buffer(m, op, &p, e));
+    if (m->mpi->start_recv(op->index, p, op->bytes, op->peer, mpi_tag(op->context, op->tag)) != 0)
         return fail_mpi(m, "receive", e);
     return MU_OK;
+}
+
+/* op is done. */
+static void leave_block(struct mpi_world *m, const struct mu_comm_op *op)
+{
+    struct block *b = m->block[op->index];
+    if (b && !op->is_send)
+        memcpy(op->p, b->bytes, MU_MIN(op->got, op->bytes));
+    m->block[op->index] = NULL;
+    mu_free(b);
 }
 
 static int collect(struct mpi_world *m, int *n_done, struct mu_err *e)
@@ -91,6 +132,7 @@ static int collect(struct mpi_world *m, int *n_done, struct mu_err *e)
         struct mu_comm_op *op = m->op[m->done[i].slot];
         op->got = op->is_send ? op->bytes : m->done[i].bytes;
         op->is_done = true;
+        leave_block(m, op);
         m->idle = 0;
     }
     return MU_OK;
@@ -133,7 +175,14 @@ static int progress(struct mu_comm_world *w, int64_t wait_ns, struct mu_err *e)
 
 static void cancel(struct mu_comm_world *w, struct mu_comm_op *op)
 {
-    mpi_of(w)->mpi->forget(op->index);
+    struct mpi_world *m = mpi_of(w);
+    struct block *b = m->block[op->index];
+    m->mpi->forget(op->index);
+    m->block[op->index] = NULL;
+    if (!b)
+        return;
+    b->next = m->orphans;
+    m->orphans = b;
 }
 
 static int probe(struct mu_comm_world *w, int from, int context, int tag, bool *found, int *sender, size_t *bytes,
@@ -149,10 +198,17 @@ static int probe(struct mu_comm_world *w, int from, int context, int tag, bool *
 
 /* ---- who is there ---- */
 
-static int lost(struct mu_comm_world *w, const char **clause)
+static int lost(struct mu_comm_world *w, int nth, const char **clause)
 {
     struct mpi_world *m = mpi_of(w);
-    return m->live ? mu_live_lost(m->live, clause) : -1;
+    return m->live ? mu_live_loss(m->live, nth, clause) : -1;
+}
+
+static void set_parts(struct mu_comm_world *w)
+{
+    struct mpi_world *m = mpi_of(w);
+    if (m->live)
+        mu_live_set_parts(m->live, w->part);
 }
 
 static void abort_world(struct mu_comm_world *w, const char *sentence)
@@ -162,7 +218,8 @@ static void abort_world(struct mu_comm_world *w, const char *sentence)
         mu_live_abort(m->live, sentence);
 }
 
-/* false: a rank was lost on the way. Messages that MPI still holds need its attention while we wait. */
+/* false: a rank was lost, now or before: MPI_Finalize() would wait for it. All who leave together come to the same
+ * answer. Messages that MPI still holds need its attention while we wait. */
 static bool leave_together(struct mpi_world *m)
 {
     bool found;
@@ -179,7 +236,7 @@ static bool leave_together(struct mpi_world *m)
             return false;
         nap(LEAVE_NS);
     }
-    return true;
+    return mu_live_loss(m->live, 0, NULL) < 0;
 }
 
 static void close_world(struct mu_comm_world *w)
@@ -189,6 +246,10 @@ static void close_world(struct mu_comm_world *w)
     mu_live_close(m->live);
     if (is_whole)
         (void)m->mpi->finalize();
+    for (struct block *b; (b = m->orphans) != NULL;) {
+        m->orphans = b->next;
+        mu_free(b);
+    }
     mu_free(m);
 }
 
@@ -201,6 +262,7 @@ static const struct mu_comm_transport mpi_transport = {
     .probe = probe,
     .lost = lost,
     .abort = abort_world,
+    .set_parts = set_parts,
     .close = close_world,
     .shared_open = mu_mpi_shared_open,
     .shared_close = mu_mpi_shared_close,

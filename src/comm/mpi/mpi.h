@@ -7,7 +7,8 @@
  * Closing the world. In order, ranks leave together, as MPI_Finalize() has it: a rank that closes waits until all do or
  * one is lost. A rank that fails on its own therefore calls mu_comm_abort() first. A dead world is closed at once and
  * MPI is left as it is, for MPI_Finalize() would wait for the dead: the program then ends by _exit(), never through
- * MPI. Every command closes its world on its way out. */
+ * MPI. So is a world that has lost a part: the others leave together, without MPI. Every command closes its world on
+ * its way out. */
 #ifndef MU_COMM_MPI_MPI_H
 #define MU_COMM_MPI_MPI_H
 

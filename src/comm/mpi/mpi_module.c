@@ -182,7 +182,8 @@ static int progress(struct mu_mpi_done done[MU_MPI_SLOTS], int *n)
     return 0;
 }
 
-/* MPI touches a receive's buffer only inside its calls, and forget() is for a world in which none will follow. */
+/* The request itself stays MPI's: one that has met its message cannot be taken back. MPI touches its buffer inside its
+ * calls only, so forget() is for a buffer that nobody frees while calls follow. */
 static void forget(int slot)
 {
     for (int i = 0; i < n_active; i++)

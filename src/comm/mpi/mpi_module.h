@@ -41,8 +41,8 @@ struct mu_mpi_table {
     int (*start_broadcast)(int slot, void *p, int bytes);    /* from rank 0 of the world */
     int (*start_all_gather)(int slot, void *all, int bytes); /* own piece in place */
 
-    int (*progress)(struct mu_mpi_done done[MU_MPI_SLOTS], int *n);           /* what is done since; frees the slots */
-    void (*forget)(int slot);                                                 /* never touch the call's buffer again */
+    int (*progress)(struct mu_mpi_done done[MU_MPI_SLOTS], int *n); /* what is done since; frees the slots */
+    void (*forget)(int slot); /* not named by progress any more; the buffer must stay while calls follow */
     int (*probe)(int from, int tag, bool *found, int *sender, size_t *bytes); /* from -1: anybody */
 
     struct mu_mpi_own own;

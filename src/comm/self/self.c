@@ -36,9 +36,9 @@ static int self_probe(struct mu_comm_world *w, int from, int context, int tag, b
     return MU_OK;
 }
 
-static int self_lost(struct mu_comm_world *w, const char **clause)
+static int self_lost(struct mu_comm_world *w, int nth, const char **clause)
 {
-    (void)w, (void)clause;
+    (void)w, (void)nth, (void)clause;
     return -1;
 }
 
