@@ -6,7 +6,8 @@
  * scale * (q·k + bias[head][j]): keys carry the biases of their group's query heads as extra elements, and each query
  * has a 1 in its own place there and 0 in the others. bf16 caches hold these biases exactly.
  *
- * A tensor rank has a run of query heads and the KV heads they read, whose groups it may share with its neighbours. */
+ * A tensor rank has a run of query heads and the KV heads they read, whose groups it may share with its neighbours;
+ * with a shared cache, those that its context group reads. */
 #include "base/check.h"
 #include "model/model_int.h"
 
@@ -75,5 +76,5 @@ int mu_attention_grouped(struct mu_model *m, int layer, const float *x, const st
                         .first = p->first,
                         .scale = s->scale,
                         .window = s->window};
-    return m->d->ops->attention(m->d, &a, &l->kv, rows, e);
+    return mu_attend(m, l, &a, rows, e);
 }

@@ -8,8 +8,9 @@
  *
  *   wide_q[h] = [q_nope[h] W_uk[h]^T, q_rope[h]]      wide_o[h] = attention      heads[h] = wide_o[h] W_uv[h]
  *
- * The two agree to rounding. Tensor ranks have runs of heads; the latent, which all heads share, is computed and cached
- * on each of them. Source: DeepSeek-V2, section 2.1.2 and appendix C. */
+ * The two agree to rounding. Tensor ranks have runs of heads; the latent, which all heads share, is computed on each of
+ * them, and cached on each or, in a context group, once among them (attention_shared.c). Source: DeepSeek-V2, section
+ * 2.1.2 and appendix C. */
 #include "base/check.h"
 #include "model/model_int.h"
 
@@ -68,7 +69,7 @@ static int absorbed(struct mu_model *m, struct mu_layer *l, const struct mu_laye
     MU_TRY_RETURN(per_head(m, l->heads[0], heads, b->wide_q, wide, b->q, (int64_t)heads * s->dk, s->dk, n, e));
     MU_TRY_RETURN(ops->gather(m->d, b->wide_q + s->kv_lora, wide, b->q + s->dk_nope, s->dk, b->identity, n * heads,
                               s->dk_rope, e));
-    MU_TRY_RETURN(ops->attention(m->d, &a, &l->kv, rows, e));
+    MU_TRY_RETURN(mu_attend(m, l, &a, rows, e));
     return per_head(m, l->heads[1], heads, b->heads, s->dv, b->wide_o, a.ldo, s->kv_lora, n, e);
 }
 
@@ -92,7 +93,7 @@ static int naive(struct mu_model *m, struct mu_layer *l, const struct mu_layer_s
     MU_TRY_RETURN(
         ops->gather(m->d, b->k + s->dk_nope, s->dk, b->kv_a + s->kv_lora, ld, b->per_head, n * heads, s->dk_rope, e));
     MU_TRY_RETURN(ops->kv_store(m->d, &l->kv, rows, b->k, k_width, b->v, a.ldo, e));
-    return ops->attention(m->d, &a, &l->kv, rows, e);
+    return mu_attend(m, l, &a, rows, e);
 }
 
 int mu_attention_latent(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_err *e)

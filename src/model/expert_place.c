@@ -10,6 +10,7 @@ struct place {
     int n_experts, n_ranks, room;
     int copies[MU_EXPERTS_MAX];
     int order[MU_EXPERTS_MAX]; /* experts, heaviest copy first */
+    int first[MU_EXPERTS_MAX]; /* of each expert's copies */
     double rank_load[MU_EXPERT_COPIES_MAX];
     int rank_used[MU_EXPERT_COPIES_MAX];
 };
@@ -52,34 +53,64 @@ static bool has_copy(const struct mu_expert_place *out, int first, int end, int 
     return false;
 }
 
-/* Where copies [first, at) of the expert are not, or anywhere where there is room. */
-static int lightest_rank(const struct place *p, const struct mu_expert_place *out, int first, int at)
+/* The least loaded rank with room, of those that have none of copies [first, end), or (is_any) of all; -1: there is
+ * none. */
+static int lightest_rank(const struct place *p, const struct mu_expert_place *out, int first, int end, bool is_any)
 {
     int best = -1;
-    for (int again = 0; best < 0 && again < 2; again++)
-        for (int r = 0; r < p->n_ranks; r++)
-            if (p->rank_used[r] < p->room && (again || !has_copy(out, first, at, r)) &&
-                (best < 0 || p->rank_load[r] < p->rank_load[best]))
-                best = r;
+    for (int r = 0; r < p->n_ranks; r++)
+        if (p->rank_used[r] < p->room && (is_any || !has_copy(out, first, end, r)) &&
+            (best < 0 || p->rank_load[r] < p->rank_load[best]))
+            best = r;
     return best;
+}
+
+static void put(struct place *p, struct mu_expert_place *out, int copy, int rank, int sign)
+{
+    out->rank[copy] = sign > 0 ? rank : -1;
+    p->rank_load[rank] += sign * share(p, out->expert[copy]);
+    p->rank_used[rank] += sign;
+}
+
+/* Every rank with room has the expert already: another copy moves to such a rank and leaves its own place, the one
+ * after which the fuller of both ranks is least loaded. Without any (more copies than ranks) a rank gets a second. */
+static int make_room(struct place *p, struct mu_expert_place *out, int x)
+{
+    int to = lightest_rank(p, out, 0, 0, true), moved = -1;
+    double least = 0;
+    for (int i = 0; i < out->n_copies; i++) {
+        int y = out->expert[i], from = out->rank[i];
+        if (from < 0 || has_copy(out, p->first[x], p->first[x] + p->copies[x], from) ||
+            has_copy(out, p->first[y], p->first[y] + p->copies[y], to))
+            continue;
+        double most = fmax(p->rank_load[to] + share(p, y), p->rank_load[from] - share(p, y) + share(p, x));
+        if (moved < 0 || most < least) {
+            moved = i;
+            least = most;
+        }
+    }
+    if (moved < 0)
+        return to;
+    int from = out->rank[moved];
+    put(p, out, moved, from, -1);
+    put(p, out, moved, to, 1);
+    return from;
 }
 
 static void place_copies(struct place *p, struct mu_expert_place *out)
 {
-    int first[MU_EXPERTS_MAX];
-
-    for (int x = 0, at = 0; x < p->n_experts; at += p->copies[x++]) {
-        first[x] = at;
-        for (int i = 0; i < p->copies[x]; i++)
-            out->expert[at + i] = x;
+    for (int x = 0, at = 0; x < p->n_experts; x++) {
+        p->first[x] = at;
+        for (int i = 0; i < p->copies[x]; i++, at++) {
+            out->expert[at] = x;
+            out->rank[at] = -1;
+        }
     }
     for (int i = 0; i < p->n_experts; i++) {
-        int x = p->order[i];
-        for (int at = first[x]; at < first[x] + p->copies[x]; at++) {
-            int r = lightest_rank(p, out, first[x], at);
-            out->rank[at] = r;
-            p->rank_load[r] += share(p, x);
-            p->rank_used[r]++;
+        int x = p->order[i], first = p->first[x];
+        for (int at = first; at < first + p->copies[x]; at++) {
+            int r = lightest_rank(p, out, first, at, false);
+            put(p, out, at, r >= 0 ? r : make_room(p, out, x), 1);
         }
     }
 }

@@ -2,11 +2,13 @@
  *
  * Every rank has room for the same number of experts. Room beyond one copy of each goes to the experts with the largest
  * load a copy; then copies are placed, heaviest first, each on the least loaded rank with room that has none of that
- * expert yet. Ties go to the lower expert and the lower rank: one answer for the same loads.
+ * expert yet. Where only ranks that have it are left with room, a copy of another expert moves there to make place: no
+ * rank gets two of one expert unless there are more copies of it than ranks. Ties go to the lower expert and the lower
+ * rank: one answer for the same loads.
  *
  * The heaviest rank has at most the mean load and one heaviest copy more; with equal loads and even room it has the
- * mean. Not yet used by the forward pass, whose ranks own even blocks (shard.h). Sources: R. L. Graham, Bounds on
- * Multiprocessing Timing Anomalies (1969), for the rule; DeepSeek-V3, section 3.4, for copies of the hottest. */
+ * mean. expert_table.h makes the forward pass's tables of it. Sources: R. L. Graham, Bounds on Multiprocessing Timing
+ * Anomalies (1969), for the rule; DeepSeek-V3, section 3.4, for copies of the hottest. */
 #ifndef MU_MODEL_EXPERT_PLACE_H
 #define MU_MODEL_EXPERT_PLACE_H
 

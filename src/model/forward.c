@@ -73,7 +73,7 @@ static int run_parallel(struct mu_model *m, int i, const struct mu_rows *rows, s
 
 static int attend(struct mu_model *m, int i, const float *x, const struct mu_rows *rows, struct mu_err *e)
 {
-    if (m->layers[i].own.n_heads == 0)
+    if (m->layers[i].own.n_heads == 0 && (mu_shard_cp(&m->shard) == 1 || m->layers[i].own.n_kv_heads == 0))
         return MU_OK;
     if (m->spec.layers[i].attn == MU_ATTN_LATENT)
         return mu_attention_latent(m, i, x, rows, e);
@@ -151,8 +151,12 @@ static int check_page(const struct mu_model *m, const struct mu_rows *rows, int 
         return mu_fail(e, MU_EINTERNAL, "position %d needs %d pages, the table has %d", rows->pos[i], page + 1,
                        rows->pages_max);
     page = rows->page_table[(int64_t)rows->seq[i] * rows->pages_max + page];
-    if (page < 0 || page >= m->pages_n)
-        return mu_fail(e, MU_EINTERNAL, "page %d of %" PRId64, page, m->pages_n);
+    int cp = mu_shard_cp(&m->shard);
+    if (page < 0 || page / cp >= m->pages_n)
+        return mu_fail(e, MU_EINTERNAL, "page %d of %" PRId64, page, m->pages_n * cp);
+    if (cp > 1 && page % cp != mu_shard_page_owner(cp, rows->pos[i] / MU_KV_PAGE))
+        return mu_fail(e, MU_EINTERNAL, "page %d for position %d lies on the wrong one of %d ranks", page, rows->pos[i],
+                       cp);
     return MU_OK;
 }
 
@@ -164,6 +168,9 @@ static int check_rows(const struct mu_model *m, const int32_t *ids, const struct
                        m->opts.rows_max);
     if (!m->kv)
         return mu_fail(e, MU_EINTERNAL, "the model has no KV pages yet");
+    if (mu_comm_size(m->shard.context) != mu_shard_cp(&m->shard))
+        return mu_fail(e, MU_EINTERNAL, "a group of %d ranks for a KV cache that %d share",
+                       mu_comm_size(m->shard.context), mu_shard_cp(&m->shard));
     if (mu_comm_size(m->shard.tp) != m->shard.tp_size ||
         (m->shard.n_lanes > 1 && mu_comm_size(m->shard.experts) != mu_expert_ranks(&m->opts)))
         return mu_fail(e, MU_EINTERNAL, "groups of %d and %d ranks for a part of %d tensor ranks in %d lanes",
@@ -268,8 +275,13 @@ float *mu_model_hidden(struct mu_model *m)
 int mu_model_copy_page(struct mu_model *m, int32_t dst, int32_t src, struct mu_err *e)
 {
     int64_t floats = (int64_t)(m->sizes.kv_page / sizeof(float));
-    if (dst < 0 || src < 0 || dst >= m->pages_n || src >= m->pages_n)
-        return mu_fail(e, MU_EINTERNAL, "copying page %d to %d of %" PRId64, src, dst, m->pages_n);
+    int cp = mu_shard_cp(&m->shard);
+    if (dst < 0 || src < 0 || dst / cp >= m->pages_n || src / cp >= m->pages_n || dst % cp != src % cp)
+        return mu_fail(e, MU_EINTERNAL, "copying page %d to %d of %" PRId64, src, dst, m->pages_n * cp);
+    if (dst % cp != mu_shard_cp_rank(&m->shard))
+        return MU_OK; /* another rank's */
+    dst /= cp;
+    src /= cp;
     MU_TRY_RETURN(m->d->dev->upload(m->d, m->b.page, &src, sizeof src, e));
     return m->d->ops->gather(m->d, (float *)(void *)m->kv + dst * floats, floats, (const float *)(const void *)m->kv,
                              floats, m->b.page, 1, floats, e);

@@ -38,6 +38,16 @@ void mu_heads_of(const struct mu_layer_spec *l, const struct mu_shard *sh, struc
                              .first = (int)(heads.begin % group)};
 }
 
+void mu_readers_of(const struct mu_layer_spec *l, const struct mu_shard *sh, struct mu_heads out[MU_ATTN_STRANDS])
+{
+    for (int r = 0; mu_shard_cp(sh) > 1 && r < sh->cp_size; r++) {
+        struct mu_shard at = *sh;
+        at.tp_rank += r - mu_shard_cp_rank(sh);
+        at.cp_size = 1;
+        mu_heads_of(l, &at, &out[r]);
+    }
+}
+
 struct mu_run mu_alibi_columns(const struct mu_spec *s, const struct mu_model_opts *o)
 {
     struct mu_heads p;
@@ -74,6 +84,15 @@ void mu_kv_shape(const struct mu_spec *s, const struct mu_layer_spec *l, const s
                                .is_v_in_k = is_latent};
     if (s->position == MU_POS_ALIBI)
         kv->dk += own.group;
+    if (mu_shard_cp(o->shard) > 1) {
+        int32_t cuts[MU_ATTN_STRANDS + 1];
+        int r = mu_shard_cp_rank(o->shard);
+        mu_shard_strands(o->shard->cp_size, cuts);
+        kv->owners = o->shard->cp_size;
+        kv->strand_begin = cuts[r];
+        kv->strand_end = cuts[r + 1];
+        kv->n_kv_heads = is_latent ? own.n_kv_heads > 0 : own.n_kv_heads;
+    }
 }
 
 static size_t kv_part(const struct mu_kv_layer *kv, int width)
@@ -145,13 +164,15 @@ static void widen_attention(const struct mu_spec *s, const struct mu_layer_spec 
         widen(&w->wide_k, (int64_t)p.n_kv_heads * kv.dk);
 }
 
-static void widen_experts(const struct mu_moe_spec *moe, const struct mu_model_opts *o, struct mu_widths *w)
+static void widen_experts(const struct mu_spec *s, int layer, const struct mu_model_opts *o, struct mu_widths *w)
 {
-    int64_t held = mu_shard_experts(o->shard, moe).n, most = MU_MIN(held, moe->top_k);
+    const struct mu_moe_spec *moe = &s->layers[layer].moe;
+    int64_t held = mu_experts_held(o->shard, s, layer).n, most = MU_MIN(held, moe->top_k);
 
+    widen(&w->copies, mu_experts_copies(o->shard, s, layer));
+    widen(&w->copies_held, held);
     widen(&w->experts, moe->n_experts);
     widen(&w->top_k, moe->top_k);
-    widen(&w->experts_held, held);
     widen(&w->ffn, mu_shard_ffn(o->shard, (int64_t)moe->n_shared * moe->ffn).n);
     widen(&w->ffn, held > 0 ? moe->ffn : 0);
     if (o->shard && o->shard->n_lanes > 1) {
@@ -160,6 +181,35 @@ static void widen_experts(const struct mu_moe_spec *moe, const struct mu_model_o
     } else {
         widen(&w->dispatched, o->rows_max * most);
     }
+    widen(&w->departed, mu_expert_ranks(o) > 1 ? w->dispatched : 0);
+}
+
+/* What travels in a group that shares a cache: queries of all heads, states of own strands for all heads, and of all
+ * strands for own heads. */
+static void widen_shared(const struct mu_spec *s, const struct mu_layer_spec *l, const struct mu_model_opts *o,
+                         struct mu_widths *w)
+{
+    struct mu_heads reader[MU_ATTN_STRANDS], own;
+    int32_t cuts[MU_ATTN_STRANDS + 1];
+    struct mu_kv_layer kv;
+    int cp = mu_shard_cp(o->shard);
+    int64_t heads = 0, roots = 0;
+
+    if (cp == 1)
+        return;
+    mu_kv_shape(s, l, o, &kv);
+    mu_heads_of(l, o->shard, &own);
+    mu_readers_of(l, o->shard, reader);
+    mu_shard_strands(cp, cuts);
+    for (int r = 0; r < cp; r++) {
+        heads += reader[r].n_heads;
+        roots += mu_attn_roots(cuts[r], cuts[r + 1]);
+    }
+    int64_t state = MU_ATTN_STATE(kv.dv);
+    widen(&w->queries, heads * kv.dk);
+    widen(&w->states, heads * mu_attn_roots(kv.strand_begin, kv.strand_end) * state);
+    widen(&w->returned, own.n_heads * roots * state);
+    widen(&w->heads, own.n_kv_heads);
 }
 
 /* The inputs of a layer's sums; 0: it has none of that kind. */
@@ -199,10 +249,11 @@ void mu_widths_of(const struct mu_spec *s, const struct mu_model_opts *o, struct
     for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
         const struct mu_layer_spec *l = &s->layers[i];
         widen_attention(s, l, o, w);
+        widen_shared(s, l, o, w);
         widen_roots(l, o->shard, w);
         w->is_parallel_norms |= l->block == MU_BLOCK_PARALLEL_NORMS;
         if (l->mlp == MU_MLP_MOE)
-            widen_experts(&l->moe, o, w);
+            widen_experts(s, i, o, w);
         else
             widen(&w->ffn, mu_shard_ffn(o->shard, l->ffn).n);
     }
@@ -221,7 +272,7 @@ static void take_dispatch(char *base, size_t *at, const struct mu_model_opts *o,
     b->sent = take(base, at, has_lanes ? chosen * D : 0, f);
     b->arrived = take(base, at, w->arrived * D, f);
     b->arrival = take(base, at, w->arrived, i32);
-    b->departure = take(base, at, w->arrived, i32);
+    b->departure = take(base, at, w->departed, i32);
     b->choice_weights = take(base, at, chosen, f);
     b->choice_rows = take(base, at, chosen, i32);
 }
@@ -248,6 +299,10 @@ size_t mu_layout_activations(const struct mu_spec *s, const struct mu_model_opts
     b->wide_q = take(base, &at, n * w.wide_q, f);
     b->wide_k = take(base, &at, n * w.wide_k, f);
     b->wide_o = take(base, &at, n * w.wide_o, f);
+    int64_t shared = MU_MIN(n, MU_SHARED_ROWS);
+    b->queries = take(base, &at, shared * w.queries, f);
+    b->states = take(base, &at, shared * w.states, f);
+    b->returned = take(base, &at, shared * w.returned, f);
     b->q_a = take(base, &at, n * w.q_a, f);
     b->kv_a = take(base, &at, n * w.kv_a, f);
     b->gate = take(base, &at, wide * w.ffn, f);
@@ -321,12 +376,14 @@ static void take_split(char *base, size_t *at, const struct mu_shard *sh, int64_
     }
 }
 
-static void take_layer(char *base, size_t *at, const struct mu_layer_spec *l, const struct mu_shard *sh,
+static void take_layer(char *base, size_t *at, const struct mu_spec *s, int layer, const struct mu_shard *sh,
                        struct mu_layer *to)
 {
-    int64_t n_in, tile, experts = l->mlp == MU_MLP_MOE ? mu_shard_experts(sh, &l->moe).n : 0;
+    const struct mu_layer_spec *l = &s->layers[layer];
+    int64_t n_in, tile, experts = l->mlp == MU_MLP_MOE ? mu_experts_held(sh, s, layer).n : 0;
 
     mu_heads_of(l, sh, &to->own);
+    mu_readers_of(l, sh, to->reader);
     for (int i = 0; i < MU_SLOT_SUMS; i++) {
         sum_of(l, i, &n_in, &tile);
         if (n_in > 0)
@@ -343,22 +400,26 @@ static void take_routing(char *base, size_t *at, const struct mu_model_opts *o, 
                          struct mu_routing *r)
 {
     bool has_lanes = o->shard && o->shard->n_lanes > 1;
-    int64_t n = o->rows_max, ranks = has_lanes ? mu_expert_ranks(o) : 0;
+    int64_t n = o->rows_max, ranks = mu_expert_ranks(o);
     size_t f = sizeof(float), i32 = sizeof(int32_t);
 
+    ranks = ranks > 1 && w->experts > 0 ? ranks : 0;
     r->scores = take(base, at, n * w->experts, f);
     r->experts = take(base, at, n * w->top_k, i32);
     r->weights = take(base, at, n * w->top_k, f);
-    r->first = take(base, at, w->experts ? w->experts + 1 : 0, i32);
+    r->copies = take(base, at, n * w->top_k, i32);
+    r->dealt = take(base, at, w->experts, i32);
+    r->first = take(base, at, w->experts ? w->copies + 1 : 0, i32);
     r->rows = take(base, at, n * w->top_k, i32);
     r->row_weights = take(base, at, n * w->top_k, f);
     r->probability = take(base, at, w->experts, f);
     r->choice = take(base, at, w->experts, f);
-    r->counts = take(base, at, has_lanes ? w->experts : 0, i32);
-    r->counts_in = take(base, at, ranks * w->experts_held, i32);
-    r->first_in = take(base, at, has_lanes ? w->experts_held + 1 : 0, i32);
+    r->counts = take(base, at, has_lanes ? w->copies : 0, i32);
+    r->counts_in = take(base, at, has_lanes ? ranks * w->copies_held : 0, i32);
+    r->first_in = take(base, at, has_lanes ? w->copies_held + 1 : 0, i32);
     r->arrival = take(base, at, w->arrived, i32);
-    r->departure = take(base, at, w->arrived, i32);
+    r->departure = take(base, at, w->departed, i32);
+    r->slice = take(base, at, ranks > 0 ? ranks + 1 : 0, i32);
     r->bytes_out = take(base, at, ranks, sizeof(size_t));
     r->bytes_in = take(base, at, ranks, sizeof(size_t));
 }
@@ -377,7 +438,7 @@ size_t mu_layout_host(const struct mu_spec *s, const struct mu_model_opts *o, st
     m->layers = take(base, &at, s->n_layers + 1, sizeof *m->layers);
     for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
         struct mu_layer unused;
-        take_layer(base, &at, &s->layers[i], o->shard, base ? &m->layers[i] : &unused);
+        take_layer(base, &at, s, i, o->shard, base ? &m->layers[i] : &unused);
     }
     bool by_length = s->position == MU_POS_ROPE && mu_rope_is_by_length(&s->rope);
     m->inv_freq = take(base, &at, s->rope.dim / 2, f);
@@ -387,5 +448,6 @@ size_t mu_layout_host(const struct mu_spec *s, const struct mu_model_opts *o, st
     m->look_ids = take(base, &at, looked, sizeof(int32_t));
     m->look_rows = take(base, &at, looked, sizeof(int32_t));
     take_routing(base, &at, o, &w, &m->r);
+    m->r.total = take(base, &at, (int64_t)s->n_layers * mu_experts_most(s), sizeof *m->r.total);
     return at;
 }

@@ -1,9 +1,10 @@
 /* load_int.h - what the loader's files share
  *
  * A fill is one slot of the whole model and where its numbers lie; a rank packs its pieces of it. Staging memory, of
- * the rank and (alone: of the rank too) of the ranks that read together:
+ * the rank and (alone: of the rank too) of the ranks of its node:
  *
- *   | fills | f32 of the chunk | f32 scales of F8 blocks |      | raw bytes, one window or two | raw scales | */
+ *   | fills | f32 of the chunk | f32 scales of F8 blocks | who needs what |
+ *   | raw bytes, one window or two | raw scales | */
 #ifndef MU_MODEL_LOAD_INT_H
 #define MU_MODEL_LOAD_INT_H
 
@@ -23,7 +24,7 @@ struct mu_fill {
 };
 
 struct mu_staging {
-    size_t fills, f32, scales;        /* bytes, the rank's own */
+    size_t fills, f32, scales, needs; /* bytes, the rank's own */
     size_t raw, raw_scales;           /* bytes of one window; of scales as stored */
     int n_windows;                    /* 2 where ranks read together: one is packed while the other is read */
     int64_t n_fills, chunk, n_scales; /* elements of a chunk, scales of a tensor */
@@ -60,9 +61,13 @@ struct mu_loader {
     int64_t turned_row0;
     const struct mu_tensor_info *scaled; /* the tensor whose scales are loaded */
     const struct mu_shard *shard;
-    int rank, n_ranks; /* of those that read together */
-    int64_t turn;      /* reads so far: says which window, and who reads what */
-    bool has_ended;    /* a failure is known to all of them */
+    int rank, n_ranks;       /* of those that read together */
+    int column, n_columns;   /* readers of a node; -1: this rank is none */
+    int node, n_nodes;       /* that read together */
+    uint32_t *needs;         /* [n_nodes][words of a bit a fill], where there are many */
+    const struct mu_fill *f; /* the one at hand */
+    int64_t turn;            /* reads so far: says which window, and who reads what */
+    bool has_ended;          /* a failure is known to all of them */
     mu_progress_fn progress;
     void *progress_arg;
     uint64_t done, total;
@@ -93,6 +98,26 @@ int64_t mu_load_row_unit(const struct mu_spec *s, const struct mu_slot_use *u);
  * there for everybody, or all have failed. f: whose tied head is compared on the way, or NULL. */
 int mu_load_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n,
                  const struct mu_fill *f);
+
+/* The same to another place than a window. */
+int mu_load_read(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *to,
+                 const struct mu_fill *f);
+
+/* ---- load_peers.c: nodes that read together ---- */
+
+/* Once the fills are found: which nodes need which. */
+int mu_load_find_needs(struct mu_loader *l);
+
+/* Of n rows this rank's to read. *column: those that its column reads, on all nodes that need them. */
+struct mu_run mu_load_share(const struct mu_loader *l, int64_t n, size_t row_bytes, struct mu_run *column);
+
+/* What the readers of the column have read, to all of them: rows of `to`. */
+int mu_load_exchange(struct mu_loader *l, struct mu_run column, size_t row_bytes, char *to);
+
+static inline int64_t mu_load_words(int64_t n_fills)
+{
+    return (n_fills + 31) / 32;
+}
 
 /* What all of them return: rc, or the first failure of a peer. */
 int mu_load_meet(struct mu_loader *l, int rc);

@@ -1,4 +1,4 @@
-/* load_node.c - ranks of a node read the checkpoint once between them
+/* load_node.c - ranks of a node read the checkpoint once between them (of many nodes: load_peers.c)
  *
  * Every rank walks the same fills and reads its share of each chunk into a window that all of them see; which share is
  * whose moves on with each chunk, so that none always reads the same place of a stripe. Two windows in turn: a rank
@@ -11,27 +11,31 @@
 #include "base/pool.h"
 #include "model/load_int.h"
 
-#define SHARE_BYTES_MIN ((uint64_t)64 << 10) /* less than this is read by one rank */
+#define GRAIN_BYTES ((uint64_t)64 << 10) /* of one thread's read */
 
 int mu_load_agree(const struct mu_shard *sh, int rc, struct mu_err *e)
 {
+    struct mu_comm *g = mu_load_group(sh);
     struct mu_err told = MU_ERR_INIT;
 
-    if (!sh || !sh->node)
+    if (!g)
         return rc;
-    int size = mu_comm_size(sh->node), rank = mu_comm_rank(sh->node);
+    int size = mu_comm_size(g), rank = mu_comm_rank(g);
     int64_t first = rc == MU_OK ? 0 : size - rank;
-    int lost = mu_comm_all_reduce(sh->node, &first, 1, MU_REDUCE_MAX_I64, rc == MU_OK ? e : NULL);
+    int lost = mu_comm_all_reduce(g, &first, 1, MU_REDUCE_MAX_I64, rc == MU_OK ? e : NULL);
     if (lost != MU_OK)
         return rc == MU_OK ? lost : rc;
     if (first == 0)
         return MU_OK;
     if (first == size - rank) {
+        int own = mu_comm_world_rank(g, rank);
         told = e ? *e : told;
         told.code = rc;
+        if (own > 0)
+            mu_err_while(&told, rc, "rank %d on %s opened its part", own, mu_comm_host(g, rank));
     }
-    MU_TRY_RETURN(mu_comm_broadcast(sh->node, &told, sizeof told, size - (int)first, e));
-    mu_comm_barrier(sh->node, NULL); /* whoever leaves first may end the world: all have the sentence by then */
+    MU_TRY_RETURN(mu_comm_broadcast(g, &told, sizeof told, size - (int)first, e));
+    mu_comm_barrier(g, NULL); /* whoever leaves first may end the world: all have the sentence by then */
     if (e)
         *e = told;
     return told.code;
@@ -45,16 +49,6 @@ int mu_load_meet(struct mu_loader *l, int rc)
 }
 
 /* ---- reading ---- */
-
-/* This rank's rows of n. */
-static struct mu_run share_of(const struct mu_loader *l, int64_t n, size_t row_bytes)
-{
-    int64_t i = (l->rank + l->turn) % l->n_ranks;
-    if ((uint64_t)n * row_bytes < SHARE_BYTES_MIN)
-        return (struct mu_run){0, i == 0 ? n : 0};
-    int64_t begin = n * i / l->n_ranks;
-    return (struct mu_run){begin, n * (i + 1) / l->n_ranks - begin};
-}
 
 /* Rows [r, r + n) of the slot to dst, side by side, in as few reads as the layout allows. */
 static int read_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *dst,
@@ -74,7 +68,8 @@ struct read_job {
     struct mu_loader *l;
     const struct mu_source *s;
     size_t row_bytes;
-    int64_t r, first; /* of the chunk in the slot, of the share in the chunk */
+    int64_t r; /* of the share in the slot */
+    char *to;
     struct mu_load_failure failure;
 };
 
@@ -82,18 +77,22 @@ static void read_run(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct read_job *j = arg;
     struct mu_err e = MU_ERR_INIT;
-    int64_t at = j->first + begin;
     (void)worker;
-    int rc = read_rows(j->l, j->s, j->row_bytes, j->r + at, end - begin, j->l->raw + (size_t)at * j->row_bytes, &e);
+    int rc = read_rows(j->l, j->s, j->row_bytes, j->r + begin, end - begin, j->to + (size_t)begin * j->row_bytes, &e);
     if (rc != MU_OK)
         mu_load_note_failure(&j->failure, begin, rc, &e);
 }
 
-static int read_share(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, struct mu_run share)
+static int read_share(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, struct mu_run share,
+                      char *to)
 {
-    struct read_job j = {
-        .l = l, .s = s, .row_bytes = row_bytes, .r = r, .first = share.begin, .failure = MU_LOAD_FAILURE_INIT};
-    int64_t grain = MU_MAX((int64_t)(SHARE_BYTES_MIN / row_bytes), 1);
+    struct read_job j = {.l = l,
+                         .s = s,
+                         .row_bytes = row_bytes,
+                         .r = r + share.begin,
+                         .to = to + (size_t)share.begin * row_bytes,
+                         .failure = MU_LOAD_FAILURE_INIT};
+    int64_t grain = MU_MAX((int64_t)(GRAIN_BYTES / row_bytes), 1);
     mu_pool_for(l->m->d->pool, share.n, grain, read_run, &j);
     if (j.failure.row >= 0 && l->e)
         *l->e = j.failure.e;
@@ -123,15 +122,26 @@ static int check_tied_head(struct mu_loader *l, const struct mu_fill *f, size_t 
                    f->src.t->name);
 }
 
+/* Before anything is handed on all meet, with failures to read, and to pack what came before: nobody waits for a rank
+ * that has gone. What came is there for the whole node after its own barrier. */
+int mu_load_read(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *to,
+                 const struct mu_fill *f)
+{
+    struct mu_run column, share = mu_load_share(l, n, row_bytes, &column);
+    int rc = read_share(l, s, row_bytes, r, share, to);
+    if (rc == MU_OK && f && share.n > 0)
+        rc = check_tied_head(l, f, row_bytes, r, n, share);
+    MU_TRY_RETURN(mu_load_meet(l, rc));
+    if (l->n_nodes == 1)
+        return MU_OK;
+    MU_TRY_RETURN(mu_load_exchange(l, column, row_bytes, to));
+    return l->shard->node ? mu_comm_barrier(l->shard->node, l->e) : MU_OK;
+}
+
 int mu_load_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n,
                  const struct mu_fill *f)
 {
-    struct mu_run share = share_of(l, n, row_bytes);
-
     l->raw = l->windows + (size_t)(l->turn % l->size.n_windows) * l->size.raw;
     l->turn++;
-    int rc = read_share(l, s, row_bytes, r, share);
-    if (rc == MU_OK && f && share.n > 0)
-        rc = check_tied_head(l, f, row_bytes, r, n, share);
-    return mu_load_meet(l, rc);
+    return mu_load_read(l, s, row_bytes, r, n, l->raw, f);
 }

@@ -58,18 +58,13 @@ static int report(struct mu_loader *l, uint64_t bytes)
 
 static int read_scales(struct mu_loader *l, const struct mu_source *s)
 {
-    int rc = MU_OK;
+    struct mu_source whole = {.t = s->scale, .run = 1};
 
     if (!s->scale || l->scaled == s->scale)
         return MU_OK;
     if ((int64_t)s->scale->n_elems > l->size.n_scales)
         return mu_fail(l->e, MU_EINTERNAL, "scales of %s", s->t->name);
-    if ((l->rank + l->turn) % l->n_ranks == 0) {
-        struct mu_source whole = {.t = s->scale, .run = 1};
-        rc = mu_weights_read(l->w, s->scale, 0, s->scale->n_bytes, l->scales_raw, l->e);
-        mu_content_add_rows(&l->content, &whole, l->scales_raw, s->scale->n_bytes, 0, 1);
-    }
-    MU_TRY_RETURN(mu_load_meet(l, rc));
+    MU_TRY_RETURN(mu_load_read(l, &whole, s->scale->n_bytes, 0, 1, l->scales_raw, NULL));
     mu_to_f32(l->scales, l->scales_raw, s->scale->dtype, s->scale->n_elems);
     l->scaled = s->scale;
     return MU_OK;
@@ -132,6 +127,7 @@ static int fill_vector(struct mu_loader *l, const struct mu_fill *f)
 
 static int fill_one(struct mu_loader *l, const struct mu_fill *f)
 {
+    l->f = f;
     MU_TRY_RETURN(read_scales(l, &f->src));
     if (f->src.is_transposed)
         return fill_turned(l, f);
@@ -144,6 +140,7 @@ static int fill_one(struct mu_loader *l, const struct mu_fill *f)
 static int run(struct mu_loader *l)
 {
     MU_TRY_RETURN(find_all(l));
+    MU_TRY_RETURN(mu_load_find_needs(l));
     for (int64_t i = 0; i < l->n; i++)
         MU_TRY_RETURN(fill_one(l, &l->fills[i]));
     if (l->rank == 0)
@@ -160,7 +157,7 @@ static int add_up_content(struct mu_loader *l)
 
     if (l->n_ranks == 1)
         return MU_OK;
-    MU_TRY_RETURN(mu_comm_all_reduce(l->shard->node, half, 4, MU_REDUCE_SUM_I64, l->e));
+    MU_TRY_RETURN(mu_comm_all_reduce(mu_load_group(l->shard), half, 4, MU_REDUCE_SUM_I64, l->e));
     atomic_store(&l->content.low, (uint64_t)half[0] + ((uint64_t)half[1] << 32));
     atomic_store(&l->content.high, (uint64_t)half[2] + ((uint64_t)half[3] << 32));
     return MU_OK;
@@ -183,28 +180,36 @@ static int open_windows(struct mu_loader *l, char *own, struct mu_comm_shared **
     l->fills = (struct mu_fill *)(void *)own;
     l->f32 = (float *)(void *)(own + l->size.fills);
     l->scales = (float *)(void *)(own + l->size.fills + l->size.f32);
-    if (l->n_ranks > 1)
+    l->needs = (uint32_t *)(void *)(own + l->size.fills + l->size.f32 + l->size.scales);
+    if (l->shard->node)
         rc = mu_comm_shared_open(shared, l->shard->node, l->size.window, &p, l->e);
     l->windows = p;
     l->scales_raw = l->windows + (size_t)l->size.n_windows * l->size.raw;
     return rc;
 }
 
+/* Who this rank is among those that read together. */
+static void find_place(struct mu_loader *l)
+{
+    const struct mu_shard *sh = l->shard;
+    struct mu_comm *all = mu_load_group(sh);
+    l->rank = mu_comm_rank(all);
+    l->n_ranks = mu_comm_size(all);
+    l->column = mu_comm_rank(sh->node);
+    l->n_columns = sh->together ? sh->n_columns : l->n_ranks;
+    l->column = l->column < l->n_columns ? l->column : -1;
+    l->node = mu_comm_node(all, l->rank);
+    l->n_nodes = sh->together ? mu_comm_nodes(all) : 1;
+}
+
 int mu_load_weights(struct mu_model *m, struct mu_weights *w, mu_progress_fn progress, void *arg, struct mu_err *e)
 {
-    struct mu_comm *node = m->shard.node;
-    struct mu_loader l = {.m = m,
-                          .w = w,
-                          .shard = &m->shard,
-                          .rank = mu_comm_rank(node),
-                          .n_ranks = mu_comm_size(node),
-                          .progress = progress,
-                          .progress_arg = arg,
-                          .e = e};
+    struct mu_loader l = {.m = m, .w = w, .shard = &m->shard, .progress = progress, .progress_arg = arg, .e = e};
     struct mu_comm_shared *shared = NULL;
 
+    find_place(&l);
     l.size = mu_load_staging(&m->spec, &m->opts);
-    size_t bytes = l.n_ranks > 1 ? l.size.own : l.size.total;
+    size_t bytes = l.shard->node ? l.size.own : l.size.total;
     char *own = mu_alloc(bytes);
     int rc = mu_load_agree(l.shard, own ? MU_OK : mu_fail_nomem(e, bytes, "staging memory of the loader"), e);
     if (rc == MU_OK)

@@ -26,6 +26,7 @@ struct mu_model_opts {
     int rows_max;                 /* rows of the largest step */
     int logit_rows_max;           /* rows of the largest mu_model_logits() */
     const struct mu_shard *shard; /* the part to hold, copied by mu_model_load(); NULL: the whole */
+    int slice_rows; /* a step from which tensor ranks see to slices of their rows of experts; 0: chosen (moe.c) */
 };
 
 /* Bytes of everything a loaded model needs beside the KV pages, exactly as mu_model_load() will take them. */
@@ -37,8 +38,9 @@ struct mu_model_sizes {
     size_t work;         /* scratch of the largest op; mu_model_load() reserves it on the device */
     size_t logits;       /* [logit_rows_max, vocab] f32, and what gathering them takes */
     size_t kv_page;      /* one page of MU_KV_PAGE positions, all layers held */
+    int kv_owners;       /* ranks that share the pages out (shard.h): each has one in so many */
 };
-/* The groups of a shard play no part here and may be NULL. */
+/* The groups of a shard may be NULL; only `together` counts, in load_staging. */
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
                    struct mu_model_sizes *out, struct mu_err *e);
 
@@ -51,10 +53,15 @@ typedef int (*mu_progress_fn)(void *arg, uint64_t done, uint64_t total); /* nonz
  *
  * A part is packed out of the whole: the ranks of shard->node read each chunk of the files once between them, into
  * memory they share (so the content's hash is the whole model's on each). When one of them fails, all fail with its
- * sentence. Without shard->node a rank reads everything by itself. */
+ * sentence. Without shard->node a rank reads everything by itself; with shard->together all of this holds over nodes.
+ */
 int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_model_opts *o, struct mu_weights *w,
                   struct mu_device *d, mu_progress_fn progress, void *progress_arg, struct mu_err *e);
 void mu_model_free(struct mu_model *m);
+
+/* Collective over all, whose nodes will read each chunk once between them and send it to each other; sh->node is set.
+ * On one node it changes nothing. The caller closes sh->column. */
+int mu_model_load_over_nodes(struct mu_shard *sh, struct mu_comm *all, struct mu_err *e);
 
 const struct mu_spec *mu_model_spec(const struct mu_model *m);
 
@@ -64,13 +71,18 @@ const struct mu_spec *mu_model_spec(const struct mu_model *m);
 const char *mu_model_content_hash(const struct mu_model *m);
 
 /* The KV memory: the caller allocates pages_n * sizes.kv_page device bytes and hands them over before the first step.
- */
+ * Where kv_owners ranks share a cache, page p of a page table is rank p % kv_owners's, which must be the owner of that
+ * part of the sequence (mu_shard_page_owner), and lies at p / kv_owners there. */
 void mu_model_set_kv(struct mu_model *m, void *kv, int64_t pages_n);
 
 /* Rotary scalings that depend on the length of a request (rope_table.h) take it from here: lengths[seq] for the seq of
  * every row of the steps to come, borrowed until the next call. A length counts all tokens the request will ever feed.
  * Without it (NULL, the default) positions past the original context are refused. */
 void mu_model_set_lengths(struct mu_model *m, const int32_t *lengths);
+
+/* How many rows each expert was chosen for since the model was loaded, [layers][mu_experts_most()] in *n numbers: of
+ * the layers held and the rows of this lane. The caller may add to them, or set them back. */
+int64_t *mu_model_expert_rows(struct mu_model *m, int64_t *n);
 
 /* Copy one page (copy-on-write of a shared prefix's last page). */
 int mu_model_copy_page(struct mu_model *m, int32_t dst, int32_t src, struct mu_err *e);

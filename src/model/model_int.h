@@ -6,6 +6,7 @@
 #ifndef MU_MODEL_MODEL_INT_H
 #define MU_MODEL_MODEL_INT_H
 
+#include "model/expert_table.h"
 #include "model/rope_table.h"
 #include "model/slots.h"
 
@@ -17,7 +18,7 @@ struct mu_split {
     float *bias;         /* added once the tree is finished, or NULL */
 };
 
-/* Which heads of a layer are this rank's. */
+/* Which heads of a layer are this rank's. With a shared cache the KV heads are those of its whole group. */
 struct mu_heads {
     int n_heads, n_kv_heads;
     int head0, kv_head0; /* the first of each in the whole layer */
@@ -35,6 +36,7 @@ struct mu_layer {
     float *router_bias;          /* host memory, [n_experts] */
     struct mu_kv_layer kv;
     struct mu_heads own;
+    struct mu_heads reader[MU_ATTN_STRANDS]; /* of each rank that shares the cache: its heads and what they read */
 };
 
 /* Where a step works; device memory, rows_max rows unless said. W stands for the widest layer's. */
@@ -44,6 +46,7 @@ struct mu_buffers {
     float *attn_out, *mlp_out;            /* [hidden] */
     float *q, *k, *v, *heads;             /* [W heads * dk], [W kv * dk], [W kv * dv], [W heads * dv] */
     float *wide_q, *wide_k, *wide_o;      /* attention's own view of q, k and its output where that differs */
+    float *queries, *states, *returned;   /* of a shared cache: attention_shared.c */
     float *q_a, *kv_a;                    /* [q_lora], [kv_lora + dk_rope] */
     float *gate, *up;                     /* [W ffn] */
     float *scores;                        /* [n_experts] router logits */
@@ -56,7 +59,7 @@ struct mu_buffers {
     float *zero_row;                      /* one row of hidden zeros */
     float *scored;                        /* [logit_rows_max][hidden] */
     int32_t *choice_rows;                 /* [rows_max * top_k] */
-    int32_t *arrival, *departure;         /* [arrived] rows by expert, and the way back */
+    int32_t *arrival, *departure;         /* [arrived] rows by copy; [departed] the way back */
     int32_t *look_ids, *look_rows;        /* [rows_max] tokens of this rank's vocabulary, and where rows find theirs */
     int32_t *identity, *per_head, *zeros; /* [rows_max * W heads]: i, i / n_heads, 0 */
     int32_t *page;                        /* one */
@@ -67,16 +70,22 @@ struct mu_routing {
     float *scores;               /* [rows_max * n_experts] */
     int32_t *experts;            /* [rows_max * top_k] chosen by each row */
     float *weights;              /* the same */
-    int32_t *first;              /* [n_experts + 1] where each expert's rows begin below */
-    int32_t *rows;               /* [rows_max * top_k] in expert order */
+    int32_t *copies;             /* the same: which copy of the expert serves it (expert_table.h) */
+    int32_t *dealt;              /* [n_experts] scratch: whose turn it is */
+    int32_t *first;              /* [copies + 1] where the rows of each copy begin below, over all ranks */
+    int32_t *rows;               /* [rows_max * top_k] in copies' order */
     float *row_weights;          /* the same */
     float *probability, *choice; /* [n_experts] scratch of one row */
-    /* several lanes: */
-    int32_t *counts, *counts_in;  /* [n_experts] rows sent to each; [ranks][experts held] rows from each */
-    int32_t *first_in;            /* [experts held + 1] where their rows begin once sorted */
-    int32_t *arrival, *departure; /* host copies of the buffers' */
+    int64_t *total;              /* [n_layers][experts of a layer, the most] rows of each since the model was loaded */
+    /* several ranks: */
+    int32_t *departure;           /* host copy of the buffer */
+    int32_t *slice;               /* [ranks + 1] where outputs for each begin */
     size_t *bytes_out, *bytes_in; /* [ranks] */
-    int64_t max_rows;             /* of any lane in this step */
+    /* several lanes: */
+    int32_t *counts, *counts_in; /* [copies] rows sent to each; [ranks][copies held] rows from each */
+    int32_t *first_in;           /* [copies held + 1] where their rows begin once sorted */
+    int32_t *arrival;            /* host copy of the buffer */
+    int64_t max_rows;            /* of any lane in this step */
 };
 
 struct mu_model {
@@ -124,8 +133,10 @@ static inline bool mu_model_has_peers(const struct mu_model *m)
 /* The widest of anything over the layers held, in what this rank holds of them. */
 struct mu_widths {
     int64_t q, k, v, heads_v, heads, ffn, q_a, kv_a, experts, top_k, wide_q, wide_k, wide_o;
+    int64_t queries, states, returned;
     int64_t dispatched, arrived; /* rows that experts of this rank may get in a step; between lanes, in a round */
-    int64_t experts_held, roots;
+    int64_t departed;            /* outputs of these that go to other ranks */
+    int64_t copies, copies_held, roots; /* of experts: of all ranks, of this one */
     bool is_parallel_norms;
 };
 void mu_widths_of(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_widths *w);
@@ -145,6 +156,9 @@ static inline int mu_end_layer(const struct mu_spec *s, const struct mu_model_op
 struct mu_run mu_alibi_columns(const struct mu_spec *s, const struct mu_model_opts *o);
 
 void mu_heads_of(const struct mu_layer_spec *l, const struct mu_shard *sh, struct mu_heads *out);
+
+/* Of every rank that shares this one's cache; nothing when nobody does. */
+void mu_readers_of(const struct mu_layer_spec *l, const struct mu_shard *sh, struct mu_heads out[MU_ATTN_STRANDS]);
 
 /* Ranks that share the experts, and how many rows each of them sends to experts at once (moe_lanes.c). */
 static inline int mu_expert_ranks(const struct mu_model_opts *o)
@@ -180,23 +194,48 @@ size_t mu_load_staging_bytes(const struct mu_spec *s, const struct mu_model_opts
 /* Ends the load of all ranks of the node with the first failure in rank order, or returns MU_OK on all. */
 int mu_load_agree(const struct mu_shard *sh, int rc, struct mu_err *e);
 
+/* Who read together, on one node or on many; NULL: alone. */
+static inline struct mu_comm *mu_load_group(const struct mu_shard *sh)
+{
+    if (!sh)
+        return NULL;
+    return sh->together ? sh->together : sh->node;
+}
+
 /* Parts of a layer. x, y: [n, hidden]. */
 int mu_attention(struct mu_model *m, int layer, float *y, const float *x, const struct mu_rows *rows, struct mu_err *e);
 int mu_attention_grouped(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_err *e);
 int mu_attention_latent(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_err *e);
+
+/* attention_shared.c: a.q as [n, this rank's heads * kv.dk] side by side, over the layer's cache, whoever holds it. */
+int mu_attend(struct mu_model *m, const struct mu_layer *l, const struct mu_attn *a, const struct mu_rows *rows,
+              struct mu_err *e);
 int mu_mlp(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e);
 int mu_moe(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e);
 
 /* moe_lanes.c: rows travel to the ranks of their experts and back. Enters its collectives with n = 0 too. */
 int mu_moe_lanes(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e);
 
-/* Pieces of moe.c for it: experts and weights of n rows, into r.experts and r.weights; rows [begin, end) of them listed
- * by expert in r.first, r.rows (counted from begin) and r.row_weights, with device copies; this rank's experts over
- * dispatched rows, `first` (of experts held) saying where each one's begin; y [n, hidden] from rows in expert order. */
+/* Rows [begin, end) of n that the tensor rank of a lane sees to: it combines them. */
+struct mu_slice {
+    int64_t begin, end;
+};
+static inline struct mu_slice mu_slice_of(const struct mu_shard *sh, int64_t n, int tp_rank)
+{
+    return (struct mu_slice){n * tp_rank / sh->tp_size, n * (tp_rank + 1) / sh->tp_size};
+}
+
+/* Pieces of moe.c for it: experts and weights of n rows, into r.experts and r.weights; for rows [begin, end) of them
+ * the copies that serve them, `source` beginning the turns, into r.copies; these rows listed by copy in r.first, r.rows
+ * (counted from begin) and r.row_weights, with device copies; this rank's experts over dispatched rows, `first` (of
+ * copies held) saying where each one's begin; y [n, hidden] from rows in copies' order; the slices of y on all tensor
+ * ranks. */
 int mu_moe_route(struct mu_model *m, int layer, const float *x, int64_t n, struct mu_err *e);
+void mu_moe_deal(struct mu_model *m, int layer, int64_t begin, int64_t end, int source);
 int mu_moe_list(struct mu_model *m, int layer, int64_t begin, int64_t end, struct mu_err *e);
 int mu_moe_experts(struct mu_model *m, int layer, const int32_t *first, float *y, const float *x, struct mu_err *e);
 int mu_moe_combine(struct mu_model *m, int layer, float *y, const float *outputs, int64_t n, struct mu_err *e);
+int mu_moe_put_together(struct mu_model *m, float *y, int64_t n, struct mu_err *e);
 
 /* b.gate = act(x gate) * (x up), [n, gate->n_out]; the matrices' biases included. Uses b.up. */
 int mu_gate(struct mu_model *m, enum mu_act act, const struct mu_matrix *gate, const struct mu_matrix *up,

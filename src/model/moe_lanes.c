@@ -1,12 +1,13 @@
 /* moe_lanes.c - experts that several lanes share: rows travel to them and back
  *
- * Lanes hold different rows; all ranks of the stage hold blocks of experts. The tensor ranks of a lane, which have its
- * rows all of them, each see to a slice of them, and put the slices together at the end. A slice goes in rounds of at
- * most mu_round_rows() rows, so that what may arrive at one rank is bounded by a step of one rank alone, however many
- * lanes there are; all ranks make as many rounds as the longest slice of any lane takes. A round:
+ * Lanes hold different rows; all ranks of the stage hold experts. The tensor ranks of a lane, which have its rows all
+ * of them, each see to a slice of them, and put the slices together at the end. A slice goes in rounds of at most
+ * mu_round_rows() rows, so that what may arrive at one rank is bounded by a step of one rank alone, however many lanes
+ * there are; all ranks make as many rounds as the longest slice of any lane takes. A round:
  *
- *   list       rows by expert, so also by rank             counts     how many go to each expert of each rank
- *   send       hidden rows, to the ranks of their experts  sort       what arrived, by expert
+ *   deal       rows to copies of their experts             list       rows by copy, so also by rank
+ *   counts     how many go to each copy of each rank
+ *   send       hidden rows, to the ranks of these copies   sort       what arrived, by copy
  *   experts    each over its run of rows                   return     outputs the way they came
  *   combine    as moe.c: a row adds its experts by index */
 #include <string.h>
@@ -17,28 +18,25 @@
 struct round {
     struct mu_model *m;
     int layer, ranks;
-    int64_t held; /* experts of this rank */
+    int64_t held; /* copies of experts on this rank */
     size_t row_bytes;
 };
 
-static struct mu_run block_of(const struct round *t, int rank)
+static struct mu_run copies_of(const struct round *t, int rank)
 {
-    struct mu_shard sh = t->m->shard;
-    sh.lane = rank / sh.tp_size;
-    sh.tp_rank = rank % sh.tp_size;
-    return mu_shard_experts(&sh, &t->m->spec.layers[t->layer].moe);
+    return mu_experts_on(&t->m->shard, &t->m->spec, t->layer, rank);
 }
 
-/* r.counts_in: how many rows of each rank come for each expert held. */
+/* r.counts_in: how many rows of each rank come for each copy held. */
 static int exchange_counts(const struct round *t, struct mu_err *e)
 {
     struct mu_routing *r = &t->m->r;
-    int n = t->m->spec.layers[t->layer].moe.n_experts;
+    int n = mu_experts_copies(&t->m->shard, &t->m->spec, t->layer);
 
-    for (int x = 0; x < n; x++)
-        r->counts[x] = r->first[x + 1] - r->first[x];
+    for (int c = 0; c < n; c++)
+        r->counts[c] = r->first[c + 1] - r->first[c];
     for (int q = 0; q < t->ranks; q++) {
-        r->bytes_out[q] = (size_t)block_of(t, q).n * sizeof *r->counts;
+        r->bytes_out[q] = (size_t)copies_of(t, q).n * sizeof *r->counts;
         r->bytes_in[q] = (size_t)t->held * sizeof *r->counts;
     }
     return mu_comm_all_to_all(t->m->shard.experts, r->counts, r->bytes_out, r->counts_in, r->bytes_in, e);
@@ -48,17 +46,17 @@ static void count_bytes(const struct round *t)
 {
     struct mu_routing *r = &t->m->r;
     for (int q = 0; q < t->ranks; q++) {
-        struct mu_run block = block_of(t, q);
+        struct mu_run on = copies_of(t, q);
         int64_t n = 0;
         for (int64_t i = 0; i < t->held; i++)
             n += r->counts_in[q * t->held + i];
         r->bytes_in[q] = (size_t)n * t->row_bytes;
-        r->bytes_out[q] = (size_t)(r->first[block.begin + block.n] - r->first[block.begin]) * t->row_bytes;
+        r->bytes_out[q] = (size_t)(r->first[on.begin + on.n] - r->first[on.begin]) * t->row_bytes;
     }
 }
 
-/* Rows came rank by rank, within a rank by expert: where each goes so that an expert's lie together. Returns how many
- * there are. */
+/* Rows came rank by rank, within a rank by copy: where each goes so that a copy's lie together. Returns how many there
+ * are. */
 static int64_t sort_arrivals(const struct round *t)
 {
     struct mu_routing *r = &t->m->r;
@@ -106,6 +104,7 @@ static int run_round(const struct round *t, float *y, const float *x, int64_t be
     struct mu_comm *c = m->shard.experts;
     int64_t D = m->spec.hidden, n = end - begin, top_k = m->spec.layers[t->layer].moe.top_k;
 
+    mu_moe_deal(m, t->layer, begin, end, mu_comm_rank(c));
     MU_TRY_RETURN(mu_moe_list(m, t->layer, begin, end, e));
     MU_TRY_RETURN(m->d->ops->gather(m->d, m->b.sent, D, x + begin * D, D, m->b.choice_rows, n * top_k, D, e));
     MU_TRY_RETURN(m->d->dev->synchronize(m->d, e));
@@ -117,35 +116,21 @@ static int run_round(const struct round *t, float *y, const float *x, int64_t be
     return mu_moe_combine(m, t->layer, y + begin * D, m->b.sent, n, e);
 }
 
-/* The slices of a lane's rows on all its tensor ranks. */
-static int put_together(const struct round *t, float *y, int64_t n, struct mu_err *e)
-{
-    struct mu_model *m = t->m;
-    int64_t tp = m->shard.tp_size;
-
-    if (tp == 1 || n == 0)
-        return MU_OK;
-    for (int64_t i = 0; i < tp; i++)
-        m->row_bytes[i] = (size_t)(n * (i + 1) / tp - n * i / tp) * t->row_bytes;
-    MU_TRY_RETURN(m->d->dev->synchronize(m->d, e));
-    return mu_comm_all_gather(m->shard.tp, y, m->row_bytes, e);
-}
-
 int mu_moe_lanes(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e)
 {
     int64_t tp = m->shard.tp_size, rows = mu_round_rows(&m->opts), longest = (m->r.max_rows + tp - 1) / tp;
-    int64_t at = n * m->shard.tp_rank / tp, end = n * (m->shard.tp_rank + 1) / tp;
+    struct mu_slice own = mu_slice_of(&m->shard, n, m->shard.tp_rank);
     struct round t = {.m = m,
                       .layer = layer,
                       .ranks = mu_expert_ranks(&m->opts),
-                      .held = mu_shard_experts(&m->shard, &m->spec.layers[layer].moe).n,
+                      .held = mu_experts_held(&m->shard, &m->spec, layer).n,
                       .row_bytes = (size_t)m->spec.hidden * sizeof(float)};
 
     MU_TRY_RETURN(mu_moe_route(m, layer, x, n, e));
     for (int64_t done = 0; done < longest; done += rows) {
-        int64_t to = MU_MIN(at + rows, end);
-        MU_TRY_RETURN(run_round(&t, y, x, at, to, e));
-        at = to;
+        int64_t to = MU_MIN(own.begin + rows, own.end);
+        MU_TRY_RETURN(run_round(&t, y, x, own.begin, to, e));
+        own.begin = to;
     }
-    return put_together(&t, y, n, e);
+    return mu_moe_put_together(m, y, n, e);
 }

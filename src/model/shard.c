@@ -2,7 +2,7 @@
 #include "model/shard.h"
 
 #include "base/check.h"
-#include "tensor/matrix.h"
+#include "tensor/ops.h"
 
 void mu_shard_whole(struct mu_shard *sh, const struct mu_spec *s)
 {
@@ -59,9 +59,22 @@ struct mu_run mu_shard_heads(const struct mu_shard *sh, const struct mu_layer_sp
     return (struct mu_run){in.begin / l->dv, in.n / l->dv};
 }
 
+/* Query heads of all ranks that share a cache: neighbouring runs. */
+static struct mu_run heads_of_group(const struct mu_shard *sh, const struct mu_layer_spec *l)
+{
+    if (mu_shard_cp(sh) == 1)
+        return mu_shard_heads(sh, l);
+    struct mu_shard at = *sh;
+    at.tp_rank -= mu_shard_cp_rank(sh);
+    struct mu_run first = mu_shard_heads(&at, l);
+    at.tp_rank += sh->cp_size - 1;
+    struct mu_run last = mu_shard_heads(&at, l);
+    return (struct mu_run){first.begin, last.begin + last.n - first.begin};
+}
+
 struct mu_run mu_shard_kv_heads(const struct mu_shard *sh, const struct mu_layer_spec *l)
 {
-    struct mu_run heads = mu_shard_heads(sh, l);
+    struct mu_run heads = heads_of_group(sh, l);
     int64_t group = l->n_heads / l->n_kv_heads, begin = heads.begin / group;
     if (heads.n == 0)
         return (struct mu_run){begin, 0};
@@ -71,6 +84,47 @@ struct mu_run mu_shard_kv_heads(const struct mu_shard *sh, const struct mu_layer
 struct mu_run mu_shard_ffn(const struct mu_shard *sh, int64_t ffn)
 {
     return inputs(sh, ffn, mu_shard_down_tile(ffn));
+}
+
+/* ---- ranks that share a cache ---- */
+
+#define STRAND_PAGES (MU_ATTN_TILE / MU_KV_PAGE)
+
+void mu_shard_strands(int cp, int32_t *cuts)
+{
+    mu_tree_cut(MU_ATTN_STRANDS, cp, cuts);
+}
+
+int mu_shard_page_owner(int cp, int64_t page)
+{
+    int32_t cuts[MU_ATTN_STRANDS + 1];
+    int strand = mu_attn_strand(page * MU_KV_PAGE), r = 0;
+    if (cp == 1)
+        return 0;
+    mu_shard_strands(cp, cuts);
+    while (strand >= cuts[r + 1])
+        r++;
+    return r;
+}
+
+/* Whole rounds over all strands, then what the last one has of the rank's. */
+int64_t mu_shard_pages_of(int cp, int r, int64_t n)
+{
+    int32_t cuts[MU_ATTN_STRANDS + 1];
+    int64_t round = MU_ATTN_STRANDS * STRAND_PAGES, left = n % round;
+    if (cp == 1)
+        return n;
+    mu_shard_strands(cp, cuts);
+    int64_t begin = cuts[r] * STRAND_PAGES, end = cuts[r + 1] * STRAND_PAGES;
+    return n / round * (end - begin) + MU_MAX(MU_MIN(left, end) - begin, 0);
+}
+
+int64_t mu_shard_pages_for(int cp, int64_t n)
+{
+    int64_t most = 0;
+    for (int r = 0; r < cp; r++)
+        most = MU_MAX(most, mu_shard_pages_of(cp, r, n));
+    return most * cp;
 }
 
 /* ---- what nobody adds up ---- */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "model/expert_table.h"
 #include "model/model_int.h"
 
 struct sum {
@@ -44,9 +45,12 @@ static size_t attention_work(const struct mu_spec *s, const struct mu_model_opts
     size_t work = 0;
     for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
         struct mu_kv_layer kv;
-        struct mu_heads p;
+        struct mu_heads p, reader[MU_ATTN_STRANDS];
         mu_kv_shape(s, &s->layers[i], o, &kv);
         mu_heads_of(&s->layers[i], o->shard, &p);
+        mu_readers_of(&s->layers[i], o->shard, reader);
+        for (int r = 0; r < mu_shard_cp(o->shard) && kv.owners > 0; r++)
+            p.n_heads = MU_MAX(p.n_heads, reader[r].n_heads);
         work = MU_MAX(work, d->ops->attention_work_bytes(d, p.n_heads, kv.dk, kv.dv, o->rows_max, mu_context_of(s, o)));
     }
     return work;
@@ -63,6 +67,33 @@ static int check_shard(const struct mu_spec *s, const struct mu_shard *sh, struc
                        sh->tp_size, MU_COMM_RANKS_MAX);
     if (sh->layer_begin < 0 || sh->layer_begin > sh->layer_end || sh->layer_end > s->n_layers)
         return mu_fail(e, MU_EINVAL, "layers %d to %d of a model of %d", sh->layer_begin, sh->layer_end, s->n_layers);
+    return mu_expert_table_check(sh->placed, s, sh->tp_size * sh->n_lanes, e);
+}
+
+static bool is_latent_naive(const struct mu_spec *s, const struct mu_model_opts *o)
+{
+    for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
+        if (s->layers[i].attn == MU_ATTN_LATENT && o->mla == MU_MLA_NAIVE)
+            return true;
+    }
+    return false;
+}
+
+static int check_sharing(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_err *e)
+{
+    const struct mu_shard *sh = o->shard;
+    if (!sh || sh->cp_size == 0 || sh->cp_size == 1)
+        return MU_OK;
+    if (sh->cp_size < 1 || sh->cp_size > MU_ATTN_STRANDS || sh->tp_size % sh->cp_size != 0)
+        return mu_fail(e, MU_EINVAL,
+                       "%d ranks share a KV cache among %d tensor ranks: at most %d can, and they must divide them",
+                       sh->cp_size, sh->tp_size, MU_ATTN_STRANDS);
+    if (is_latent_naive(s, o))
+        return mu_fail(
+            e, MU_EINVAL,
+            "cp=%d with naive latent attention, whose cache has a head for each query head: use the absorbed "
+            "form, or cp=1",
+            sh->cp_size);
     return MU_OK;
 }
 
@@ -80,7 +111,8 @@ static int check_opts(const struct mu_spec *s, const struct mu_model_opts *o, st
     if (s->position == MU_POS_LEARNED && context > s->context)
         return mu_fail(e, MU_ELIMIT, "a context of %" PRId64 " positions, but the model has learned %" PRId64, context,
                        s->context);
-    return check_shard(s, o->shard, e);
+    MU_TRY_RETURN(check_shard(s, o->shard, e));
+    return check_sharing(s, o, e);
 }
 
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
@@ -98,6 +130,7 @@ int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const
                                    .work = MU_MAX(sum.work, attention_work(s, o, d)),
                                    .logits = mu_layout_logits(s, o, NULL),
                                    .host = sizeof(struct mu_model) + mu_layout_host(s, o, NULL),
-                                   .kv_page = mu_kv_page_bytes(s, o)};
+                                   .kv_page = mu_kv_page_bytes(s, o),
+                                   .kv_owners = mu_shard_cp(o->shard)};
     return MU_OK;
 }

@@ -2,6 +2,7 @@
 #include "model/slots.h"
 
 #include "base/check.h"
+#include "model/expert_table.h"
 
 struct visit {
     const struct mu_spec *s;
@@ -71,10 +72,12 @@ static struct mu_run rows_held(const struct mu_spec *s, const struct mu_shard *s
 static bool renumber(const struct mu_spec *s, const struct mu_shard *sh, struct mu_slot_use *u)
 {
     struct mu_run r = {0, INT32_MAX};
+    if (is_expert(u->slot)) {
+        u->index = mu_expert_place_held(sh, s, u->layer, u->index);
+        return u->index >= 0;
+    }
     if (u->slot == MU_SLOT_KV_UP_K || u->slot == MU_SLOT_KV_UP_V)
         r = mu_shard_heads(sh, &s->layers[u->layer]);
-    else if (is_expert(u->slot))
-        r = mu_shard_experts(sh, &s->layers[u->layer].moe);
     u->index -= (int)r.begin;
     return u->index >= 0 && u->index < r.n;
 }
@@ -214,8 +217,9 @@ static int experts(const struct visit *v, const struct mu_moe_spec *m)
     MU_TRY_RETURN(tiled(v, MU_SLOT_ROUTER, 0, m->n_experts, D, MU_TILE_K, MU_WF32));
     if (m->has_bias)
         MU_TRY_RETURN(vector(v, MU_SLOT_ROUTER_BIAS, m->n_experts, false));
-    struct mu_run held = mu_shard_experts(v->o->shard, m);
-    for (int x = (int)held.begin; x < held.begin + held.n; x++) {
+    struct mu_run held = mu_experts_held(v->o->shard, v->s, v->layer);
+    for (int64_t copy = held.begin; copy < held.begin + held.n; copy++) {
+        int x = mu_expert_of(mu_expert_layer(v->o->shard, v->layer), copy);
         MU_TRY_RETURN(tiled(v, MU_SLOT_EXPERT_GATE, x, m->ffn, D, MU_TILE_K, v->o->format));
         MU_TRY_RETURN(tiled(v, MU_SLOT_EXPERT_UP, x, m->ffn, D, MU_TILE_K, v->o->format));
         MU_TRY_RETURN(tiled(v, MU_SLOT_EXPERT_DOWN, x, D, m->ffn, MU_TILE_K, v->o->format));

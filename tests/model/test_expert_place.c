@@ -8,6 +8,7 @@ static struct mu_expert_place place; /* too large for a stack */
 struct sums {
     double rank[64], heaviest, mean, largest_copy;
     int used[64], copies[MU_EXPERTS_MAX];
+    bool has_twice; /* a rank two copies of one expert */
 };
 
 /* Adds the answer up and checks what it must keep. */
@@ -24,6 +25,8 @@ static struct sums add_up(const double *load, int n, int ranks, int room)
         s.used[place.rank[i]]++;
         s.largest_copy = fmax(s.largest_copy, share);
         s.mean += share / ranks;
+        for (int k = i + 1; k < place.n_copies; k++)
+            s.has_twice |= place.expert[k] == place.expert[i] && place.rank[k] == place.rank[i];
     }
     for (int x = 0; x < n; x++)
         XT_CHECK(s.copies[x] > 0);
@@ -46,6 +49,7 @@ XT_TEST(heaviest_rank_is_bounded)
             load[x] = trial % 3 ? exp(4 * (double)xt_randf(&seed)) : (double)(xt_rand(&seed) % 5);
         XT_OK(mu_expert_place(&place, load, n, ranks, room, &err));
         struct sums s = add_up(load, n, ranks, room);
+        XT_CHECK(!s.has_twice || room > n);
         XT_CHECKF(s.heaviest <= s.mean + s.largest_copy + 1e-9, "trial %d: %g, mean %g, largest %g", trial, s.heaviest,
                   s.mean, s.largest_copy);
     }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "rig.h"
 #include "shard_rig.h"
 
 static const char *const dense[] = {"alia",
@@ -197,6 +198,57 @@ XT_TEST(naive_latent_attention)
         c.mla = MU_MLA_NAIVE;
         lanes(&c, plans, MU_COUNT(plans));
     }
+}
+
+/* Ranks that share a cache. All golden texts lie in the first strand; the long ones use them all. */
+static const struct shard_plan sharing[] = {
+    {.tp = 2, .cp = 2, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 3, .cp = 3, .pp = 1, .lanes = 1, .ends = {-1}},
+    {.tp = 4, .cp = 2, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 4, .cp = 4, .pp = 1, .lanes = 1, .ends = {-1}},
+    {.tp = 8, .cp = 4, .pp = 1, .lanes = 1, .ends = {-1}},    {.tp = 2, .cp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}},
+    {.tp = 4, .cp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}}, {.tp = 2, .cp = 2, .pp = 1, .lanes = 2, .ends = {-1}},
+    {.tp = 6, .cp = 3, .pp = 1, .lanes = 2, .ends = {-1}},    {.tp = 8, .cp = 8, .pp = 1, .lanes = 1, .ends = {-1}},
+};
+
+XT_TEST(every_checkpoint_with_shared_caches)
+{
+    for (size_t i = 0; i < MU_COUNT(dense) + MU_COUNT(sparse); i += XT_STRIDE) {
+        struct shard_case c = golden(i < MU_COUNT(dense) ? dense[i] : sparse[i - MU_COUNT(dense)]);
+        lanes(&c, sharing + i % 2, i % 2 ? 7 : 5);
+    }
+}
+
+XT_TEST(long_texts_with_shared_caches)
+{
+    static const char *const some[] = {"deepseek_v3",      "llama2",    "falcon_alibi", "qwen2_window",
+                                       "deepseek_v2_lite", "falcon_7b", "qwen3"};
+    for (size_t i = 0; i < MU_COUNT(some); i += XT_STRIDE) {
+        struct shard_case c = golden(some[i]);
+        c.length = SHARD_LENGTH_MAX;
+        c.kv_dtype = i % 2 ? MU_BF16 : MU_F32;
+        lanes(&c, sharing, MU_COUNT(sharing));
+    }
+}
+
+XT_TEST(naive_latent_attention_shares_no_cache)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_device *d = NULL;
+    struct mu_spec s = MU_SPEC_INIT;
+    struct mu_model_sizes z;
+    struct mu_shard sh = {.tp_size = 2, .cp_size = 2, .n_lanes = 1};
+    struct mu_cpu_opts cpu = {.level = "ref", .n_threads = 1};
+    struct mu_model_opts o = {
+        .kv_dtype = MU_F32, .mla = MU_MLA_NAIVE, .rows_max = 4, .logit_rows_max = 4, .shard = &sh};
+    rig_read_spec(&s, "tests/golden/deepseek_v3");
+    sh.layer_end = s.n_layers;
+    XT_OK(mu_device_open_cpu(&d, &cpu, &err));
+    XT_FAILS(mu_model_sizes(&s, &o, d, &z, &err), MU_EINVAL, "use the absorbed form");
+    o.mla = MU_MLA_ABSORBED;
+    XT_OK(mu_model_sizes(&s, &o, d, &z, &err));
+    sh.tp_size = 3;
+    XT_FAILS(mu_model_sizes(&s, &o, d, &z, &err), MU_EINVAL, "must divide");
+    mu_device_close(d);
+    mu_spec_fini(&s);
 }
 
 XT_TEST(shipped_models)

@@ -155,17 +155,25 @@ static int load_only(struct shard_rank *k, struct mu_err *e)
     return shard_open(k, NULL, e);
 }
 
+static void all_have(const int *rcs, const struct mu_err *errs, int i, int code, const char *part)
+{
+    XT_CHECKF(rcs[i] == code && strstr(errs[i].text, part), "rank %d: %s: %s, not %s with \"%s\"", i,
+              mu_code_name(rcs[i]), errs[i].text, mu_code_name(code), part);
+    XT_STREQ(errs[i].text, errs[0].text);
+}
+
 static void all_end_with(const struct shard_case *c, shard_fn fn, int code, const char *part)
 {
-    static const struct shard_plan plan = {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}};
+    static const struct shard_plan plans[] = {
+        {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}},
+        {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 2, .over_nodes = true}};
     struct mu_err errs[SHARD_RANKS_MAX] = {MU_ERR_INIT};
     int rcs[SHARD_RANKS_MAX];
 
-    shard_run(c, &plan, fn, NULL, rcs, errs);
-    for (int i = 0; i < 6; i++) {
-        XT_CHECKF(rcs[i] == code && strstr(errs[i].text, part), "rank %d: %s: %s, not %s with \"%s\"", i,
-                  mu_code_name(rcs[i]), errs[i].text, mu_code_name(code), part);
-        XT_STREQ(errs[i].text, errs[0].text);
+    for (int i = 0; i < 12; i++) {
+        if (i % 6 == 0)
+            shard_run(c, &plans[i / 6], fn, NULL, rcs, errs);
+        all_have(rcs, errs, i % 6, code, part);
     }
 }
 
@@ -239,7 +247,7 @@ static int troubled_lane(struct shard_rank *k, struct mu_err *e)
 {
     struct trouble *t = k->arg;
     int32_t ids[1] = {0}, pos[1] = {0}, seq[1] = {0};
-    struct mu_rows rows = {.n = 1, .pos = pos, .seq = seq, .page_table = k->part.pages, .pages_max = SHARD_PAGES};
+    struct mu_rows rows = {.n = 1, .pos = pos, .seq = seq, .page_table = k->part.pages, .pages_max = SHARD_PAGES_MAX};
 
     k->sh.has_embed = false;
     MU_TRY_RETURN(shard_open(k, NULL, e));
@@ -301,6 +309,36 @@ XT_TEST(gguf_files_in_parts)
             shard_compare(&w, &plans[j]);
         shard_want_free(&w);
     }
+}
+
+/* Each byte once, however many nodes and however unlike they are, and only to where it is needed. */
+static const struct shard_plan over_nodes[] = {
+    {.tp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 2, .over_nodes = true},
+    {.tp = 3, .pp = 2, .lanes = 1, .ends = {1, -1}, .ranks_per_node = 1, .over_nodes = true},
+    {.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}, .ranks_per_node = 3, .over_nodes = true},
+    {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}, .ranks_per_node = 4, .over_nodes = true},
+};
+
+XT_TEST(nodes_read_together)
+{
+    static const char *const dirs[] = {"tests/golden/llama_bias", "tests/golden/deepseek_v3_fp8",
+                                       "tests/golden/mixtral", "models/muster-llama-tiny"};
+    for (size_t i = 0; i < MU_COUNT(dirs); i++) {
+        struct shard_want w;
+        shard_want(&w, &(struct shard_case){.dir = dirs[i]}, 2);
+        for (size_t j = 0; j < MU_COUNT(over_nodes); j++)
+            shard_compare(&w, &over_nodes[j]);
+        shard_want_free(&w);
+    }
+}
+
+XT_TEST(nodes_read_what_is_stored_transposed)
+{
+    struct shard_want w;
+    shard_want(&w, &(struct shard_case){.dir = "tests/golden/gpt2"}, 1);
+    for (size_t j = 0; j < 3; j++)
+        shard_compare(&w, &over_nodes[j]);
+    shard_want_free(&w);
 }
 
 /* A checkpoint of one layer whose MLP takes several chunks to load: heights and cuts are no multiples of a panel, so
@@ -384,6 +422,7 @@ XT_TEST(parts_that_begin_inside_panels_and_chunks)
         shard_want(&w, &c, 1);
         shard_compare(&w, &(struct shard_plan){.tp = 3, .pp = 1, .lanes = 1, .ends = {-1}});
         shard_compare(&w, &(struct shard_plan){.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}});
+        shard_compare(&w, &over_nodes[2]);
         shard_want_free(&w);
     }
 }

@@ -67,6 +67,57 @@ XT_TEST(heads_follow_the_tiles_of_their_output)
         }
 }
 
+/* Ranks that share a cache hold the KV heads that any of them reads. */
+XT_TEST(a_group_holds_what_its_heads_read)
+{
+    static const int tp[] = {2, 4, 6, 8, 16}, cp[] = {2, 4, 3, 2, 8};
+    for (size_t i = 0; i < MU_COUNT(shapes) * MU_COUNT(tp); i++) {
+        size_t a = i / MU_COUNT(tp), b = i % MU_COUNT(tp);
+        struct mu_layer_spec l = {.n_heads = shapes[a].heads, .n_kv_heads = shapes[a].kv_heads, .dv = shapes[a].dv};
+        int64_t group = l.n_heads / l.n_kv_heads;
+        for (int first = 0; first < tp[b]; first += cp[b]) {
+            int64_t lo = l.n_kv_heads, hi = 0;
+            for (int r = first; r < first + cp[b]; r++) {
+                struct mu_shard one = {.tp_rank = r, .tp_size = tp[b], .n_lanes = 1};
+                struct mu_run heads = mu_shard_heads(&one, &l);
+                if (heads.n > 0) {
+                    lo = MU_MIN(lo, heads.begin / group);
+                    hi = MU_MAX(hi, (heads.begin + heads.n - 1) / group + 1);
+                }
+            }
+            for (int r = first; r < first + cp[b]; r++) {
+                struct mu_shard sh = {.tp_rank = r, .tp_size = tp[b], .cp_size = cp[b], .n_lanes = 1};
+                struct mu_run kv = mu_shard_kv_heads(&sh, &l);
+                XT_EQ(kv.n, MU_MAX(hi - lo, 0));
+                XT_CHECK(kv.n == 0 || kv.begin == lo);
+            }
+        }
+    }
+}
+
+XT_TEST(pages_lie_where_their_strands_are)
+{
+    for (int cp = 1; cp <= MU_ATTN_STRANDS; cp++) {
+        int32_t cuts[MU_ATTN_STRANDS + 1];
+        int64_t held[MU_ATTN_STRANDS] = {0}, most = 0;
+        mu_shard_strands(cp, cuts);
+        XT_CHECK(cuts[0] == 0 && cuts[cp] == MU_ATTN_STRANDS);
+        for (int r = 0; r < cp; r++)
+            XT_CHECK(cuts[r] < cuts[r + 1]); /* nobody is without */
+        for (int64_t page = 0; page < 100; page++) {
+            int owner = mu_shard_page_owner(cp, page);
+            int64_t strand = page / 4 % 8; /* 4 pages of 16 keys a tile, 8 strands */
+            XT_CHECK(strand >= cuts[owner] && strand < cuts[owner + 1]);
+            held[owner]++;
+            for (int r = 0; r < cp; r++) {
+                XT_EQ(mu_shard_pages_of(cp, r, page + 1), held[r]);
+                most = MU_MAX(most, held[r]);
+            }
+            XT_EQ(mu_shard_pages_for(cp, page + 1), most * cp);
+        }
+    }
+}
+
 /* 232 heads over 8 KV heads: every rank of 8 or 16 reads one KV head, none is held by more ranks than must. */
 XT_TEST(odd_groups_are_cut_at_their_borders)
 {

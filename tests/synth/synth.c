@@ -15,14 +15,15 @@
 struct shape {
     const char *name;
     int layers, hidden, heads, kv_heads, head_dim, ffn, vocab, context;
+    int experts, top_k; /* 0: dense */
 };
 
-/* "1b" is the TinyLlama shape; 3b that of Llama 3.2 3B with a smaller vocabulary. */
+/* "1b" is the TinyLlama shape; 3b that of Llama 3.2 3B with a smaller vocabulary; the mixtures are Mixtral's kind, with
+ * few large experts and with many small ones. */
 static const struct shape shapes[] = {
-    {"30m", 8, 512, 8, 4, 64, 1408, 8192, 2048},
-    {"200m", 16, 1024, 16, 4, 64, 2816, 16384, 2048},
-    {"1b", 22, 2048, 32, 4, 64, 5632, 32000, 4096},
-    {"3b", 28, 3072, 24, 8, 128, 8192, 32000, 8192},
+    {"30m", 8, 512, 8, 4, 64, 1408, 8192, 2048, 0, 0},     {"200m", 16, 1024, 16, 4, 64, 2816, 16384, 2048, 0, 0},
+    {"1b", 22, 2048, 32, 4, 64, 5632, 32000, 4096, 0, 0},  {"3b", 28, 3072, 24, 8, 128, 8192, 32000, 8192, 0, 0},
+    {"8x60m", 8, 1024, 16, 4, 64, 2816, 8192, 2048, 8, 2}, {"64x6m", 8, 1024, 16, 4, 64, 256, 8192, 2048, 64, 8},
 };
 
 #define TENSORS_MAX 4096
@@ -54,6 +55,24 @@ static void add_layer(struct plan *p, int l, const char *name, int64_t rows, int
     add(p, full, rows, cols);
 }
 
+static void plan_mlp(struct plan *p, const struct shape *s, int l)
+{
+    char name[NAME_MAX_ / 2];
+    for (int x = 0; x < s->experts; x++) {
+        for (int w = 1; w <= 3; w++) { /* gate, down, up */
+            snprintf(name, sizeof name, "block_sparse_moe.experts.%d.w%d", x, w);
+            add_layer(p, l, name, w == 2 ? s->hidden : s->ffn, w == 2 ? s->ffn : s->hidden);
+        }
+    }
+    if (s->experts > 0) {
+        add_layer(p, l, "block_sparse_moe.gate", s->experts, s->hidden);
+        return;
+    }
+    add_layer(p, l, "mlp.gate_proj", s->ffn, s->hidden);
+    add_layer(p, l, "mlp.up_proj", s->ffn, s->hidden);
+    add_layer(p, l, "mlp.down_proj", s->hidden, s->ffn);
+}
+
 static void plan_tensors(struct plan *p, const struct shape *s)
 {
     int64_t q = (int64_t)s->heads * s->head_dim, kv = (int64_t)s->kv_heads * s->head_dim;
@@ -65,9 +84,7 @@ static void plan_tensors(struct plan *p, const struct shape *s)
         add_layer(p, l, "self_attn.v_proj", kv, s->hidden);
         add_layer(p, l, "self_attn.o_proj", s->hidden, q);
         add_layer(p, l, "post_attention_layernorm", s->hidden, 0);
-        add_layer(p, l, "mlp.gate_proj", s->ffn, s->hidden);
-        add_layer(p, l, "mlp.up_proj", s->ffn, s->hidden);
-        add_layer(p, l, "mlp.down_proj", s->hidden, s->ffn);
+        plan_mlp(p, s, l);
     }
     add(p, "model.norm.weight", s->hidden, 0);
     add(p, "lm_head.weight", s->vocab, s->hidden);
@@ -128,15 +145,20 @@ static int write_config(const struct shape *s, enum mu_dtype dtype, const char *
     MU_TRY(mu_path_join(&path, folder, "config.json", e));
     MU_TRY(mu_buf_printf(
         &text, e,
-        "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_act\": \"silu\",\n"
+        "{\"architectures\": [\"%s\"], \"model_type\": \"%s\", \"hidden_act\": \"silu\",\n"
         " \"num_hidden_layers\": %d, \"hidden_size\": %d, \"num_attention_heads\": %d,\n"
         " \"num_key_value_heads\": %d, \"head_dim\": %d, \"intermediate_size\": %d, \"vocab_size\": %d,\n"
         " \"max_position_embeddings\": %d, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0,\n"
-        " \"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": 2, \"torch_dtype\": \"%s\"}\n",
-        s->layers, s->hidden, s->heads, s->kv_heads, s->head_dim, s->ffn, s->vocab, s->context,
+        " \"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": 2, \"torch_dtype\": \"%s\"",
+        s->experts ? "MixtralForCausalLM" : "LlamaForCausalLM", s->experts ? "mixtral" : "llama", s->layers, s->hidden,
+        s->heads, s->kv_heads, s->head_dim, s->ffn, s->vocab, s->context,
         dtype == MU_F32    ? "float32"
         : dtype == MU_BF16 ? "bfloat16"
                            : "float16"));
+    if (s->experts > 0)
+        MU_TRY(mu_buf_printf(&text, e, ",\n \"num_local_experts\": %d, \"num_experts_per_tok\": %d", s->experts,
+                             s->top_k));
+    MU_TRY(mu_buf_puts(&text, "}\n", e));
     MU_TRY(mu_outfile_open(&f, path.p, e));
     MU_TRY(mu_outfile_write(&f, text.p, text.n, e));
     MU_TRY(mu_outfile_commit(&f, e));
@@ -157,7 +179,7 @@ int main(int argc, char **argv)
             shape = &shapes[i];
     }
     if (!shape || argc > 4 || (argc == 4 && !mu_dtype_from_name(&plan.dtype, argv[3]))) {
-        fprintf(stderr, "usage: synth FOLDER 30m|200m|1b|3b [f32|bf16|f16]\n");
+        fprintf(stderr, "usage: synth FOLDER 30m|200m|1b|3b|8x60m|64x6m [f32|bf16|f16]\n");
         return 2;
     }
     plan_tensors(&plan, shape);
