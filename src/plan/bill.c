@@ -22,9 +22,26 @@ static int64_t pages_for(int64_t tokens)
     return (tokens + MU_KV_PAGE - 1) / MU_KV_PAGE;
 }
 
-static int64_t pages_min(const struct mu_bill_limits *l)
+static int owners_of(const struct mu_bill_ask *ask)
 {
-    return pages_for(l->context);
+    return MU_MAX(ask->page_owners, 1);
+}
+
+/* One whole context. */
+static int64_t pages_min(const struct mu_bill_ask *ask, const struct mu_bill_limits *l)
+{
+    return mu_shard_pages_for(owners_of(ask), pages_for(l->context));
+}
+
+/* Equally many on every rank that shares them out. */
+static int64_t whole_shares(const struct mu_bill_ask *ask, int64_t pages)
+{
+    return (pages + owners_of(ask) - 1) / owners_of(ask) * owners_of(ask);
+}
+
+static size_t cache_bytes(const struct mu_bill_ask *ask, const struct mu_bill_limits *l, const struct cost *c)
+{
+    return c->model.kv_page * (size_t)(l->pages / owners_of(ask));
 }
 
 static size_t peak(const struct cost *c)
@@ -39,7 +56,7 @@ static int work_out(const struct mu_bill_ask *ask, const struct mu_bill_limits *
     size_t always = MU_BILL_RUNTIME_BYTES + ask->bytes_in_use + c->model.weights + c->model.host +
                     c->model.activations + c->model.work + c->model.logits;
     c->loading = always + c->model.load_staging;
-    c->running = always + c->tables + ask->bytes_requests + c->model.kv_page * (size_t)l->pages;
+    c->running = always + c->tables + ask->bytes_requests + cache_bytes(ask, l, c);
     return MU_OK;
 }
 
@@ -69,8 +86,7 @@ static void fill_wanted(struct mu_bill_limits *l, const struct mu_bill_ask *ask)
         l->rows = MU_MAX(MU_BILL_ROWS_WANTED, l->sequences);
     if (!l->logit_rows)
         l->logit_rows = MU_MIN(l->rows, MU_BILL_LOGIT_ROWS_WANTED);
-    if (!l->pages)
-        l->pages = pages_min(l);
+    l->pages = l->pages ? whole_shares(ask, l->pages) : pages_min(ask, l);
 }
 
 /* One halving of the first limit that may still shrink. False: none is left. */
@@ -86,7 +102,7 @@ static bool shrink(struct mu_bill_limits *l, const struct mu_bill_ask *ask)
     } else if (!given->context && l->context > MU_BILL_CONTEXT_MIN) {
         l->context = MU_MAX(l->context / 2, MU_BILL_CONTEXT_MIN);
         if (!given->pages)
-            l->pages = pages_min(l);
+            l->pages = pages_min(ask, l);
     } else {
         return false;
     }
@@ -96,13 +112,14 @@ static bool shrink(struct mu_bill_limits *l, const struct mu_bill_ask *ask)
 /* The largest cache that is wanted and fits; the smallest is known to. */
 static int grow_cache(struct mu_bill_limits *l, const struct mu_bill_ask *ask, struct cost *c, struct mu_err *e)
 {
-    int64_t lo = l->pages, hi = MU_MAX(pages_for(MU_BILL_KV_TOKENS_WANTED), lo);
+    int64_t lo = l->pages, hi = MU_MAX(whole_shares(ask, pages_for(MU_BILL_KV_TOKENS_WANTED)), lo);
+    int owners = owners_of(ask);
     l->pages = hi;
     MU_TRY_RETURN(work_out(ask, l, c, e));
     if (is_within(ask, c))
         return MU_OK;
-    while (hi - lo > 1) {
-        l->pages = lo + (hi - lo) / 2;
+    while (hi - lo > owners) {
+        l->pages = lo + (hi - lo) / owners / 2 * owners;
         MU_TRY_RETURN(work_out(ask, l, c, e));
         *(is_within(ask, c) ? &lo : &hi) = l->pages;
     }
@@ -142,7 +159,7 @@ static void explain(struct mu_bill *b, const struct mu_bill_ask *ask)
     if (!given->pages)
         say(b, "KV cache of %" PRId64 " tokens: %s", l->pages * MU_KV_PAGE,
             l->pages * MU_KV_PAGE >= MU_BILL_KV_TOKENS_WANTED ? "the default"
-            : l->pages == pages_min(l)                        ? "one whole context"
+            : l->pages == pages_min(ask, l)                   ? "one whole context"
                                                               : "what the memory allowed leaves");
 }
 
@@ -164,8 +181,8 @@ static void write_lines(struct mu_bill *b, const struct mu_bill_ask *ask, const 
     add_line(b, "weights", MU_BILL_ALWAYS, c->model.weights, "%s, packed", mu_wformat_name(l->weights));
     add_line(b, "model", MU_BILL_ALWAYS, c->model.host, "its layers' bookkeeping");
     add_line(b, "staging", MU_BILL_LOADING, c->model.load_staging, "while loading");
-    add_line(b, "KV cache", MU_BILL_RUNNING, c->model.kv_page * (size_t)l->pages,
-             "%" PRId64 " pages of %d tokens, %s, %zu B a token", l->pages, MU_KV_PAGE, kv,
+    add_line(b, "KV cache", MU_BILL_RUNNING, cache_bytes(ask, l, c),
+             "%" PRId64 " pages of %d tokens, %s, %zu B a token", l->pages / owners_of(ask), MU_KV_PAGE, kv,
              c->model.kv_page / MU_KV_PAGE);
     add_line(b, "activations", MU_BILL_ALWAYS, c->model.activations, "%d rows", l->rows);
     add_line(b, "work", MU_BILL_ALWAYS, c->model.work, "scratch of the largest operation");
@@ -296,6 +313,20 @@ static void judge(struct mu_bill *b, const struct mu_bill_ask *ask)
              w.n ? w.text : "");
 }
 
+int64_t mu_bill_sequence_max(const struct mu_bill_limits *l, int page_owners)
+{
+    int owners = MU_MAX(page_owners, 1);
+    int64_t lo = 0, hi = l->pages; /* lo fits */
+    while (lo < hi) {
+        int64_t mid = hi - (hi - lo) / 2;
+        if (mu_shard_pages_for(owners, mid) <= l->pages)
+            lo = mid;
+        else
+            hi = mid - 1;
+    }
+    return lo * MU_KV_PAGE;
+}
+
 int mu_bill_make(struct mu_bill *out, const struct mu_bill_ask *ask, struct mu_err *e)
 {
     struct cost c;
@@ -311,4 +342,17 @@ int mu_bill_make(struct mu_bill *out, const struct mu_bill_ask *ask, struct mu_e
     explain(out, ask);
     judge(out, ask);
     return MU_OK;
+}
+
+int mu_bill_peak(const struct mu_bill_ask *ask, const struct mu_bill_limits *l, size_t *bytes, struct mu_err *e)
+{
+    struct cost c;
+    MU_TRY_RETURN(work_out(ask, l, &c, e));
+    *bytes = peak(&c);
+    return MU_OK;
+}
+
+void mu_bill_say(struct mu_bill *b, const char *sentence)
+{
+    say(b, "%s", sentence);
 }

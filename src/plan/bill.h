@@ -37,12 +37,13 @@ struct mu_bill_limits {
     enum mu_dtype kv_dtype;
     int64_t context;
     int rows, logit_rows, sequences;
-    int64_t pages; /* of MU_KV_PAGE positions */
+    int64_t pages; /* of MU_KV_PAGE positions; of all ranks that share them out, equally many on each */
 };
 
 struct mu_bill_ask {
     struct mu_bill_limits limits; /* 0: choose (context, rows, logit_rows, sequences, pages) */
     int64_t context_model;        /* the longest the model allows */
+    int page_owners;              /* ranks that share the pages out (model/shard.h); 0: one */
     size_t bytes_max;             /* 0: no limit */
     const char *bytes_max_from;   /* "--max-memory", "what the machine has left" */
     size_t bytes_in_use;          /* of the process already: tokenizer, configuration */
@@ -78,6 +79,15 @@ struct mu_bill {
 
 /* The bill is made also when it does not fit (fits says so); errors are those of model_sizes. */
 int mu_bill_make(struct mu_bill *out, const struct mu_bill_ask *ask, struct mu_err *e);
+
+/* The peak alone, of limits that are all given. */
+int mu_bill_peak(const struct mu_bill_ask *ask, const struct mu_bill_limits *l, size_t *bytes, struct mu_err *e);
+
+/* Tokens of the longest sequence that the pages hold. */
+int64_t mu_bill_sequence_max(const struct mu_bill_limits *l, int page_owners);
+
+/* One more sentence among the choices, when there is room. */
+void mu_bill_say(struct mu_bill *b, const char *sentence);
 
 void mu_bill_print(const struct mu_bill *b, FILE *f);
 json_t *mu_bill_json(const struct mu_bill *b); /* the caller's reference; NULL without memory */

@@ -5,6 +5,10 @@
 
 #include "base/check.h"
 
+#define PIECE_ROWS   32
+#define PIECES_STAGE 4
+#define PIECES_MAX   64
+
 static bool is_foreign(const struct mu_workload *w)
 {
     return w->weight_bytes_per_param > 0;
@@ -66,6 +70,13 @@ static double prefill_pieces(const struct cost_at *at, double rows)
     return MU_MAX(1, MU_MIN((double)(int64_t)(n + 0.999), rows));
 }
 
+/* Parts of a step on its way through the stages, as engine/rank.h cuts them. */
+static double step_pieces(const struct cost_at *at, double rows)
+{
+    double most = MU_MIN(PIECES_STAGE * at->l->pp, PIECES_MAX);
+    return at->l->pp == 1 || !at->g->is_flushed ? 1 : MU_MAX(1, MU_MIN((double)(int64_t)(rows / PIECE_ROWS), most));
+}
+
 static void prefill(const struct cost_at *at, struct mu_cost_step *to)
 {
     const struct mu_workload *w = at->w;
@@ -78,13 +89,14 @@ static void prefill(const struct cost_at *at, struct mu_cost_step *to)
     r.keys = at->g->is_attention_square ? (double)w->prompt : keys;
     r.logits = batch * (double)MU_MAX(w->scored, 1) / steps;
     double pieces = at->g->chunk_rows && at->l->pp > 1 ? steps : prefill_pieces(at, rows);
-    if (at->l->pp > 1 || steps == 1) {
+    if ((at->l->pp > 1 && !at->g->is_flushed) || (at->l->pp == 1 && steps == 1)) {
         r.rows = rows, r.sequences = batch, r.logits = batch * (double)MU_MAX(w->scored, 1);
         cost_pipeline(at, &r, pieces, false, to);
         return;
     }
-    cost_pipeline(at, &r, 1, false, to);
+    cost_pipeline(at, &r, step_pieces(at, r.rows), false, to);
     struct mu_cost_step *t = to;
+    t->bubble *= steps;
     t->compute *= steps, t->memory *= steps, t->comm *= steps, t->launch *= steps, t->total *= steps;
 }
 
@@ -93,8 +105,10 @@ static void decode(const struct cost_at *at, struct mu_cost_step *to)
     const struct mu_workload *w = at->w;
     double batch = (double)w->batch, keys = (double)w->prompt + (double)w->output / 2 + 1;
     struct cost_rows r = {.rows = batch, .sequences = batch, .keys = keys, .keys_end = keys, .logits = batch};
-    double pieces = at->g->is_decode_whole ? 1 : MU_MIN((double)at->l->pp, batch);
-    cost_pipeline(at, &r, pieces, true, to);
+    double pieces = at->g->is_decode_whole ? 1
+                    : at->g->is_flushed    ? step_pieces(at, batch)
+                                           : MU_MIN((double)at->l->pp, batch);
+    cost_pipeline(at, &r, pieces, !at->g->is_flushed, to);
 }
 
 /* Each byte once a node; the storage serves all nodes together. */
@@ -149,6 +163,6 @@ int mu_cost_step_of(struct mu_cost_step *out, const struct mu_spec *s, const str
     r.keys = (double)context + 1;
     r.keys_end = (double)context + 1;
     *out = (struct mu_cost_step){0};
-    cost_pipeline(&at, &r, 1, false, out);
+    cost_pipeline(&at, &r, step_pieces(&at, r.rows), false, out);
     return MU_OK;
 }

@@ -1,16 +1,34 @@
 /* cost_attention.c - projections, scores and values of one layer's attention, on the rank with most heads
  *
  * Latent attention (DeepSeek-V2, arXiv 2405.04434) is counted in its absorbed form, as our forward pass computes it:
- * queries of kv_lora + dk_rope elements meet one latent cache, which every tensor rank reads. */
+ * queries of kv_lora + dk_rope elements meet one latent cache, which every tensor rank reads.
+ *
+ * Ranks that share a cache read it once between them, for the heads of all; queries and states travel between them
+ * (model/attention_shared.c). */
 #include "plan/cost_int.h"
 
 #include "base/check.h"
 
-double cost_kv_elements(const struct mu_layer_spec *l, int tp)
+static double kv_heads(const struct cost_at *at, const struct mu_layer_spec *l)
 {
-    if (l->attn == MU_ATTN_LATENT)
-        return l->kv_lora + l->dk_rope;
-    return cost_share(l->n_kv_heads, tp) * (l->dk + l->dv);
+    return cost_share(l->n_kv_heads, at->tp / mu_layout_cp(at->l));
+}
+
+double cost_kv_elements(const struct cost_at *at, const struct mu_layer_spec *l)
+{
+    double n = l->attn == MU_ATTN_LATENT ? l->kv_lora + l->dk_rope : kv_heads(at, l) * (l->dk + l->dv);
+    return n / mu_layout_cp(at->l);
+}
+
+/* Queries to all that share the cache, states back. */
+static void exchange(const struct cost_at *at, const struct mu_layer_spec *l, double rows, double heads,
+                     struct mu_cost_step *to)
+{
+    int cp = mu_layout_cp(at->l);
+    bool is_latent = l->attn == MU_ATTN_LATENT;
+    double q = is_latent ? l->kv_lora + l->dk_rope : l->dk, state = 2 + (is_latent ? l->kv_lora : l->dv);
+    to->comm += cost_all_to_all_s(at, cp, rows * heads * cp * q * at->g->act_bytes);
+    to->comm += cost_all_to_all_s(at, cp, rows * heads * cp * state * (double)sizeof(float));
 }
 
 static void projections(const struct cost_at *at, const struct mu_layer_spec *l, double rows, double heads,
@@ -18,7 +36,7 @@ static void projections(const struct cost_at *at, const struct mu_layer_spec *l,
 {
     double hidden = (double)at->s->hidden;
     if (l->attn == MU_ATTN_GROUPED) {
-        double kv = cost_share(l->n_kv_heads, at->tp) * (l->dk + l->dv);
+        double kv = kv_heads(at, l) * (l->dk + l->dv);
         cost_product(at, rows, heads * l->dk + kv, hidden, to);
     } else {
         double q = heads * (l->dk_nope + l->dk_rope);
@@ -47,7 +65,8 @@ void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, con
     if (part <= 0)
         part = at->m->device.attention.n ? mu_curve_at(&at->m->device.attention, r->rows / r->sequences) : at->product;
     double flop = 2 * r->rows * keys * heads * width;
-    double read = r->sequences * keys_end * cost_kv_elements(l, at->tp) * at->kv_bytes;
+    double read = r->sequences * keys_end * cost_kv_elements(at, l) * at->kv_bytes;
     projections(at, l, r->rows, heads, to);
+    exchange(at, l, r->rows, heads, to);
     cost_roofline(at, flop / (at->attention_peak * part), cost_read_s(at, read, at->g->kv), to);
 }

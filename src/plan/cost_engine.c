@@ -19,6 +19,7 @@ static const struct mu_cost_engine engines[] = {
      .link = 1,
      .act_bytes = 4,
      .chunk_rows = 256,
+     .is_flushed = true,
      .is_tree = true,
      .memory_part = 0.95,
      .act_hidden = 8,

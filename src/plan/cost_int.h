@@ -49,7 +49,7 @@ double cost_read_s(const struct cost_at *at, double bytes, double part);
 /* ---- cost_attention.c, cost_experts.c ---- */
 void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
                     struct mu_cost_step *to);
-double cost_kv_elements(const struct mu_layer_spec *l, int tp); /* of a token, on one rank */
+double cost_kv_elements(const struct cost_at *at, const struct mu_layer_spec *l); /* of a token, on one rank */
 void cost_experts(const struct cost_at *at, const struct mu_layer_spec *l, double rows, struct mu_cost_step *to);
 
 /* ---- cost_comm.c ---- */

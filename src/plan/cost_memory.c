@@ -15,7 +15,7 @@ static double layer_weights(const struct cost_at *at, const struct mu_layer_spec
 {
     double hidden = (double)at->s->hidden, heads = cost_share(l->n_heads, at->tp), n = heads * l->dv * hidden;
     if (l->attn == MU_ATTN_GROUPED)
-        n += hidden * (heads * l->dk + cost_share(l->n_kv_heads, at->tp) * (l->dk + l->dv));
+        n += hidden * (heads * l->dk + cost_share(l->n_kv_heads, at->tp / mu_layout_cp(at->l)) * (l->dk + l->dv));
     else
         n += hidden * (l->q_lora + l->kv_lora + l->dk_rope) + heads * (l->dk_nope + l->dv) * l->kv_lora +
              heads * (l->dk_nope + l->dk_rope) * (l->q_lora ? l->q_lora : hidden);
@@ -32,7 +32,7 @@ static struct need stage_need(const struct cost_at *at, int stage)
     double weights = 0, kv = 0, vocab = cost_share((double)at->s->vocab, at->tp) * (double)at->s->hidden;
     for (int i = begin; i < end; i++) {
         weights += layer_weights(at, &at->s->layers[i]);
-        kv += cost_kv_elements(&at->s->layers[i], at->tp);
+        kv += cost_kv_elements(at, &at->s->layers[i]);
     }
     bool is_first = stage == 0, is_last = stage == at->l->pp - 1;
     double tables = is_first && is_last && at->s->is_tied ? 1 : (is_first ? 1 : 0) + (is_last ? 1 : 0);

@@ -8,11 +8,12 @@
 
 #define PART_MAX 64 /* bytes of "key=value" */
 
-static const char *const keys[] = {"tp", "pp", "dp", "ep", NULL};
+static const char *const keys[] = {"tp", "pp", "dp", "ep", "cp", NULL};
 
 static int *field(struct mu_layout *l, int key)
 {
-    return key == 0 ? &l->tp : key == 1 ? &l->pp : key == 2 ? &l->dp : &l->ep;
+    int *const fields[] = {&l->tp, &l->pp, &l->dp, &l->ep, &l->cp};
+    return fields[key];
 }
 
 static int find_key(struct mu_str name)
@@ -36,8 +37,9 @@ static int parse_part(struct mu_layout *l, struct mu_str part, const char *text,
     struct mu_str name = {part.p, (size_t)(equals - part.p)};
     int key = find_key(name);
     if (key < 0)
-        return mu_fail(e, MU_EUSAGE, "layout \"%.80s\": there is no \"" MU_STR_FMT "\"; tp, pp, dp and ep are known",
-                       text, MU_STR_ARG(name));
+        return mu_fail(e, MU_EUSAGE,
+                       "layout \"%.80s\": there is no \"" MU_STR_FMT "\"; tp, pp, dp, ep and cp are known", text,
+                       MU_STR_ARG(name));
     if (*field(l, key) != 0)
         return mu_fail(e, MU_EUSAGE, "layout \"%.80s\": %s is given twice", text, keys[key]);
     size_t n = part.n - name.n - 1;
@@ -63,6 +65,10 @@ static int check_ranks(const struct mu_layout *l, const char *text, int ranks, s
                        "layout \"%.80s\": ep is %d; above tp=%d it must be a multiple of tp, and dp=%d a multiple of "
                        "ep / tp",
                        text, l->ep, l->tp, l->dp);
+    if (l->cp > MU_ATTN_STRANDS || l->tp % l->cp != 0)
+        return mu_fail(e, MU_EUSAGE,
+                       "layout \"%.80s\": cp is %d; at most %d ranks share a KV cache, and cp must divide tp=%d", text,
+                       l->cp, MU_ATTN_STRANDS, l->tp);
     if (ranks > 0 && n != ranks)
         return mu_fail(e, MU_EUSAGE, "layout \"%.80s\": dp x pp x tp is %lld ranks, but there are %d", text,
                        (long long)n, ranks);
@@ -97,7 +103,9 @@ int mu_layout_print(const struct mu_layout *l, struct mu_buf *out, struct mu_err
         MU_TRY_RETURN(mu_buf_printf(out, e, ",pp=%d", l->pp));
     if (l->dp > 1)
         MU_TRY_RETURN(mu_buf_printf(out, e, ",dp=%d", l->dp));
-    return l->ep > 1 ? mu_buf_printf(out, e, ",ep=%d", l->ep) : MU_OK;
+    if (l->ep > 1)
+        MU_TRY_RETURN(mu_buf_printf(out, e, ",ep=%d", l->ep));
+    return l->cp > 1 ? mu_buf_printf(out, e, ",cp=%d", l->cp) : MU_OK;
 }
 
 struct mu_layout_place mu_layout_place_of(const struct mu_layout *l, int rank)
@@ -125,6 +133,7 @@ void mu_layout_shard(const struct mu_layout *l, const struct mu_spec *s, int ran
         mu_layout_cut_stages(&cut, s);
     *out = (struct mu_shard){.tp_rank = p.t,
                              .tp_size = l->tp,
+                             .cp_size = mu_layout_cp(l),
                              .lane = p.lane,
                              .n_lanes = mu_layout_lanes(l),
                              .layer_begin = p.stage > 0 ? cut.stage_end[p.stage - 1] : 0,

@@ -6,7 +6,11 @@
  * means the tensor group, else a multiple of tp. Then lanes = ep / tp data-parallel attention groups step together
  * as one replica, and there are dp / lanes replicas, which do not wait for each other. Without experts ep is 1.
  *
- * Pure. Text form: "tp=4,pp=2,dp=1,ep=1" in any order, missing ones 1 (dp: what the ranks leave, else one replica). */
+ * cp divides tp: so many neighbouring tensor ranks share one KV cache (model/shard.h), at most MU_ATTN_STRANDS.
+ *
+ * Pure. Text form: "tp=4,pp=2,dp=1,ep=1,cp=1" in any order, missing ones 1 (dp: what the ranks leave, else one
+ * replica).
+ */
 #ifndef MU_PLAN_LAYOUT_H
 #define MU_PLAN_LAYOUT_H
 
@@ -17,6 +21,7 @@
 
 struct mu_layout {
     int dp, pp, tp, ep;
+    int cp;                       /* 0 stands for 1 */
     int stage_end[MU_STAGES_MAX]; /* [pp] layers; all 0: cut by mu_layout_cut_stages() */
 };
 
@@ -27,6 +32,11 @@ struct mu_layout_place {
 static inline int mu_layout_lanes(const struct mu_layout *l)
 {
     return l->ep > l->tp ? l->ep / l->tp : 1;
+}
+
+static inline int mu_layout_cp(const struct mu_layout *l)
+{
+    return l->cp > 1 ? l->cp : 1;
 }
 
 static inline int mu_layout_ranks(const struct mu_layout *l)

@@ -42,6 +42,9 @@ static int check_numbers(const struct mu_layout *l, struct mu_err *e)
                        MU_COMM_RANKS_MAX);
     if (l->ep > l->tp && l->ep % l->tp != 0)
         return mu_fail(e, MU_EINVAL, "ep=%d is above tp=%d and not a multiple of it", l->ep, l->tp);
+    if (l->cp < 0 || l->cp > MU_ATTN_STRANDS || l->tp % mu_layout_cp(l) != 0)
+        return mu_fail(e, MU_EINVAL, "cp=%d with tp=%d: at most %d ranks share a KV cache, and cp must divide tp",
+                       l->cp, l->tp, MU_ATTN_STRANDS);
     if (l->dp % mu_layout_lanes(l) != 0)
         return mu_fail(e, MU_EINVAL, "ep=%d with tp=%d makes %d lanes, and dp=%d is not a multiple of that", l->ep,
                        l->tp, mu_layout_lanes(l), l->dp);
@@ -112,7 +115,8 @@ static double apart(int a, int b)
 /* Groups that wait for each other matter more than how many of them there are. */
 static double distance(const struct mu_layout *a, const struct mu_layout *b)
 {
-    return 4 * apart(a->tp, b->tp) + 2 * apart(a->pp, b->pp) + 2 * apart(a->ep, b->ep) + apart(a->dp, b->dp);
+    return 4 * apart(a->tp, b->tp) + 2 * apart(a->pp, b->pp) + 2 * apart(a->ep, b->ep) + apart(a->dp, b->dp) +
+           apart(mu_layout_cp(a), mu_layout_cp(b));
 }
 
 static void keep_nearer(struct mu_layout *best, double *least, const struct mu_layout *l, const struct mu_layout *try,
@@ -140,18 +144,27 @@ static void try_experts(struct mu_layout *best, double *least, const struct mu_l
     }
 }
 
+/* The largest that is legal and not above. */
+static int nearest_cp(int tp, int cp)
+{
+    cp = MU_MAX(MU_MIN(cp, MU_ATTN_STRANDS), 1);
+    while (tp % cp != 0)
+        cp--;
+    return cp;
+}
+
 void mu_layout_nearest(const struct mu_layout *l, const struct mu_spec *s, struct mu_layout *out)
 {
     int64_t wanted = (int64_t)MU_MAX(l->dp, 1) * MU_MAX(l->pp, 1) * MU_MAX(l->tp, 1);
     int n = (int)MU_MIN(wanted, MU_COMM_RANKS_MAX);
     struct mu_layout from = {
-        .dp = MU_MAX(l->dp, 1), .pp = MU_MAX(l->pp, 1), .tp = MU_MAX(l->tp, 1), .ep = MU_MAX(l->ep, 1)};
+        .dp = MU_MAX(l->dp, 1), .pp = MU_MAX(l->pp, 1), .tp = MU_MAX(l->tp, 1), .ep = MU_MAX(l->ep, 1), .cp = l->cp};
     double least = INFINITY;
 
     *out = (struct mu_layout){.dp = n, .pp = 1, .tp = 1, .ep = 1};
     for (int tp = 1; tp <= n; tp++) {
         for (int pp = 1; n % tp == 0 && pp <= n / tp; pp++) {
-            struct mu_layout try = {.tp = tp, .pp = pp, .dp = n / tp / pp};
+            struct mu_layout try = {.tp = tp, .pp = pp, .dp = n / tp / pp, .cp = nearest_cp(tp, from.cp)};
             if (n / tp % pp == 0)
                 try_experts(out, &least, &from, &try, s);
         }

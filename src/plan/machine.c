@@ -49,6 +49,9 @@ static int check_link(const struct mu_link_spec *l, const char *what, const char
     if (!(l->latency_s >= 0 && l->latency_s < 1))
         return mu_fail(e, MU_EFORMAT, "%s: the latency of the links %s is %g s; from 0 to 1 s is possible", where, what,
                        l->latency_s);
+    if (!(l->crowded_s >= 0 && l->crowded_s < 1))
+        return mu_fail(e, MU_EFORMAT, "%s: the latency of crowded links %s is %g s; from 0 to 1 s is possible", where,
+                       what, l->crowded_s);
     return check_curve(&l->reached, l->name, where, e);
 }
 
@@ -87,7 +90,7 @@ int mu_machine_check(const struct mu_machine *m, const char *where, struct mu_er
     if (!(m->host_memory >= 0) || !(m->storage_rate >= 0) || !(m->storage_total >= 0))
         return mu_fail(e, MU_EFORMAT, "%s: host memory %g, storage rates %g and %g: none can be below 0", where,
                        m->host_memory, m->storage_rate, m->storage_total);
-    return MU_OK;
+    return check_curve(&m->reading, "reading", where, e);
 }
 
 /* Message passing through memory of one machine: a copy in and a copy out share the memory's rate. */
@@ -95,6 +98,10 @@ int mu_machine_check(const struct mu_machine *m, const char *where, struct mu_er
 #define HOST_COPY_PART 0.25
 #define HOST_LAUNCH_S  2e-6
 #define HOST_STORAGE   1e9 /* an SSD of a work station; calibrate measures nothing of it */
+
+/* Of a core: half of what 8 lanes, two units and 2.5 GHz make; reading as servers of four channels and eight cores. */
+#define GUESS_FLOPS 40e9
+#define GUESS_READ  8e9
 
 void mu_machine_host(struct mu_machine *out, double memory, double memory_rate, double flops_f32, int ranks)
 {
@@ -120,4 +127,25 @@ void mu_machine_resize(struct mu_machine *m, int nodes, int devices)
     }
     m->nodes = nodes;
     m->devices = devices;
+}
+
+void mu_machine_guess(struct mu_machine *out, double memory, int cores)
+{
+    cores = MU_MAX(cores, 1);
+    mu_machine_host(out, memory, GUESS_READ * cores, GUESS_FLOPS * cores, 1);
+    out->host_cores = cores;
+}
+
+void mu_machine_share(struct mu_machine *m, int nodes, int ranks, int threads)
+{
+    double busy = (double)ranks * threads, cores = m->host_cores;
+    mu_machine_resize(m, nodes, ranks);
+    if (!m->is_host || cores <= 0)
+        return;
+    if (busy > cores && m->inside.crowded_s > 0)
+        m->inside.latency_s = m->inside.crowded_s;
+    busy = MU_MIN(busy, cores);
+    m->device.memory_rate *= mu_curve_at(&m->reading, busy);
+    for (int r = 0; r < MU_RATE_N; r++)
+        m->device.flops[r] *= busy / cores;
 }

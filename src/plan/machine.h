@@ -44,6 +44,7 @@ struct mu_link_spec {
     char name[MU_MACHINE_NAME_MAX]; /* "nvlink", "pcie", "infiniband", "memory" */
     double rate;                    /* bytes/s of one device, one direction */
     double latency_s;
+    double crowded_s;        /* latency where ranks outnumber the cores they run on; 0: latency_s */
     struct mu_curve reached; /* part of rate by message bytes */
 };
 
@@ -54,6 +55,8 @@ struct mu_machine {
     struct mu_device_spec device;
     struct mu_link_spec inside, between; /* of a node; between nodes, one device's share of the NICs */
     double host_memory;                  /* bytes a node */
+    int host_cores;                      /* is_host: cores of a node, whose numbers these are; 0: not known */
+    struct mu_curve reading;             /* is_host: part of memory_rate by the cores that read */
     double storage_rate, storage_total;  /* reading weights: one node, all nodes together; 0: not known */
 };
 
@@ -75,8 +78,15 @@ json_t *mu_machine_json(const struct mu_machine *m); /* the same form; the calle
 /* A node's own CPUs as `ranks` devices of equal shares; flops and rates are those of all cores together. */
 void mu_machine_host(struct mu_machine *out, double memory, double memory_rate, double flops_f32, int ranks);
 
+/* A host nobody has measured: round numbers a core, good for an order of magnitude. */
+void mu_machine_guess(struct mu_machine *out, double memory, int cores);
+
 /* The same machine with other numbers of nodes and devices a node; a host's devices share anew what they have. */
 void mu_machine_resize(struct mu_machine *m, int nodes, int devices);
+
+/* The same for `ranks` processes a node of `threads` threads each: a host whose cores are known gives what so many
+ * cores reach, and the latency of a crowd where there are more threads than cores. */
+void mu_machine_share(struct mu_machine *m, int nodes, int ranks, int threads);
 
 /* Numbers that cannot be: zero memory, rates below zero, more devices than bounds. */
 int mu_machine_check(const struct mu_machine *m, const char *where, struct mu_err *e);

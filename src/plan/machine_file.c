@@ -13,7 +13,8 @@
 #include "base/nearest.h"
 #include "base/yaml.h"
 
-#define AGREE 0.05 /* "80GB" and 81559 MiB are one thing */
+#define AGREE          0.05 /* "80GB" and 81559 MiB are one thing */
+#define HOST_CORES_MAX 65536
 
 struct reader {
     const struct mu_yaml *y; /* NULL: no lines */
@@ -224,10 +225,10 @@ static int whole_and_parts(const struct reader *r, struct part p, const char *on
 static const char *const top_keys[] = {"name", "nodes", "devices", "gpus", "links", "network", "storage", "host", NULL};
 static const char *const gpu_keys[] = {"kind", "name", "count",  "memory",  "memory_rate", "f32",       "bf16", "fp8",
                                        "int8", "fp4",  "launch", "product", "rows",        "attention", "copy", NULL};
-static const char *const link_keys[] = {"kind", "count", "link_rate", "rate", "latency", "reached", NULL};
+static const char *const link_keys[] = {"kind", "count", "link_rate", "rate", "latency", "crowded", "reached", NULL};
 static const char *const network_keys[] = {"kind", "cards", "card_rate", "rate", "latency", "reached", NULL};
 static const char *const storage_keys[] = {"rate", "total", NULL};
-static const char *const host_keys[] = {"memory", "is_device", NULL};
+static const char *const host_keys[] = {"memory", "is_device", "cores", "reading", NULL};
 
 static int read_kind(const struct reader *r, struct part p, struct mu_machine *m)
 {
@@ -287,6 +288,7 @@ static int read_link(const struct reader *r, struct part p, const char *n_key, c
     MU_TRY_RETURN(quantity(r, p, "rate", UNIT_RATE, &l->rate));
     MU_TRY_RETURN(whole_and_parts(r, p, one_key, n, one, share, &l->rate));
     MU_TRY_RETURN(quantity(r, p, "latency", UNIT_SECONDS, &l->latency_s));
+    MU_TRY_RETURN(quantity(r, p, "crowded", UNIT_SECONDS, &l->crowded_s));
     return curve(r, p, "reached", &l->reached);
 }
 
@@ -311,6 +313,8 @@ static int read_host(const struct reader *r, struct part p, struct mu_machine *m
         return mu_fail(r->e, MU_EFORMAT, "%s%s: host.is_device must be true or false", r->where,
                        place_of(r, p.o, "is_device").text);
     m->is_host = json_is_true(is_device);
+    MU_TRY_RETURN(count(r, p, "cores", HOST_CORES_MAX, &m->host_cores));
+    MU_TRY_RETURN(curve(r, p, "reading", &m->reading));
     return quantity(r, p, "memory", UNIT_BYTES, &m->host_memory);
 }
 
@@ -411,8 +415,20 @@ static json_t *curve_json(const struct mu_curve *c)
 
 static json_t *link_json(const struct mu_link_spec *l)
 {
-    return json_pack("{s:s, s:f, s:f, s:o}", "kind", l->name[0] ? l->name : "link", "rate", l->rate, "latency",
-                     l->latency_s, "reached", curve_json(&l->reached));
+    json_t *o = json_pack("{s:s, s:f, s:f, s:o}", "kind", l->name[0] ? l->name : "link", "rate", l->rate, "latency",
+                          l->latency_s, "reached", curve_json(&l->reached));
+    if (o && l->crowded_s > 0)
+        json_object_set_new(o, "crowded", json_real(l->crowded_s));
+    return o;
+}
+
+static void add_cores(json_t *o, const struct mu_machine *m)
+{
+    json_t *host = json_object_get(o, "host");
+    if (!host || m->host_cores == 0)
+        return;
+    json_object_set_new(host, "cores", json_integer(m->host_cores));
+    json_object_set_new(host, "reading", curve_json(&m->reading));
 }
 
 json_t *mu_machine_json(const struct mu_machine *m)
@@ -427,6 +443,7 @@ json_t *mu_machine_json(const struct mu_machine *m)
     json_t *o = json_pack("{s:s, s:i, s:o, s:{s:f, s:f}, s:{s:f, s:b}}", "name", m->name[0] ? m->name : "machine",
                           "nodes", m->nodes, "gpus", gpus, "storage", "rate", m->storage_rate, "total",
                           m->storage_total, "host", "memory", m->host_memory, "is_device", (int)m->is_host);
+    add_cores(o, m);
     if (o && m->inside.rate > 0)
         json_object_set_new(o, "links", link_json(&m->inside));
     if (o && m->between.rate > 0)

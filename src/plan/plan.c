@@ -201,6 +201,16 @@ static bool is_wanted(enum mu_strategy strategy, int devices, int tp, int pp, in
     }
 }
 
+/* Tensor ranks that would hold copies of the same keys share one cache instead: the most that may. */
+static int cp_without_copies(const struct mu_spec *s, int tp)
+{
+    const struct mu_layer_spec *l = &s->layers[0];
+    int copies = tp / (l->attn == MU_ATTN_LATENT ? 1 : l->n_kv_heads), cp = MU_MIN(copies, MU_ATTN_STRANDS);
+    while (cp > 1 && tp % cp != 0)
+        cp--;
+    return MU_MAX(cp, 1);
+}
+
 static void try_split(struct plan_search *s, int devices, int tp, int pp, int lanes, int experts)
 {
     int group = tp * pp * lanes;
@@ -212,7 +222,11 @@ static void try_split(struct plan_search *s, int devices, int tp, int pp, int la
         l.ep = tp; /* experts lie whole on the tensor ranks either way: say so */
     if (s->ask->strategy == MU_STRATEGY_EXPERT && l.ep == 1 && devices > 1)
         return;
+    int fit = s->p->n_fit;
     try_layout(s, &l, devices % group);
+    l.cp = cp_without_copies(s->ask->spec, tp);
+    if (l.cp > 1 && s->p->n_fit == fit) /* sharing costs time: only where copies do not fit */
+        try_layout(s, &l, devices % group);
 }
 
 /* Every split of a replica of `group` devices. */
@@ -263,8 +277,8 @@ static void search_format(struct plan_search *s, enum mu_wformat f)
 
 static bool is_simpler(const struct mu_layout *a, const struct mu_layout *b)
 {
-    int more_a = (a->tp > 1) + (a->pp > 1) + (mu_layout_lanes(a) > 1);
-    int more_b = (b->tp > 1) + (b->pp > 1) + (mu_layout_lanes(b) > 1);
+    int more_a = (a->tp > 1) + (a->pp > 1) + (mu_layout_lanes(a) > 1) + (mu_layout_cp(a) > 1);
+    int more_b = (b->tp > 1) + (b->pp > 1) + (mu_layout_lanes(b) > 1) + (mu_layout_cp(b) > 1);
     return group_of(a) != group_of(b) ? group_of(a) < group_of(b) : more_a < more_b;
 }
 
@@ -400,24 +414,4 @@ void mu_plan_rank_bill(struct mu_rank_bill *out, const struct mu_plan_choice *c,
     struct mu_rank_need n;
     mu_rank_need_of(&n, s, &c->layout, rank, m, &c->work);
     mu_rank_bill_of(out, &n, &c->limits);
-}
-
-int mu_plan_auto(struct mu_layout *out, struct mu_buf *why, const struct mu_spec *s, const struct mu_machine *m,
-                 int ranks, const struct mu_workload *w, struct mu_err *e)
-{
-    struct mu_plan_ask ask = {.spec = s, .machine = m, .work = *w, .devices = ranks, .is_weights_fixed = true};
-    struct mu_plan *p = NULL;
-    int rc = MU_OK;
-
-    MU_TRY(mu_plan_make(&p, &ask, e));
-    if (p->is_refused) {
-        rc = mu_fail(e, MU_ENOMEM, "%s", p->refusal);
-        goto out;
-    }
-    *out = p->choice.layout;
-    for (int i = 0; why && i < p->n_reasons; i++)
-        MU_TRY(mu_buf_printf(why, e, "%s\n", p->reasons[i]));
-out:
-    mu_plan_free(p);
-    return rc;
 }

@@ -190,25 +190,28 @@ void mu_plan_print(const struct mu_plan *p, const struct mu_plan_ask *ask, const
 
 /* ---- predicted against measured ---- */
 
-static const char *off_text(char buf[24], double measured, double predicted)
+static const char *rate_text(char buf[24], double tokens_per_s)
 {
-    double off = 100 * (measured / predicted - 1);
-    snprintf(buf, 24, "%.0f%% %s", off < 0 ? -off : off, off < 0 ? "under" : "over");
+    snprintf(buf, 24, tokens_per_s < 100 ? "%.1f" : "%.0f", tokens_per_s);
     return buf;
+}
+
+static double off_percent(double measured, double predicted)
+{
+    return 100 * (measured / predicted - 1);
 }
 
 char *mu_plan_seen_text(char buf[256], const struct mu_plan_seen *seen)
 {
-    char a[24], b[24], off[24];
+    char a[24], b[24];
     int n = 0;
     buf[0] = 0;
-    if (seen->step_measured_s > 0 && seen->step_predicted_s > 0)
-        n = snprintf(buf, 256, "step: %s measured, %s predicted (%s)", time_text(a, seen->step_measured_s),
-                     time_text(b, seen->step_predicted_s),
-                     off_text(off, seen->step_measured_s, seen->step_predicted_s));
+    if (seen->tokens_measured > 0 && seen->tokens_predicted > 0)
+        n = snprintf(buf, 256, "predicted %s tokens/s, measured %s (%+.0f%%)", rate_text(a, seen->tokens_predicted),
+                     rate_text(b, seen->tokens_measured), off_percent(seen->tokens_measured, seen->tokens_predicted));
     if (seen->bytes_measured > 0 && seen->bytes_predicted > 0)
-        snprintf(buf + n, (size_t)(256 - n), "%smemory: %s at peak, %s billed (%s)", n > 0 ? "; " : "",
-                 mu_bytes_text(a, (size_t)seen->bytes_measured), mu_bytes_text(b, (size_t)seen->bytes_predicted),
-                 off_text(off, seen->bytes_measured, seen->bytes_predicted));
+        snprintf(buf + n, (size_t)(256 - n), "%spredicted %s, measured %s (%+.0f%%)", n > 0 ? "; " : "",
+                 mu_bytes_text(a, (size_t)seen->bytes_predicted), mu_bytes_text(b, (size_t)seen->bytes_measured),
+                 off_percent(seen->bytes_measured, seen->bytes_predicted));
     return buf;
 }

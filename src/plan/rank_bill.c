@@ -19,6 +19,7 @@ struct counting {
     int64_t widest_in; /* inputs of any matrix held */
     /* elements a row needs of the widest layer */
     int64_t q, k, v, heads_v, heads, q_a, kv_a, wide_q, wide_k, wide_o, ffn, roots, experts, held, top_k, most;
+    int64_t shared; /* the same of the rows that go through a shared cache at once */
     bool has_parallel_norms;
 };
 
@@ -108,10 +109,33 @@ static size_t latent(struct counting *c, const struct mu_layer_spec *l, int64_t 
     return n;
 }
 
+/* What travels where ranks share a cache: model/layout.c. */
+static void shared_cache(struct counting *c, const struct mu_layer_spec *l, int64_t own)
+{
+    int cp = mu_shard_cp(&c->sh), rank = mu_shard_cp_rank(&c->sh);
+    bool is_latent = l->attn == MU_ATTN_LATENT;
+    int32_t cuts[MU_ATTN_STRANDS + 1];
+    struct mu_shard at = c->sh;
+    int64_t heads = 0, roots = 0, dk = l->dk, state = MU_ATTN_STATE(is_latent ? l->kv_lora : l->dv);
+
+    if (cp == 1)
+        return;
+    dk = is_latent ? l->kv_lora + l->dk_rope : dk;
+    dk += c->s->position == MU_POS_ALIBI ? l->n_heads / l->n_kv_heads : 0;
+    mu_shard_strands(cp, cuts);
+    for (int r = 0; r < cp; r++) {
+        at.tp_rank = c->sh.tp_rank - rank + r;
+        heads += mu_shard_heads(&at, l).n;
+        roots += mu_attn_roots(cuts[r], cuts[r + 1]);
+    }
+    widen(&c->shared, heads * (dk + mu_attn_roots(cuts[rank], cuts[rank + 1]) * state) + own * roots * state);
+}
+
 static size_t attention(struct counting *c, const struct mu_layer_spec *l)
 {
     int64_t heads = mu_shard_heads(&c->sh, l).n, kv = mu_shard_kv_heads(&c->sh, l).n;
-    widen(&c->heads, heads);
+    shared_cache(c, l, heads);
+    widen(&c->heads, mu_shard_cp(&c->sh) > 1 ? MU_MAX(heads, kv) : heads);
     widen(&c->q, heads * l->dk);
     widen(&c->heads_v, heads * l->dv);
     return (l->attn == MU_ATTN_LATENT ? latent(c, l, heads) : grouped(c, l, heads, kv)) +
@@ -123,7 +147,9 @@ static size_t page_of(const struct counting *c, const struct mu_layer_spec *l)
     size_t elem = (c->w->kv_dtype == MU_F32 ? 4 : 2) * MU_KV_PAGE;
     int64_t kv = mu_shard_kv_heads(&c->sh, l).n;
     if (l->attn == MU_ATTN_LATENT)
-        return mu_shard_heads(&c->sh, l).n > 0 ? round64((size_t)(l->kv_lora + l->dk_rope) * elem) : 0;
+        return (mu_shard_cp(&c->sh) > 1 ? kv : mu_shard_heads(&c->sh, l).n) > 0
+                   ? round64((size_t)(l->kv_lora + l->dk_rope) * elem)
+                   : 0;
     int dk = l->dk + (c->s->position == MU_POS_ALIBI ? l->n_heads / l->n_kv_heads : 0);
     return round64((size_t)(kv * dk) * elem) + round64((size_t)(kv * l->dv) * elem);
 }
@@ -210,7 +236,7 @@ static size_t row_bytes(const struct counting *c)
     /* Rows of experts: as they are computed, and as they come back; with lanes those that arrive and those sent, which
      * are a share of the step's. */
     int64_t ranks = (int64_t)c->sh.n_lanes * c->sh.tp_size, share = (D * c->top_k + ranks - 1) / ranks;
-    n += lanes ? 3 * D * c->most + share + 2 * c->most : D * (c->most + c->top_k);
+    n += lanes ? 3 * D * c->most + share + 2 * c->most : D * (c->most + c->top_k) + (ranks > 1) * c->most;
     n += 2 * c->top_k;
     n += is_by_length(c->s) ? 2 * c->s->rope.dim : 0;
     return (size_t)n * sizeof(float) + (c->sh.tp_size > 1 && c->sh.has_embed ? 16 : 0);
@@ -228,7 +254,7 @@ static void count_logits(struct mu_rank_need *n, const struct counting *c)
 
 static int groups_of(const struct mu_layout *l)
 {
-    return (l->tp > 1) + (l->pp > 1) + (l->ep > 1 && l->tp * mu_layout_lanes(l) > 1);
+    return (l->tp > 1) + (l->pp > 1) + (l->ep > 1 && l->tp * mu_layout_lanes(l) > 1) + (mu_layout_cp(l) > 1);
 }
 
 static size_t layers_bytes(struct counting *c, size_t *page)
@@ -265,6 +291,8 @@ void mu_rank_need_of(struct mu_rank_need *out, const struct mu_spec *s, const st
     *out = (struct mu_rank_need){0};
     out->weights = layers_bytes(&c, &out->page) + outside(&c) + tables(&c, w->prompt + w->output);
     out->row = row_bytes(&c);
+    out->shared_row = (size_t)c.shared * sizeof(float);
+    out->page_owners = mu_shard_cp(&c.sh);
     out->rows_multiple = c.sh.n_lanes * c.sh.tp_size;
     count_logits(out, &c);
     if (m->is_host) {
@@ -276,17 +304,26 @@ void mu_rank_need_of(struct mu_rank_need *out, const struct mu_spec *s, const st
     out->runtime = MU_PLAN_GPU_CONTEXT_BYTES + (size_t)(m->device.memory * MU_PLAN_GPU_FRAGMENTED);
 }
 
+/* Pages of the fullest of the ranks that share a cache. */
+static int64_t pages_held(const struct mu_rank_need *n, const struct mu_rank_limits *k)
+{
+    int64_t cp = n->page_owners, one = k->run > 0 ? k->run : cp;
+    int64_t held = k->run > 0 ? mu_shard_pages_for((int)cp, one) / cp : 1; /* of so many */
+    return (k->pages * held + one - 1) / one;
+}
+
 void mu_rank_bill_of(struct mu_rank_bill *out, const struct mu_rank_need *n, const struct mu_rank_limits *k)
 {
     int64_t rounded = (k->rows + n->rows_multiple - 1) / n->rows_multiple * n->rows_multiple;
     size_t gathered = n->gather_row * (size_t)MU_MIN(k->logit_rows, GATHERED_LOGITS);
     *out = (struct mu_rank_bill){.weights = n->weights,
-                                 .kv = n->page * (size_t)k->pages,
+                                 .kv = n->page * (size_t)pages_held(n, k),
                                  .activations = n->row * (size_t)(rounded + 1), /* and one row of zeros */
                                  .work = n->work + n->work_row * (size_t)MU_MIN(rounded, LINEAR_PASS_ROWS),
                                  .logits = n->logit_row * (size_t)k->logit_rows + gathered,
                                  .comm = n->comm,
                                  .runtime = n->runtime};
+    out->activations += n->shared_row * (size_t)MU_MIN(k->rows, MU_SHARED_ROWS);
     out->total = out->weights + out->kv + out->activations + out->work + out->logits + out->comm + out->runtime;
 }
 
@@ -299,5 +336,6 @@ struct mu_rank_limits mu_rank_limits_of(const struct mu_machine *m, const struct
     int64_t pages = (own + MU_KV_PAGE - 1) / MU_KV_PAGE * batch + (w->shared + MU_KV_PAGE - 1) / MU_KV_PAGE;
     return (struct mu_rank_limits){.rows = MU_MAX(rows, w->output > 0 ? MU_MIN(batch, rows_max) : 1),
                                    .logit_rows = MU_MIN(scored, logits_max),
-                                   .pages = pages};
+                                   .pages = pages,
+                                   .run = (own + MU_KV_PAGE - 1) / MU_KV_PAGE};
 }

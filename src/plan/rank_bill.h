@@ -26,7 +26,8 @@
 /* Limits of a rank's bill. */
 struct mu_rank_limits {
     int64_t rows, logit_rows;
-    int64_t pages; /* of MU_KV_PAGE positions */
+    int64_t pages; /* of MU_KV_PAGE positions; of all ranks that share a cache */
+    int64_t run;   /* of these, of one sequence: short ones lie on few of the ranks; 0: spread evenly */
 };
 
 struct mu_rank_bill {
@@ -42,7 +43,8 @@ struct mu_rank_bill {
 
 /* Bytes, and bytes for each unit of the limits. */
 struct mu_rank_need {
-    size_t weights, page, row, logit_row, gather_row, work, work_row, comm, runtime;
+    size_t weights, page, row, shared_row, logit_row, gather_row, work, work_row, comm, runtime;
+    int page_owners;   /* ranks that share the cache */
     int rows_multiple; /* buffers hold a round of equal shares of the stage's ranks */
 };
 

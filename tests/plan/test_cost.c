@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "plan/cost.h"
+#include "plan/step_mix.h"
 
 #define NEAR 1e-9 /* of a value: the sums here have a few dozen terms */
 
@@ -264,6 +264,72 @@ XT_TEST(a_step_is_the_same_step)
     XT_OK(mu_cost_step_of(&step, &s, &l, &m, &w, 2, 9, 2, &err));
     XT_NEAR(step.total, cost_of(&s, l, &m, &w).decode.total, 1e-6 * step.total);
     mu_spec_fini(&s);
+}
+
+/* Ours ends a step before the next begins: few rows go through both stages one after the other, many in parts of 32
+ * that each read the weights again. */
+XT_TEST(a_pipeline_that_is_emptied_pays_for_every_step)
+{
+    struct mu_cost_engine ours = plain;
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload few = ask(4, 7, 4), many = ask(64, 7, 4), part = ask(32, 7, 4);
+    ours.is_flushed = true;
+    few.engine = many.engine = part.engine = &ours;
+    double send = 1e-6; /* latency: this engine's activations have no bytes */
+    double one = cost_of(&s, layout_of(1, 1, 1), &m, &few).decode.total;
+    XT_NEAR(cost_of(&s, layout_of(1, 2, 1), &m, &few).decode.total, one + send, 1e-6 * one);
+    double whole = cost_of(&s, layout_of(1, 1, 1), &m, &part).decode.total;
+    double two = cost_of(&s, layout_of(1, 2, 1), &m, &many).decode.total;
+    XT_CHECKF(two > 1.49 * whole && two < 1.75 * whole, "%g of %g", two, whole); /* the stage with the head twice */
+    mu_spec_fini(&s);
+}
+
+/* Ten steps of two sequences at 9 tokens, and one step of a prompt of 30 rows. */
+XT_TEST(steps_that_ran_cost_what_such_steps_cost)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    small_spec(&s, 4);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload w = ask(2, 7, 4), one = ask(1, 7, 4);
+    struct mu_layout l = layout_of(2, 1, 1);
+    struct mu_step_mix x = {0};
+    struct mu_cost_step decode, prompt;
+    double seconds;
+    XT_OK(mu_step_mix_cost(&seconds, &x, &s, &l, &m, &w, &err));
+    XT_NEAR(seconds, 0, 0);
+    XT_OK(mu_cost_step_of(&decode, &s, &l, &m, &w, 2, 9, 2, &err));
+    XT_OK(mu_cost_step_of(&prompt, &s, &l, &m, &one, 30, 20, 1, &err));
+    struct mu_step_made step = {.steps = 1, .rows = 2, .sequences = 2, .keys = 20, .logit_rows = 2, .ns = 5};
+    for (int i = 0; i < 10; i++)
+        mu_step_mix_add(&x, &step);
+    XT_OK(mu_step_mix_cost(&seconds, &x, &s, &l, &m, &w, &err));
+    XT_NEAR(seconds, 10 * decode.total, 1e-9 * seconds);
+    mu_step_mix_add(&x, &(struct mu_step_made){1, 30, 1, 30 * 21, 1, 7});
+    XT_OK(mu_step_mix_cost(&seconds, &x, &s, &l, &m, &w, &err));
+    XT_NEAR(seconds, 10 * decode.total + prompt.total, 1e-9 * seconds);
+    struct mu_step_made sum = mu_step_mix_sum(&x);
+    XT_EQ(sum.steps, 11);
+    XT_EQ(sum.rows, 50);
+    XT_EQ(sum.ns, 57);
+    mu_spec_fini(&s);
+}
+
+/* Sizes are kept apart: a few wide steps do not pass for many middling ones. */
+XT_TEST(steps_of_all_sizes_are_counted_apart)
+{
+    struct mu_step_mix x = {0};
+    int64_t rows = 1;
+    for (int k = 0; k < MU_STEP_SIZES + 3; k++, rows *= 2)
+        mu_step_mix_add(&x, &(struct mu_step_made){.steps = 1, .rows = rows, .sequences = rows});
+    for (int k = 0; k < MU_STEP_SIZES; k++) {
+        XT_EQ(x.at[0][k].steps, k < MU_STEP_SIZES - 1 ? 1 : 4);
+        XT_EQ(x.at[1][k].steps, 0);
+    }
+    mu_step_mix_add(&x, &(struct mu_step_made){.steps = 1, .rows = 3, .sequences = 1});
+    XT_EQ(x.at[1][1].steps, 1);
 }
 
 XT_TEST(the_batch_is_what_memory_leaves)

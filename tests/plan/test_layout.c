@@ -38,6 +38,10 @@ XT_TEST(text_in_any_order_and_what_the_ranks_leave)
     XT_EQ(mu_layout_replicas(&l), 2);
     l = parse("ep=2,tp=4", 8); /* inside the tensor group */
     XT_EQ(mu_layout_lanes(&l), 1);
+    XT_EQ(l.cp, 1);
+    l = parse("cp=2,tp=4", 8);
+    XT_EQ(l.cp, 2);
+    XT_EQ(l.dp, 2);
 }
 
 XT_TEST(text_that_cannot_be_names_key_value_and_bound)
@@ -56,13 +60,16 @@ XT_TEST(text_that_cannot_be_names_key_value_and_bound)
     XT_FAILS(mu_layout_parse(&l, "tp=4096,pp=2", 0, &err), MU_EUSAGE, "8192 ranks; at most 4096");
     XT_FAILS(mu_layout_parse(&l, "tp=4,ep=6", 0, &err), MU_EUSAGE, "multiple of tp");
     XT_FAILS(mu_layout_parse(&l, "tp=2,ep=8,dp=6", 0, &err), MU_EUSAGE, "ep is 8");
+    XT_FAILS(mu_layout_parse(&l, "tp=4,cp=3", 0, &err), MU_EUSAGE, "cp must divide tp=4");
+    XT_FAILS(mu_layout_parse(&l, "tp=16,cp=16", 0, &err), MU_EUSAGE, "at most 8 ranks share");
+    XT_FAILS(mu_layout_parse(&l, "cp=2", 0, &err), MU_EUSAGE, "cp must divide tp=1");
     XT_FAILS(mu_layout_parse(&l, "tp=3", 8, &err), MU_EUSAGE, "3 ranks, but there are 8");
     XT_FAILS(mu_layout_parse(&l, "tp=4,dp=1", 8, &err), MU_EUSAGE, "4 ranks, but there are 8");
 }
 
 XT_TEST(printed_text_reads_back)
 {
-    static const char *const texts[] = {"tp=1", "tp=4,pp=2", "tp=6,dp=2", "tp=2,pp=3,dp=4,ep=8"};
+    static const char *const texts[] = {"tp=1", "tp=4,pp=2", "tp=6,dp=2", "tp=2,pp=3,dp=4,ep=8", "tp=6,cp=3"};
     struct mu_err err = MU_ERR_INIT;
     for (size_t i = 0; i < MU_COUNT(texts); i++) {
         struct mu_buf b = MU_BUF_INIT("a layout", 100);

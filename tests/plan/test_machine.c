@@ -177,6 +177,48 @@ XT_TEST(a_machine_without_a_kind)
     XT_NEAR(mu_curve_at(&m.device.copy, 1e9), 0.75, 1e-12);
 }
 
+/* Two cores that read 3/2 of what one reads: by hand. */
+XT_TEST(ranks_with_fewer_threads_get_what_their_cores_reach)
+{
+    struct mu_machine all, m;
+    mu_machine_host(&all, 64e9, 12e9, 1e12, 1);
+    all.host_cores = 2;
+    all.reading = (struct mu_curve){2, {1, 2}, {2 / 3.0, 1}};
+    all.inside.latency_s = 1e-6;
+    all.inside.crowded_s = 9e-6;
+    static const struct {
+        int ranks, threads;
+        double flops, rate, latency;
+    } cases[] = {{1, 2, 1e12, 12e9, 1e-6},
+                 {1, 1, 0.5e12, 8e9, 1e-6},
+                 {2, 1, 0.5e12, 6e9, 1e-6},
+                 {4, 1, 0.25e12, 3e9, 9e-6},
+                 {2, 2, 0.5e12, 6e9, 9e-6}};
+    for (size_t i = 0; i < MU_COUNT(cases); i++) {
+        m = all;
+        mu_machine_share(&m, 1, cases[i].ranks, cases[i].threads);
+        XT_EQ(m.devices, cases[i].ranks);
+        XT_NEAR(m.device.flops[MU_RATE_F32], cases[i].flops, 1);
+        XT_NEAR(m.device.memory_rate, cases[i].rate, 1);
+        XT_NEAR(m.inside.latency_s, cases[i].latency, 1e-12);
+        XT_NEAR(m.device.memory, 64e9 / cases[i].ranks, 1);
+    }
+    all.host_cores = 0; /* not known: all cores, whatever the threads */
+    mu_machine_share(&all, 1, 2, 1);
+    XT_NEAR(all.device.memory_rate, 6e9, 1);
+}
+
+XT_TEST(a_guessed_machine_can_be_planned_for)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_machine m;
+    mu_machine_guess(&m, 16e9, 8);
+    XT_OK(mu_machine_check(&m, "guess", &err));
+    XT_CHECK(m.is_host && m.host_cores == 8 && m.devices == 1);
+    mu_machine_share(&m, 1, 4, 2);
+    XT_OK(mu_machine_check(&m, "guess", &err));
+}
+
 XT_TEST(a_machine_is_written_as_it_is_read)
 {
     struct mu_err err = MU_ERR_INIT;
@@ -189,6 +231,9 @@ XT_TEST(a_machine_is_written_as_it_is_read)
     json_decref(tree);
     XT_CHECK(memcmp(&m, &again, sizeof m) == 0);
     mu_machine_host(&m, 64e9, 20e9, 1e12, 2);
+    m.host_cores = 2;
+    m.reading = (struct mu_curve){2, {1, 2}, {0.75, 1}};
+    m.inside.crowded_s = 5e-5;
     tree = mu_machine_json(&m);
     XT_OK(mu_machine_from_tree(&again, tree, "again", &err));
     json_decref(tree);

@@ -81,8 +81,10 @@ static void compare_ranks(struct mu_device *d, const struct mu_spec *s, const ch
 
 static void compare_layouts(const struct mu_spec *s, const char *name)
 {
-    static const char *const texts[] = {
-        "tp=1", "tp=2", "tp=3", "tp=6", "tp=4,pp=2", "pp=3", "tp=2,ep=4", "tp=1,ep=3", "tp=2,pp=2,ep=8,dp=4"};
+    static const char *const texts[] = {"tp=1",      "tp=2",      "tp=3",
+                                        "tp=6",      "tp=4,pp=2", "pp=3",
+                                        "tp=2,ep=4", "tp=1,ep=3", "tp=2,pp=2,ep=8,dp=4",
+                                        "tp=2,cp=2", "tp=6,cp=3", "tp=8,cp=4,pp=2"};
     struct mu_cpu_opts cpu = {.level = "auto", .n_threads = 2};
     struct mu_err err = MU_ERR_INIT;
     struct mu_device *d;
@@ -93,6 +95,25 @@ static void compare_layouts(const struct mu_spec *s, const char *name)
     compare_ranks(d, s, name, "tp=3", MU_WINT8);
     compare_ranks(d, s, name, "tp=5", MU_WINT4);
     mu_device_close(d);
+}
+
+/* Sequences of 4 tiles lie on the first of 2 ranks, those of 16 on both alike. */
+XT_TEST(shared_pages_are_counted_where_they_lie)
+{
+    struct mu_rank_need n = {.page = 10, .rows_multiple = 1, .page_owners = 2};
+    struct mu_rank_limits k = {.rows = 1, .logit_rows = 1, .pages = 160};
+    struct mu_rank_bill b;
+    mu_rank_bill_of(&b, &n, &k);
+    XT_EQ(b.kv, 800);
+    k.run = 16;
+    mu_rank_bill_of(&b, &n, &k);
+    XT_EQ(b.kv, 1600);
+    k.run = 64;
+    mu_rank_bill_of(&b, &n, &k);
+    XT_EQ(b.kv, 800);
+    n.page_owners = 1;
+    mu_rank_bill_of(&b, &n, &k);
+    XT_EQ(b.kv, 1600);
 }
 
 XT_TEST(presets_take_what_the_bill_says)
