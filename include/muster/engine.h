@@ -35,6 +35,7 @@ struct mu_bill;      /* plan/bill.h */
 struct mu_clock;     /* base/clock.h */
 struct mu_comm;      /* comm/comm.h */
 struct mu_device;    /* tensor/device.h */
+struct mu_machine;   /* plan/machine.h */
 struct mu_tokenizer; /* muster/tokenizer.h */
 
 #define MU_ENGINE_QUEUE_MAX     65536 /* requests in flight; an evaluation harness fills a queue, never a heap */
@@ -46,6 +47,7 @@ struct mu_tokenizer; /* muster/tokenizer.h */
 #define MU_BIAS_MAX             1024  /* logit biases of a request */
 #define MU_ENGINE_EOS_MAX       64    /* end tokens a checkpoint may name */
 #define MU_ALTERNATIVES_MAX     4096  /* last tokens scored beside the one given */
+#define MU_REDUNDANT_MAX        3072  /* copies of experts a layer beyond one of each */
 #define MU_CONCURRENCY_MAX      256   /* requests under way to a server at a time */
 #define MU_WEIGHTS_HASH_DIGITS  32
 
@@ -53,6 +55,14 @@ struct mu_tokenizer; /* muster/tokenizer.h */
 enum mu_order {
     MU_ORDER_SUBMITTED, /* first in, first out */
     MU_ORDER_LONGEST    /* longest prompt first, equal prompts side by side */
+};
+
+/* What will be asked of the engine, as far as it is known: 0 where not. Decides a layout that is left open, never a
+ * result. */
+struct mu_engine_work {
+    int64_t requests;       /* in all */
+    int64_t prompt, output; /* tokens of one, in the mean */
+    int64_t scored;         /* prompt tokens of one whose log-probabilities are wanted */
 };
 
 struct mu_engine_opts {
@@ -84,16 +94,31 @@ struct mu_engine_opts {
      * mu_engine_follow(), which takes every number and name of these options but model, level, threads, device and
      * tokenizer from rank 0. */
     struct mu_comm *world; /* borrowed; NULL or of one rank: none */
-    const char *layout;    /* "tp=4,pp=2" (plan/layout.h); NULL or "auto": as few tensor ranks as fit, replicated */
+    const char *layout;    /* "tp=4,pp=2" (plan/layout.h); NULL or "auto": the planner's first that fits every rank */
+    /* Why that layout, and which better ones do not fit: lines, before anything is loaded. */
+    void (*on_layout)(void *arg, const char *layout, const char *reasons);
+
+    /* Over many nodes: "peer": each part of the checkpoint is read on one node and sent to those that need it; "file":
+     * each node reads what it needs; NULL or "auto": from peers where all nodes see one file, else by node. */
+    const char *weights_from;
+
+    /* Mixtures of experts on many ranks: where experts lie, never a result. Of one replica each. */
+    int redundant_experts;    /* copies a layer beyond one of each expert, for those with the most rows */
+    const char *expert_loads; /* a file of mu_engine_write_expert_loads(), read by rank 0; NULL: all experts alike */
+
+    /* For choosing a layout and for predictions. */
+    struct mu_engine_work work;
+    const struct mu_machine *machine; /* borrowed, as `muster calibrate` keeps it; NULL: round numbers are guessed */
 
     /* remote: an OpenAI-compatible server computes. Without tokenizer no text is encoded; prompts are token ids. */
     const char *endpoint;                        /* "http://host:8000/v1"; NULL: none */
     const char *endpoint_model;                  /* the name it knows the model by; NULL: the only one it has */
     const char *api_key_file;                    /* its first word is the key; NULL: OPENAI_API_KEY, if set */
     int concurrency;                             /* requests under way at a time; 0: 8 */
-    int attempts_max;                            /* of one request; 0: 4 */
+    int attempts_max;                            /* of one request; 0: 12 */
     int64_t connect_ns, silence_ns, exchange_ns; /* to connect; without a byte; of a whole answer. 0: 10, 300, 1800 s */
     uint64_t retry_seed;                         /* of the random part of back-off; 0: another each time */
+    bool will_score, will_generate;              /* tried once while opening; MU_EUNSUPPORTED: it cannot score */
 
     const char *engine; /* "light", "distributed", "remote"; NULL or "auto": the selector's choice (engine/select.h) */
     /* The choice with its reasons as text, before anything is opened. */
@@ -146,6 +171,31 @@ int mu_engine_follow(const struct mu_engine_opts *o, struct mu_err *e);
 void mu_engine_dismiss(struct mu_comm *world);
 /* The most memory each rank has held, peak[size of the world] in bytes; between polls. MU_EUNSUPPORTED on one rank. */
 int mu_engine_peaks(mu_engine *eng, uint64_t *peak, struct mu_err *e);
+
+/* Predicted against measured: the steps that ran, here and by the model of plan/cost.h for the very same rows. Of
+ * several replicas the first is looked at. Zeros where nothing is known. */
+struct mu_engine_seen {
+    bool is_calibrated; /* by a machine that was given, else by guessed constants */
+    int64_t steps, rows;
+    double predicted_s, measured_s; /* spent in them */
+};
+void mu_engine_seen(mu_engine *eng, struct mu_engine_seen *out); /* any thread */
+
+/* Predicted seconds of one step with `rows` rows of each of `sequences` sequences that hold `context` tokens already,
+ * of which n_logits rows are scored; 0: nothing is known. */
+double mu_engine_predict(const mu_engine *eng, int sequences, int rows, int64_t context, int n_logits);
+
+/* How many rows each expert of each layer has computed, as a file for mu_engine_opts.expert_loads; between polls. Of
+ * several replicas the first one's rows. MU_EUNSUPPORTED for models without experts. */
+int mu_engine_write_expert_loads(mu_engine *eng, const char *path, struct mu_err *e);
+
+/* Rows of the fullest rank over the mean, by the same counts: 1 is even. */
+struct mu_engine_balance {
+    int ranks;          /* that share a layer's experts */
+    double mean, worst; /* over the layers */
+    int worst_layer;    /* -1: nothing was computed */
+};
+int mu_engine_expert_balance(mu_engine *eng, struct mu_engine_balance *out, struct mu_err *e);
 
 void mu_engine_info(const mu_engine *eng, struct mu_engine_info *out);
 const struct mu_bill *mu_engine_bill(const mu_engine *eng); /* lives as long as the engine; remote: NULL */
@@ -298,6 +348,26 @@ int mu_engine_cancel(mu_engine *eng, uint64_t id, struct mu_err *e);
 int mu_engine_run(mu_engine *eng, const struct mu_request *requests, int n, struct mu_result **results,
                   struct mu_err *e);
 
+/* The pool of KV pages at one moment, in pages unless said; lanes and replicas added up. A page is free, held by
+ * running requests, or cached: kept for finished ones' beginnings and free when needed. */
+struct mu_kv_stats {
+    int64_t pages, free, held, cached; /* pages = free + held + cached */
+    int64_t shared;                    /* held by more than one request */
+    int64_t refs;                      /* what running requests would hold if none were shared */
+    int64_t reserved;                  /* free or cached ones promised to running requests */
+    int64_t held_peak;                 /* the most ever held */
+    int64_t tokens, tokens_room;       /* in held pages: that are there, that would fit */
+    int64_t span;                      /* up to the last page that is not free; held + cached when compact */
+    int64_t free_run;                  /* the longest run of free pages in any one pool */
+    int64_t given_back;                /* free ones whose memory the system has until they are used again */
+};
+
+void mu_kv_stats_add(struct mu_kv_stats *a, const struct mu_kv_stats *b);
+double mu_kv_stats_empty(const struct mu_kv_stats *s);   /* internal fragmentation: held room without a token, 0..1 */
+double mu_kv_stats_scatter(const struct mu_kv_stats *s); /* external: free pages among the span, 0..1 */
+double mu_kv_stats_broken(const struct mu_kv_stats *s);  /* free pages outside the longest free run, 0..1 */
+double mu_kv_stats_gain(const struct mu_kv_stats *s);    /* of sharing: pages wanted for a page held, 1 or more */
+
 struct mu_engine_status {
     int n_queued, n_running, n_done; /* done: not yet polled */
     uint64_t steps, rows, logit_rows;
@@ -307,11 +377,17 @@ struct mu_engine_status {
     int64_t pages, pages_used, pages_shared, pages_cached, pages_used_peak; /* used: by running requests; shared: by
                                                                        several; cached: by finished ones only */
     uint64_t requests_done, requests_failed;
+    int replicas_lost;             /* with their ranks, while the others went on */
+    uint64_t requests_given_back;  /* by these, and computed elsewhere */
+    struct mu_kv_stats kv;         /* as of the last look: a few steps ago, or now when nothing runs */
+    struct mu_kv_stats kv_fullest; /* the look that found the most pages held */
 };
 
 void mu_engine_status(mu_engine *eng, struct mu_engine_status *out);
 
-/* Give up what is kept for later only (prefixes of finished requests); *bytes_freed of cache became free. */
+/* Give up what is kept for later only (prefixes of finished requests); *bytes_freed of cache became free. Pages that
+ * are in use move together, as many as one call may, and the memory behind them goes back to the system until it is
+ * needed again (status: kv.given_back). Between polls; changes no result. */
 int mu_engine_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);
 
 #endif

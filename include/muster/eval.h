@@ -34,7 +34,9 @@ typedef struct mu_eval mu_eval;
 /* What will be computed: told once, before it is. Tokens as fed to the model and drawn. */
 struct mu_eval_plan {
     int64_t n_tasks, n_documents;
+    int64_t n_generating;                /* of the tasks: those that ask for texts; the others ask for scores */
     int64_t n_requests;                  /* repeats counted */
+    int64_t text_bytes;                  /* of all requests' prompts and continuations */
     int64_t n_unique;                    /* things to compute, after equal ones are merged */
     int64_t n_journal;                   /* of these, already answered in the journal */
     int64_t tokens_naive, tokens_shared; /* of all requests: each computed alone; common beginnings once */
@@ -97,7 +99,7 @@ struct mu_eval_opts {
 int mu_eval_open(mu_eval **out, const struct mu_eval_opts *o, const mu_tokenizer *tok, struct mu_err *e);
 void mu_eval_close(mu_eval *ev); /* NULL is fine */
 
-/* What is known before anything ran: tasks, documents and requests; the rest is 0. */
+/* What is known before anything ran: tasks, documents, requests and their texts; the rest is 0. */
 void mu_eval_planned(const mu_eval *ev, struct mu_eval_plan *out);
 
 /* Compute what the journal does not hold, and score. MU_ECANCELED: stopped by on_progress; what is done is kept. */

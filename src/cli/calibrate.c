@@ -4,21 +4,29 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-#define CASE_NS       300000000
+#define CASE_NS       400000000
 #define CASE_QUICK_NS 80000000
-#define CALLS_MIN     3
+#define ROUNDS_MIN    3
 #define PART_MIN      1e-3
 
-int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, double *seconds, struct mu_err *e)
+static int run_round(mu_calibrate_fn fn, void *arg, int64_t first, int64_t calls, struct mu_err *e)
+{
+    for (int64_t i = 0; i < calls; i++)
+        MU_TRY_RETURN(fn(arg, first + i, e));
+    return MU_OK;
+}
+
+int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, int64_t calls, double *seconds,
+                      struct mu_err *e)
 {
     struct mu_clock *clock = mu_clock_real();
     int64_t start = mu_now_ns(clock), now = start, limit = c->is_quick ? CASE_QUICK_NS : CASE_NS;
     *seconds = 1e9;
-    for (int64_t call = 0; call < CALLS_MIN || now - start < limit; call++) {
+    for (int64_t round = 0; round < ROUNDS_MIN || now - start < limit; round++) {
         int64_t t = mu_now_ns(clock);
-        MU_TRY_RETURN(fn(arg, call, e));
+        MU_TRY_RETURN(run_round(fn, arg, round * calls, calls, e));
         now = mu_now_ns(clock);
-        *seconds = MU_MIN(*seconds, (double)MU_MAX(now - t, 1) * 1e-9);
+        *seconds = MU_MIN(*seconds, (double)MU_MAX(now - t, 1) * 1e-9 / (double)calls);
     }
     c->n_done++;
     mu_progress_update(&c->progress, (uint64_t)c->n_done, (uint64_t)MU_MAX(c->n_cases, c->n_done));

@@ -11,6 +11,7 @@
 #define KV_HEADS 2
 #define WIDTH    64
 #define ROWS_MAX 256
+#define CALLS    4 /* a round */
 
 struct attention {
     struct mu_calibration *c;
@@ -68,7 +69,7 @@ static int measure(struct attention *t, int n, double *flops, struct mu_err *e)
         keys += t->pos[i] + 1;
     }
     t->rows = (struct mu_rows){n, t->pos, t->seq, t->table, CONTEXT / MU_KV_PAGE};
-    MU_TRY_RETURN(mu_calibrate_time(t->c, run_attention, t, &s, e));
+    MU_TRY_RETURN(mu_calibrate_time(t->c, run_attention, t, CALLS, &s, e));
     *flops = 2 * keys * HEADS * (WIDTH + WIDTH) / MU_MAX(s - t->c->machine.device.launch_s, 0.1 * s);
     return MU_OK;
 }

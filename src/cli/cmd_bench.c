@@ -2,8 +2,9 @@
  *
  * Prompts are random ids, all different, so that no prefix is shared. A prefill case times prompts that ask for one
  * token; a decode case times the steps between the moment all sequences have their first token and the first end.
- * Shares: of the measured f32 multiply-add rate (2 operations a parameter used and token) and of the measured read
- * bandwidth (weights once a step, the KV cache of every sequence). The best of --repeat runs is shown. */
+ * Whole steps are counted. Shares: of the measured f32 multiply-add rate (2 operations a parameter used and token) and
+ * of the measured read bandwidth (weights once a step, the KV cache of every sequence). Beside them, where a
+ * calibration is there, what the planner's model of time predicts. The best of --repeat runs is shown. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,11 +18,14 @@
 #include "base/pool.h"
 #include "cli/cmd.h"
 #include "cli/model_opts.h"
+#include "engine/pool_json.h"
 #include "plan/bill.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"
 
-#define SIZES_MAX 32
+#define SIZES_MAX     32
+#define REQUEST_BYTES 16384 /* of one in flight, beside its tokens */
+#define TOKEN_BYTES   32
 
 struct bench_args {
     struct mu_model_args model;
@@ -37,6 +41,8 @@ struct bench {
     double weight_bytes, kv_bytes_token;
     uint64_t rng;
     int64_t tokens, repeat;
+    int64_t prefill[SIZES_MAX], decode[SIZES_MAX], batch[SIZES_MAX];
+    int n_prefill, n_decode, n_batch;
     json_t *rows;
 };
 
@@ -45,6 +51,7 @@ struct row {
     const char *work; /* "prefill", "decode" */
     int batch, context;
     double tokens_per_s;
+    double seconds, predicted; /* of all prompts, of one decoding step; predicted 0: not known */
     double share_flop, share_bandwidth;
 };
 
@@ -71,29 +78,47 @@ static int parse_sizes(const char *text, int64_t hi, int64_t *out, int *n, const
 
 /* ---- one run ---- */
 
+/* A sequence gets one token a step: whoever gets a second one begins the next step. */
 struct decode_clock {
     int n_waiting; /* sequences without their first token */
     int64_t start_ns, end_ns;
-    int64_t n_tokens; /* between start and end */
-    bool has_ended;
+    int64_t n_tokens; /* of the steps between start and end */
+    int64_t n_steps;
+    bool is_last_step, has_ended;
 };
+
+struct decoder {
+    struct decode_clock *clock;
+    int64_t step; /* of its last token */
+};
+
+static void begin_steps(struct decode_clock *c)
+{
+    c->start_ns = c->end_ns = mu_now_ns(mu_clock_real());
+    c->n_steps = 1; /* under way, without a token yet */
+}
 
 static int on_token(void *arg, const struct mu_token_event *ev)
 {
-    struct decode_clock *c = arg;
-    int64_t now = mu_now_ns(mu_clock_real());
+    struct decoder *d = arg;
+    struct decode_clock *c = d->clock;
     if (c->n_waiting > 0) {
         if (ev->index == 0 && ev->id >= 0 && --c->n_waiting == 0)
-            c->start_ns = now;
+            begin_steps(c);
         return 0;
+    }
+    c->is_last_step |= ev->is_last;
+    if (ev->id < 0 || c->has_ended)
+        return 0;
+    if (d->step == c->n_steps) {
+        c->has_ended = c->is_last_step;
+        c->n_steps += !c->has_ended;
     }
     if (c->has_ended)
         return 0;
-    if (ev->id >= 0) {
-        c->n_tokens++;
-        c->end_ns = now;
-    }
-    c->has_ended = ev->is_last;
+    d->step = c->n_steps;
+    c->n_tokens++;
+    c->end_ns = mu_now_ns(mu_clock_real());
     return 0;
 }
 
@@ -103,9 +128,11 @@ static int run_once(struct bench *b, int batch, int context, int n_out, int64_t 
 {
     struct mu_request *requests = NULL;
     struct mu_result **results = NULL;
+    struct decoder *decoders = NULL;
     int32_t *ids = NULL;
     int rc = MU_OK;
 
+    MU_TRY(MU_NEW_ARRAY(&decoders, batch, "the requests", e));
     MU_TRY(MU_NEW_ARRAY(&requests, batch, "the requests", e));
     MU_TRY(MU_NEW_ARRAY(&results, batch, "the results", e));
     MU_TRY(MU_NEW_ARRAY(&ids, (int64_t)batch * context, "the prompts", e));
@@ -120,7 +147,8 @@ static int run_once(struct bench *b, int batch, int context, int n_out, int64_t 
         requests[i].max_tokens = n_out;
         requests[i].ignore_eos = true;
         requests[i].on_token = on_token;
-        requests[i].on_token_arg = c;
+        requests[i].on_token_arg = &decoders[i];
+        decoders[i].clock = c;
     }
     int64_t start = mu_now_ns(mu_clock_real());
     MU_TRY(mu_engine_run(b->s.eng, requests, batch, results, e));
@@ -134,16 +162,27 @@ out:
     mu_free(ids);
     mu_free(results);
     mu_free(requests);
+    mu_free(decoders);
     return rc;
 }
 
 /* ---- reporting ---- */
 
+/* Of the measured rate: below 0, it took longer than predicted. */
+static double error_of(const struct row *r)
+{
+    return r->predicted > 0 ? r->predicted / r->seconds - 1 : 0;
+}
+
 static int add_row(struct bench *b, const struct row *r, struct mu_err *e)
 {
-    json_t *row = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "work", r->work, "batch", r->batch, "context", r->context,
-                            "tokens_per_s", r->tokens_per_s, "share_of_arithmetic", r->share_flop, "share_of_bandwidth",
-                            r->share_bandwidth);
+    json_t *row = json_pack("{s:s, s:i, s:i, s:f, s:f, s:f, s:f}", "work", r->work, "batch", r->batch, "context",
+                            r->context, "tokens_per_s", r->tokens_per_s, "share_of_arithmetic", r->share_flop,
+                            "share_of_bandwidth", r->share_bandwidth, "seconds", r->seconds);
+    if (row && r->predicted > 0) {
+        json_object_set_new(row, "predicted_seconds", json_real(r->predicted));
+        json_object_set_new(row, "error", json_real(error_of(r)));
+    }
     if (!row || json_array_append_new(b->rows, row) != 0)
         return mu_fail_nomem(e, sizeof *r, "the report");
     return MU_OK;
@@ -151,12 +190,17 @@ static int add_row(struct bench *b, const struct row *r, struct mu_err *e)
 
 static void print_row(const struct bench_args *args, const struct row *r)
 {
+    char predicted[32] = "", error[32] = "";
+    if (r->predicted > 0) {
+        snprintf(predicted, sizeof predicted, "%.1f", r->tokens_per_s * r->seconds / r->predicted);
+        snprintf(error, sizeof error, "%+.1f%%", 100 * error_of(r));
+    }
     if (args->csv)
-        printf("%s,%d,%d,%.2f,%.4f,%.4f\n", r->work, r->batch, r->context, r->tokens_per_s, r->share_flop,
-               r->share_bandwidth);
+        printf("%s,%d,%d,%.2f,%.4f,%.4f,%s,%s\n", r->work, r->batch, r->context, r->tokens_per_s, r->share_flop,
+               r->share_bandwidth, predicted, error);
     else if (!args->json)
-        printf("%-8s %6d %8d %12.1f %11.1f%% %11.1f%%\n", r->work, r->batch, r->context, r->tokens_per_s,
-               100 * r->share_flop, 100 * r->share_bandwidth);
+        printf("%-8s %6d %8d %12.1f %11.1f%% %11.1f%% %12s %8s\n", r->work, r->batch, r->context, r->tokens_per_s,
+               100 * r->share_flop, 100 * r->share_bandwidth, predicted, error);
     fflush(stdout);
 }
 
@@ -165,6 +209,17 @@ static void fill_shares(const struct bench *b, struct row *r, double steps_per_s
     double kv = b->kv_bytes_token * r->context * r->batch;
     r->share_flop = 2.0 * (double)b->info.n_params_active * r->tokens_per_s / b->flop_rate;
     r->share_bandwidth = steps_per_s * (b->weight_bytes + kv) / b->bandwidth;
+}
+
+/* A prompt goes through in steps of rows_max rows at most. */
+static double predict_prefill(const struct bench *b, int context)
+{
+    double seconds = 0;
+    for (int at = 0, n; at < context; at += n) {
+        n = MU_MIN(context - at, b->info.prefill_chunk);
+        seconds += mu_engine_predict(b->s.eng, 1, n, at, at + n == context);
+    }
+    return seconds;
 }
 
 static int bench_prefill(struct bench *b, const struct bench_args *args, int batch, int context, struct mu_err *e)
@@ -177,6 +232,9 @@ static int bench_prefill(struct bench *b, const struct bench_args *args, int bat
         MU_TRY_RETURN(run_once(b, batch, context, 1, &ns, &c, e));
         r.tokens_per_s = MU_MAX(r.tokens_per_s, 1e9 * batch * context / (double)MU_MAX(ns, 1));
     }
+    r.seconds = batch * context / r.tokens_per_s;
+    if (b->s.has_machine)
+        r.predicted = batch * predict_prefill(b, context);
     fill_shares(b, &r, r.tokens_per_s / b->info.rows_max);
     print_row(args, &r);
     return add_row(b, &r, e);
@@ -193,6 +251,9 @@ static int bench_decode(struct bench *b, const struct bench_args *args, int batc
         if (c.end_ns > c.start_ns)
             r.tokens_per_s = MU_MAX(r.tokens_per_s, 1e9 * (double)c.n_tokens / (double)(c.end_ns - c.start_ns));
     }
+    r.seconds = r.tokens_per_s > 0 ? batch / r.tokens_per_s : 0;
+    if (b->s.has_machine)
+        r.predicted = mu_engine_predict(b->s.eng, batch, 1, context + b->tokens / 2, batch);
     fill_shares(b, &r, r.tokens_per_s / batch);
     print_row(args, &r);
     return add_row(b, &r, e);
@@ -225,23 +286,34 @@ out:
 static void print_head(const struct bench *b, const struct bench_args *args)
 {
     if (args->csv)
-        printf("work,batch,context,tokens_per_s,share_of_arithmetic,share_of_bandwidth\n");
+        printf("work,batch,context,tokens_per_s,share_of_arithmetic,share_of_bandwidth,predicted,error\n");
     else if (!args->json)
         printf(
             "%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; this machine: %.1f GB/s, %.0f GFLOP/s\n"
-            "%-8s %6s %8s %12s %12s %12s\n",
+            "%-8s %6s %8s %12s %12s %12s %12s %8s\n",
             b->info.arch, (double)b->info.n_params * 1e-9, (double)b->info.n_params_active * 1e-9, b->info.weights,
             b->info.level, b->info.threads, b->bandwidth * 1e-9, b->flop_rate * 1e-9, "work", "batch", "context",
-            "tokens/s", "arithmetic", "bandwidth");
+            "tokens/s", "arithmetic", "bandwidth", b->s.has_machine ? "predicted" : "",
+            b->s.has_machine ? "error" : "");
+}
+
+/* Of the rank that holds most. */
+static json_t *memory_json(const struct bench *b)
+{
+    return json_pack("{s:f, s:f}", "predicted_bytes", (double)mu_engine_bill(b->s.eng)->bytes_peak, "measured_bytes",
+                     (double)mu_session_peak_bytes(&b->s));
 }
 
 static int print_json(const struct bench *b, struct mu_err *e)
 {
     struct mu_buf out = MU_BUF_INIT("the report", 16 << 20);
+    struct mu_engine_status st;
+    mu_engine_status(b->s.eng, &st);
     json_t *all =
-        json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:O}", "arch", b->info.arch, "weights", b->info.weights, "level",
-                  b->info.level, "threads", b->info.threads, "n_params", (json_int_t)b->info.n_params,
-                  "read_bytes_per_s", b->bandwidth, "fma_flop_per_s", b->flop_rate, "rows", b->rows);
+        json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:O, s:o, s:o}", "arch", b->info.arch, "weights",
+                  b->info.weights, "level", b->info.level, "threads", b->info.threads, "n_params",
+                  (json_int_t)b->info.n_params, "read_bytes_per_s", b->bandwidth, "fma_flop_per_s", b->flop_rate,
+                  "rows", b->rows, "kv_cache", mu_kv_stats_json(&st.kv_fullest), "memory", memory_json(b));
     int rc = MU_OK;
 
     if (!all)
@@ -265,23 +337,38 @@ static bool fits(const struct bench *b, int64_t tokens, const struct bench_args 
     return false;
 }
 
+static int parse_args(struct bench *b, const struct bench_args *args, struct mu_err *e)
+{
+    MU_TRY_RETURN(parse_sizes(args->prefill, 1 << 20, b->prefill, &b->n_prefill, "prefill", e));
+    MU_TRY_RETURN(parse_sizes(args->decode, 1 << 20, b->decode, &b->n_decode, "decode", e));
+    return parse_sizes(args->batch, MU_ENGINE_SEQUENCES_MAX, b->batch, &b->n_batch, "batch", e);
+}
+
+/* All requests of the largest case: ids, and what is told of each token. */
+static uint64_t request_bytes(const struct bench *b)
+{
+    int64_t longest = 0, most = 1;
+    for (int i = 0; i < b->n_prefill; i++)
+        longest = MU_MAX(longest, b->prefill[i]);
+    for (int i = 0; i < b->n_decode; i++)
+        longest = MU_MAX(longest, b->decode[i]);
+    for (int i = 0; i < b->n_batch; i++)
+        most = MU_MAX(most, b->batch[i]);
+    return (uint64_t)(most * (REQUEST_BYTES + TOKEN_BYTES * (longest + b->tokens)));
+}
+
 static int run_all(struct bench *b, const struct bench_args *args, struct mu_err *e)
 {
-    int64_t prefill[SIZES_MAX], decode[SIZES_MAX], batch[SIZES_MAX];
-    int n_prefill, n_decode, n_batch;
-
-    MU_TRY_RETURN(parse_sizes(args->prefill, 1 << 20, prefill, &n_prefill, "prefill", e));
-    MU_TRY_RETURN(parse_sizes(args->decode, 1 << 20, decode, &n_decode, "decode", e));
-    MU_TRY_RETURN(parse_sizes(args->batch, MU_ENGINE_SEQUENCES_MAX, batch, &n_batch, "batch", e));
     print_head(b, args);
-    for (int i = 0; i < n_prefill; i++) {
-        if (prefill[i] > 0 && fits(b, prefill[i] + 1, args))
-            MU_TRY_RETURN(bench_prefill(b, args, 1, (int)prefill[i], e));
+    for (int i = 0; i < b->n_prefill; i++) {
+        if (b->prefill[i] > 0 && fits(b, b->prefill[i] + 1, args))
+            MU_TRY_RETURN(bench_prefill(b, args, 1, (int)b->prefill[i], e));
     }
-    for (int i = 0; i < n_decode; i++) {
-        for (int j = 0; j < n_batch; j++) {
-            if (batch[j] > 0 && batch[j] <= b->info.sequences_max && fits(b, decode[i] + b->tokens, args))
-                MU_TRY_RETURN(bench_decode(b, args, (int)batch[j], (int)decode[i], e));
+    for (int i = 0; i < b->n_decode; i++) {
+        for (int j = 0; j < b->n_batch; j++) {
+            int64_t batch = b->batch[j];
+            if (batch > 0 && batch <= b->info.sequences_max && fits(b, b->decode[i] + b->tokens, args))
+                MU_TRY_RETURN(bench_decode(b, args, (int)batch, (int)b->decode[i], e));
         }
     }
     return args->json ? print_json(b, e) : MU_OK;
@@ -300,7 +387,10 @@ static int bench_run(void *p, int n_operands, char **operands, struct mu_err *e)
     if (args->model.endpoint)
         return mu_fail(e, MU_EUSAGE, "bench measures this machine: leave --endpoint out");
     MU_TRY(mu_model_path_check(args->model.model, e));
+    MU_TRY(parse_args(&b, args, e));
+    args->model.request_bytes = request_bytes(&b);
     MU_TRY(measure_machine(&b, args, e));
+    mu_process_peak_reset();
     MU_TRY(mu_session_open(&b.s, &args->model, false, e));
     if (b.s.is_over)
         goto out;
@@ -309,6 +399,7 @@ static int bench_run(void *p, int n_operands, char **operands, struct mu_err *e)
     b.kv_bytes_token = bill_bytes(&b.s, "KV cache") / ((double)b.info.kv_pages * MU_KV_PAGE);
     b.rows = json_array();
     MU_TRY(run_all(&b, args, e));
+    MU_TRY(mu_session_write_expert_loads(&b.s, e));
     mu_session_report(&b.s);
 out:
     json_decref(b.rows);
@@ -349,7 +440,9 @@ const struct mu_cmd mu_cmd_bench = {
     .operands = "",
     .story =
         "Measures tokens a second by prompt length, context and batch, beside the share of the f32 multiply-add rate "
-        "and of the read bandwidth that this machine reaches in a bare loop in the same run.\n\n"
+        "and of the read bandwidth that this machine reaches in a bare loop in the same run. Where muster calibrate "
+        "has kept its numbers, or --cluster names a file, the predicted tokens a second and how far they are off "
+        "stand beside.\n\n"
         "On a machine shared with others figures move by tens of percent: compare runs of one sitting only.",
     .examples = "  muster bench --model DIR --prefill 512 --decode 512 --batch 1,16\n"
                 "  muster bench --model DIR --weights int8 --csv > int8.csv\n",

@@ -19,7 +19,9 @@
 #include "cli/task_folders.h"
 #include "plan/bill.h"
 
-#define TASKS_MAX 4096 /* names on the command line */
+#define BYTES_A_TOKEN 4    /* of English text, roughly */
+#define OUTPUT_TOKENS 256  /* a task's limit where it names none */
+#define TASKS_MAX     4096 /* names on the command line */
 
 struct eval_args {
     struct mu_model_args model;
@@ -251,9 +253,28 @@ static int open_tasks(struct evaluator *x, struct mu_err *e)
     return MU_OK;
 }
 
+/* For the planner and the batch: how many requests, and about how long. A guess even where tokens are counted by now,
+ * so that a run that goes on from a journal chooses what the first one did. Outputs count with the room they have. */
+static struct mu_engine_work work_of(const struct evaluator *x)
+{
+    struct mu_eval_plan p;
+    mu_eval_planned(x->ev, &p);
+    struct mu_engine_work w = {.requests = p.n_requests};
+    if (p.n_requests > 0)
+        w.prompt = MU_MAX(1, p.text_bytes / p.n_requests / BYTES_A_TOKEN);
+    if (p.n_tasks > 0)
+        w.output = OUTPUT_TOKENS * p.n_generating / p.n_tasks;
+    return w;
+}
+
 static int open_engine(void *arg, mu_engine **eng, struct mu_err *e)
 {
     struct evaluator *x = arg;
+    struct mu_eval_plan p;
+    mu_eval_planned(x->ev, &p);
+    x->model.will_score = p.n_generating < p.n_tasks;
+    x->model.will_generate = p.n_generating > 0;
+    x->model.work = work_of(x);
     MU_TRY_RETURN(mu_session_open_engine(&x->s, &x->model, e));
     *eng = x->s.eng;
     mu_progress_start(&x->progress, "evaluating", "tokens");
@@ -314,6 +335,7 @@ static int evaluate(struct evaluator *x, struct mu_err *e)
     MU_TRY_RETURN(open_tasks(x, e));
     MU_TRY_RETURN(run_tasks(x, e));
     MU_TRY_RETURN(show(x, e));
+    MU_TRY_RETURN(mu_session_write_expert_loads(&x->s, e));
     mu_session_report(&x->s);
     return MU_OK;
 }

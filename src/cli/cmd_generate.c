@@ -368,12 +368,15 @@ static int generate_run(void *p, int n_operands, char **operands, struct mu_err 
     g->args = a;
     g->ids = (struct mu_ids)MU_IDS_INIT(PROMPT_ID_MAX);
     MU_TRY(parse_bias(g, e));
-    MU_TRY(mu_session_open(&g->s, &a->model, true, e));
+    struct mu_model_args model = a->model;
+    model.work = (struct mu_engine_work){.requests = a->prompts ? 0 : 1, .output = a->max_tokens};
+    MU_TRY(mu_session_open(&g->s, &model, true, e));
     if (g->s.is_over)
         goto out;
     MU_TRY(open_chat(g, e));
     mu_engine_info(g->s.eng, &g->info);
     MU_TRY(generate_by_args(g, e));
+    MU_TRY(mu_session_write_expert_loads(&g->s, e));
     mu_session_report(&g->s);
 out:
     if (g) {

@@ -232,7 +232,9 @@ static int score_run(void *p, int n_operands, char **operands, struct mu_err *e)
         goto out;
     MU_TRY(mu_lines_open(&sc->lines, sc->args->file, e));
     MU_TRY(mu_session_open_tokenizer(&sc->s, &sc->args->model, false, e));
-    MU_TRY(mu_session_open_engine(&sc->s, &sc->args->model, e));
+    struct mu_model_args model = sc->args->model;
+    model.will_score = true;
+    MU_TRY(mu_session_open_engine(&sc->s, &model, e));
     mu_engine_info(sc->s.eng, &sc->info);
     mu_progress_start(&sc->progress, "scoring", "pairs");
     rc = score_all(sc, e);
@@ -240,6 +242,8 @@ static int score_run(void *p, int n_operands, char **operands, struct mu_err *e)
     if (rc == MU_ECANCELED)
         rc = mu_fail(e, rc, "stopped by a signal; the results of the first %" PRId64 " pairs of %s are printed",
                      sc->n_printed, sc->lines.name);
+    if (rc == MU_OK)
+        rc = mu_session_write_expert_loads(&sc->s, e);
     if (rc == MU_OK && !sc->s.quiet) {
         struct mu_engine_status st;
         mu_engine_status(sc->s.eng, &st);

@@ -267,6 +267,7 @@ static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
     warn_if_open(v);
     MU_TRY(open_server(v, e));
     MU_TRY(wait_for_end(v, e));
+    MU_TRY(mu_session_write_expert_loads(&v->s, e));
     mu_session_report(&v->s);
 out:
     if (v) {

@@ -8,14 +8,19 @@
 #include "cli/opt.h"
 #include "comm/comm.h"
 #include "cli/progress.h"
+#include "plan/machine.h"
 
 struct mu_model_args {
-    const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level, *layout;
+    const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level, *layout, *cluster;
     int64_t threads, batch_size, batch_tokens, context, ranks;
     uint64_t max_memory;
     bool no_prefix_sharing, quiet;
     const char *endpoint, *endpoint_model, *api_key_file, *engine;
-    int64_t concurrency;
+    int64_t concurrency, redundant_experts;
+    const char *expert_loads, *write_expert_loads, *weights_from;
+    struct mu_engine_work work;     /* no options, these two: what the command knows of its requests, */
+    uint64_t request_bytes;         /* and the memory they may take; 0: the engine's own choice */
+    bool will_score, will_generate; /* no option: what an endpoint must be able to do */
 };
 
 #define MU_MODEL_ARGS_INIT                                                                                             \
@@ -32,6 +37,9 @@ struct mu_session {
     mu_tokenizer *tok; /* NULL when the checkpoint has none and the command can do without */
     mu_engine *eng;
     struct mu_progress progress;
+    struct mu_machine machine; /* as it was calibrated; has_machine: it was */
+    bool has_machine;
+    const char *write_expert_loads; /* the file asked for, or NULL */
     bool quiet;
 };
 
@@ -144,7 +152,41 @@ struct mu_session {
          (base) + offsetof(struct mu_model_args, layout),                                                              \
          "LAYOUT",                                                                                                     \
          .help = "How ranks share the model, such as tp=4,pp=2,dp=1,ep=1; the results are the same.",                  \
-         .dflt = "auto: the smallest tensor group that fits, replicated"},                                             \
+         .dflt = "auto: the planner's, as muster plan shows it"},                                                      \
+        {MU_OPT_TEXT,                                                                                                  \
+         "weights-from",                                                                                               \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, weights_from),                                                        \
+         "SOURCE",                                                                                                     \
+         .choices = "auto|peer|file",                                                                                  \
+         .help = "On many nodes: read each part of the weights once and send it (peer), or once a node (file).",       \
+         .dflt = "auto: peer where all nodes see the same files"},                                                     \
+        {MU_OPT_TEXT,                                                                                                  \
+         "cluster",                                                                                                    \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, cluster),                                                             \
+         "FILE",                                                                                                       \
+         .help = "What this machine does, for choosing a layout and predicting times.",                                \
+         .dflt = "what muster calibrate kept, else guessed"},                                                          \
+        {MU_OPT_INT,                                                                                                   \
+         "redundant-experts",                                                                                          \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, redundant_experts),                                                   \
+         "N",                                                                                                          \
+         .lo = 0,                                                                                                      \
+         .hi = MU_REDUNDANT_MAX,                                                                                       \
+         .help = "Copies a layer beyond one of each expert, for ranks that share experts (ep).",                       \
+         .dflt = "0"},                                                                                                 \
+        {MU_OPT_TEXT,                                                                                                  \
+         "expert-loads",                                                                                               \
+         0,                                                                                                            \
+         (base) + offsetof(struct mu_model_args, expert_loads),                                                        \
+         "FILE",                                                                                                       \
+         .help = "Place experts on ranks by these counts, as --write-expert-loads wrote them.",                        \
+         .dflt = "even blocks"},                                                                                       \
+        {MU_OPT_TEXT, "write-expert-loads",                                                                            \
+         0,           (base) + offsetof(struct mu_model_args, write_expert_loads),                                     \
+         "FILE",      .help = "Write how many rows each expert computed, at the end of the run."},                     \
         {MU_OPT_INT,                                                                                                   \
          "context",                                                                                                    \
          'c',                                                                                                          \
@@ -207,8 +249,14 @@ struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args);
  * stays so. */
 int mu_session_poll(struct mu_session *s, struct mu_result **out, struct mu_err *e);
 
-/* What was taken against what was predicted, on standard error unless quiet. Call before closing. */
+/* The file of --write-expert-loads, if it is wanted. Call when all is done, before the report. */
+int mu_session_write_expert_loads(struct mu_session *s, struct mu_err *e);
+
+/* Predicted against measured, time and memory, on standard error unless quiet. Call before closing. */
 void mu_session_report(const struct mu_session *s);
+
+/* The most memory that any one rank has held; the engine is open. */
+uint64_t mu_session_peak_bytes(const struct mu_session *s);
 
 /* The path must name something that holds weights: a preset's name gets the sentence that says so. */
 int mu_model_path_check(const char *path, struct mu_err *e);

@@ -2,6 +2,7 @@
 #include "cli/plan_inputs.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -14,6 +15,7 @@
 #include "model/presets.h"
 
 #define PATH_BYTES_MAX 4096
+#define KEPT_NAME      "machine.json"
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -77,6 +79,38 @@ int mu_plan_machine_load(struct mu_machine *out, const char *path, struct mu_err
     return rc;
 }
 
+int mu_machine_kept_path(struct mu_buf *file, struct mu_buf *folder, struct mu_err *e)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/')
+        MU_TRY_RETURN(mu_buf_printf(folder, e, "%s/muster", cache));
+    else if (home && home[0] == '/')
+        MU_TRY_RETURN(mu_buf_printf(folder, e, "%s/.cache/muster", home));
+    else
+        return mu_fail(e, MU_ENOENT, "neither XDG_CACHE_HOME nor HOME names a folder");
+    return mu_path_join(file, folder->p, KEPT_NAME, e);
+}
+
+int mu_machine_kept(struct mu_machine *out, const char *path, bool *is_there, struct mu_err *e)
+{
+    struct mu_buf file = MU_BUF_INIT("a path", PATH_BYTES_MAX), folder = MU_BUF_INIT("a path", PATH_BYTES_MAX);
+    struct mu_err none = MU_ERR_INIT;
+    int rc = MU_OK;
+    *is_there = false;
+    if (!path && (mu_machine_kept_path(&file, &folder, &none) != MU_OK || !mu_path_exists(file.p)))
+        goto out;
+    path = path ? path : file.p;
+    MU_TRY(mu_plan_machine_load(out, path, e));
+    *is_there = out->is_host;
+    if (!out->is_host)
+        rc = mu_fail(e, MU_EUSAGE, "%s describes GPUs, and ranks run on CPUs here: muster calibrate describes those",
+                     path);
+out:
+    mu_buf_fini(&folder);
+    mu_buf_fini(&file);
+    return rc;
+}
+
 static int from_gpus(struct mu_machine *out, const struct mu_gpus *g, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
 {
     const char *preset = mu_machine_preset_of(g->gpu[0].name);
@@ -128,6 +162,13 @@ int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char ho
     MU_TRY_RETURN(mu_gpus_discover(&gpus, e));
     if (gpus.n > 0)
         return from_gpus(out, &gpus, how, e);
+    bool is_kept;
+    MU_TRY_RETURN(mu_machine_kept(out, NULL, &is_kept, e));
+    if (is_kept) {
+        mu_machine_resize(out, 1, MU_MAX(ranks, 1));
+        snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %s; the CPUs as muster calibrate measured them", gpus.how);
+        return MU_OK;
+    }
     MU_TRY_RETURN(from_cpus(out, MU_MAX(ranks, 1), threads, e));
     snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %s; the CPUs' %.1f GB/s and %.0f GFLOP/s were measured", gpus.how,
              out->device.memory_rate * out->devices * 1e-9, out->device.flops[MU_RATE_F32] * out->devices * 1e-9);

@@ -2,6 +2,7 @@
 #ifndef MU_CLI_PLAN_INPUTS_H
 #define MU_CLI_PLAN_INPUTS_H
 
+#include "base/buf.h"
 #include "model/spec.h"
 #include "plan/machine.h"
 
@@ -10,8 +11,16 @@ int mu_plan_spec_open(struct mu_spec *out, const char *model, struct mu_err *e);
 
 int mu_plan_machine_load(struct mu_machine *out, const char *path, struct mu_err *e); /* a cluster file */
 
-/* This machine: its GPUs, or its CPUs measured in half a second as `ranks` equal shares. how: a clause that says what
- * was found and what is missing. */
+/* Where `muster calibrate` keeps what it measured, and the folder of it: $XDG_CACHE_HOME/muster, or ~/.cache/muster.
+ * MU_ENOENT when neither variable names a folder. */
+int mu_machine_kept_path(struct mu_buf *file, struct mu_buf *folder, struct mu_err *e);
+
+/* That file, or the one named by path; *is_there false: none is named and none was kept. Of the CPUs that ranks run on:
+ * a file that describes GPUs is refused. */
+int mu_machine_kept(struct mu_machine *out, const char *path, bool *is_there, struct mu_err *e);
+
+/* This machine: its GPUs, or its CPUs as they were calibrated, else measured in half a second, as `ranks` equal shares.
+ * how: a clause that says what was found and what is missing. */
 #define MU_PLAN_HOW_MAX 256
 int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e);
 

@@ -11,10 +11,12 @@
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
 #include "cli/model_opts.h"
+#include "cli/plan_inputs.h"
 #include "comm/launch.h"
+#include "comm/mpi/mpi.h"
 #include "model/presets.h"
 #include "plan/bill.h"
-#include "plan/layout.h"
+#include "plan/plan.h"
 #include "tensor/device.h"
 
 #define INTERRUPT_POLL_NS 100000000ll /* a tenth of a second: soon for a person, nothing for the engine */
@@ -47,6 +49,22 @@ static int show_bill(void *arg, const struct mu_bill *bill)
     if (!s->quiet)
         mu_bill_print(bill, stderr);
     return 0;
+}
+
+/* One line the choice, then its reasons. */
+static void show_layout(void *arg, const char *layout, const char *reasons)
+{
+    const struct mu_session *s = arg;
+    if (s->quiet)
+        return;
+    fprintf(stderr, "layout  %s\n", layout);
+    for (const char *p = reasons; *p;) {
+        int n = (int)strcspn(p, "\n");
+        fprintf(stderr, "  %.*s\n", n, p);
+        p += n + (p[n] == '\n');
+    }
+    if (!s->has_machine)
+        fprintf(stderr, "  by guessed constants: muster calibrate measures them\n");
 }
 
 /* Who names an engine, or "auto", wants to know. */
@@ -137,12 +155,14 @@ out:
 int mu_session_join(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     struct mu_launch_opts o = {.argv = mu_command_line()};
-    int status;
+    int status, rank, size;
+    bool is_launched = mu_mpi_is_launched(&rank, &size);
     *s = (struct mu_session){.quiet = args->quiet};
     MU_TRY_RETURN(count_ranks(args, &o.ranks, e));
     if (args->endpoint)
         return o.ranks > 1 ? mu_fail(e, MU_EUSAGE, "a server computes: leave --ranks and --layout out") : MU_OK;
-    MU_TRY_RETURN(mu_model_path_check(args->model, e)); /* once, rather than on every rank */
+    if (!is_launched) /* once; a launcher's ranks tell each other, which one that has ended cannot */
+        MU_TRY_RETURN(mu_model_path_check(args->model, e));
     MU_TRY_RETURN(mu_launch(&s->world, &o, &s->is_over, &status, e));
     if (s->is_over)
         return code_of_status(status, e);
@@ -171,6 +191,8 @@ struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
     o.kv_dtype = args->kv_dtype;
     o.mla = args->mla;
     o.layout = args->layout;
+    o.work = args->work;
+    o.request_bytes = (size_t)args->request_bytes;
     o.threads = (int)args->threads;
     o.context_max = args->context;
     o.sequences_max = (int)args->batch_size;
@@ -181,17 +203,53 @@ struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
     o.endpoint_model = args->endpoint_model;
     o.api_key_file = args->api_key_file;
     o.concurrency = (int)args->concurrency;
+    o.will_score = args->will_score;
+    o.will_generate = args->will_generate;
     o.engine = args->engine;
+    o.redundant_experts = (int)args->redundant_experts;
+    o.expert_loads = args->expert_loads;
+    o.weights_from = args->weights_from;
     return o;
+}
+
+/* A lost replica is not the end of the job. */
+static void spare_replicas(const struct mu_session *s)
+{
+    struct mu_engine_info info;
+    mu_engine_info(s->eng, &info);
+    if (info.replicas > 1)
+        mu_launch_spare_others(s->world);
+}
+
+/* Before the run rather than after it: a file that cannot be, a model that has no experts. */
+static int check_write_loads(struct mu_session *s, struct mu_err *e)
+{
+    struct mu_outfile f = MU_OUTFILE_INIT;
+    struct mu_engine_balance unused;
+    if (!s->write_expert_loads)
+        return MU_OK;
+    MU_TRY_RETURN(mu_engine_expert_balance(s->eng, &unused, e));
+    MU_TRY_RETURN(mu_outfile_open(&f, s->write_expert_loads, e));
+    mu_outfile_discard(&f);
+    return MU_OK;
+}
+
+int mu_session_write_expert_loads(struct mu_session *s, struct mu_err *e)
+{
+    return s->write_expert_loads ? mu_engine_write_expert_loads(s->eng, s->write_expert_loads, e) : MU_OK;
 }
 
 int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     int rc = MU_OK;
 
-    if (!args->endpoint)
+    if (!args->endpoint) {
+        MU_TRY(mu_machine_kept(&s->machine, args->cluster, &s->has_machine, e));
         MU_TRY(open_device(s, args, e));
+    }
     struct mu_engine_opts o = mu_session_engine_opts(args);
+    o.machine = s->has_machine ? &s->machine : NULL;
+    o.on_layout = show_layout;
     o.world = s->world;
     o.device = s->device;
     o.tokenizer = s->tok;
@@ -203,6 +261,11 @@ int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *arg
     s->has_asked = true;
     rc = mu_engine_open(&s->eng, &o, e);
     mu_progress_end(&s->progress);
+    if (rc == MU_OK)
+        spare_replicas(s);
+    s->write_expert_loads = args->write_expert_loads;
+    if (rc == MU_OK)
+        rc = check_write_loads(s, e);
 out:
     if (rc != MU_OK)
         mu_session_close(s);
@@ -244,7 +307,7 @@ static void report_ranks(const struct mu_session *s, const struct mu_engine_info
     }
     for (int r = 0; r < info->ranks; r++) {
         most = peak[r] > peak[most] ? r : most;
-        least = MU_MIN(least, peak[r]);
+        least = peak[r] > 0 ? MU_MIN(least, peak[r]) : least; /* a lost rank tells nothing */
     }
     fprintf(stderr,
             "layout: %s on %d ranks; memory of a rank: %.1f to %.1f MiB at peak (rank %d), %.1f MiB billed; weights: "
@@ -254,19 +317,60 @@ static void report_ranks(const struct mu_session *s, const struct mu_engine_info
     mu_free(peak);
 }
 
+uint64_t mu_session_peak_bytes(const struct mu_session *s)
+{
+    uint64_t most = mu_process_peak_bytes(), *peak;
+    struct mu_engine_info info;
+    mu_engine_info(s->eng, &info);
+    if (info.ranks < 2)
+        return most;
+    peak = mu_calloc((size_t)info.ranks, sizeof *peak);
+    if (peak && mu_engine_peaks(s->eng, peak, NULL) == MU_OK) {
+        for (int r = 0; r < info.ranks; r++)
+            most = MU_MAX(most, peak[r]);
+    }
+    mu_free(peak);
+    return most;
+}
+
+static void report_experts(const struct mu_session *s)
+{
+    struct mu_engine_balance b;
+    if (mu_engine_expert_balance(s->eng, &b, NULL) != MU_OK || b.worst_layer < 0 || b.ranks < 2)
+        return;
+    fprintf(stderr, "experts: rows of the fullest of %d ranks over the mean: %.2f, at most %.2f (layer %d)\n", b.ranks,
+            b.mean, b.worst, b.worst_layer);
+}
+
+/* Of the steps alone: reading prompts and writing answers is not the model's time. */
+static void report_time(const struct mu_session *s, const struct mu_engine_info *info)
+{
+    struct mu_engine_seen seen;
+    char text[256];
+    mu_engine_seen(s->eng, &seen);
+    if (seen.predicted_s <= 0 || seen.measured_s <= 0)
+        return;
+    struct mu_plan_seen rates = {.tokens_predicted = (double)seen.rows / seen.predicted_s,
+                                 .tokens_measured = (double)seen.rows / seen.measured_s};
+    fprintf(stderr, "time: %s%s%s\n", mu_plan_seen_text(text, &rates),
+            info->replicas > 1 ? " by the first replica" : "",
+            seen.is_calibrated ? "" : "; constants are guessed, muster calibrate measures them");
+}
+
 void mu_session_report(const struct mu_session *s)
 {
     struct mu_engine_info info;
     if (s->quiet || !s->eng || !mu_engine_bill(s->eng)) /* a server's memory is its own affair */
         return;
     mu_engine_info(s->eng, &info);
-    if (info.ranks > 1) {
+    if (info.ranks > 1)
         report_ranks(s, &info);
-        return;
-    }
-    fprintf(stderr, "memory: %.1f MiB at peak, %.1f MiB billed; weights: %.1f MiB read\n",
-            (double)mu_process_peak_bytes() * 0x1p-20, (double)mu_engine_bill(s->eng)->bytes_peak * 0x1p-20,
-            (double)info.weight_bytes_read * 0x1p-20);
+    else
+        fprintf(stderr, "memory: %.1f MiB at peak, %.1f MiB billed; weights: %.1f MiB read\n",
+                (double)mu_process_peak_bytes() * 0x1p-20, (double)mu_engine_bill(s->eng)->bytes_peak * 0x1p-20,
+                (double)info.weight_bytes_read * 0x1p-20);
+    report_time(s, &info);
+    report_experts(s);
 }
 
 void mu_session_close(struct mu_session *s)

@@ -110,6 +110,21 @@ static void put_known(struct page *p, const struct mu_serve_metrics *m, const st
     put_histogram(p, "vllm:e2e_request_latency_seconds", "From acceptance to the answer.", &m->whole);
 }
 
+static void put_pool(struct page *p, const struct mu_kv_stats *kv)
+{
+    put(p, "muster_kv_pages_shared", "gauge", "Pages held by several running requests.", (double)kv->shared);
+    put(p, "muster_kv_pages_reserved", "gauge", "Pages promised to running requests.", (double)kv->reserved);
+    put(p, "muster_kv_pages_used_peak", "gauge", "The most pages that running requests held.", (double)kv->held_peak);
+    put(p, "muster_kv_pages_given_back", "gauge", "Free pages whose memory the system has.", (double)kv->given_back);
+    put(p, "muster_kv_empty_ratio", "gauge", "Share of the held pages' room without a token.", mu_kv_stats_empty(kv));
+    put(p, "muster_kv_scatter_ratio", "gauge", "Share of free pages before the last used one.",
+        mu_kv_stats_scatter(kv));
+    put(p, "muster_kv_broken_ratio", "gauge", "Share of the free pages outside their longest run.",
+        mu_kv_stats_broken(kv));
+    put(p, "muster_kv_sharing_gain", "gauge", "Pages that running requests use for one they hold.",
+        mu_kv_stats_gain(kv));
+}
+
 static void put_own(struct page *p, const struct mu_serve_metrics *m, const struct mu_engine_status *st, int n_calls)
 {
     put(p, "muster_http_requests_total", "counter", "Requests taken or refused.", (double)m->calls);
@@ -124,6 +139,7 @@ static void put_own(struct page *p, const struct mu_serve_metrics *m, const stru
     put(p, "muster_kv_pages", "gauge", "Pages of the KV cache.", (double)st->pages);
     put(p, "muster_kv_pages_used", "gauge", "Pages held by running requests.", (double)st->pages_used);
     put(p, "muster_kv_pages_cached", "gauge", "Pages held by finished requests only.", (double)st->pages_cached);
+    put_pool(p, &st->kv);
     put(p, "muster_heap_bytes", "gauge", "Bytes of heap in use.", (double)mu_mem_bytes_used());
     put(p, "muster_heap_bytes_peak", "gauge", "The most bytes of heap in use so far.", (double)mu_mem_bytes_peak());
 }

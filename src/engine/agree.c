@@ -5,6 +5,14 @@
 
 #include "base/check.h"
 
+/* Which rank it was, unless the sentence tells already. What all ranks fail at is rank 0's sentence, without a name. */
+static void name_rank(const struct mu_comm *c, struct mu_err *e)
+{
+    int rank = mu_comm_world_rank(c, mu_comm_rank(c));
+    if (rank > 0 && !strstr(e->text, "(while rank "))
+        mu_err_while(e, e->code, "rank %d on %s opened its part", rank, mu_comm_host(c, mu_comm_rank(c)));
+}
+
 int mu_agree(struct mu_comm *c, int rc, struct mu_err *e)
 {
     int size = mu_comm_size(c), rank = mu_comm_rank(c);
@@ -15,7 +23,11 @@ int mu_agree(struct mu_comm *c, int rc, struct mu_err *e)
     if (rc != MU_OK && e)
         first = *e;
     first.code = rc;
-    MU_TRY_RETURN(mu_comm_all_reduce(c, &worst, 1, MU_REDUCE_MAX_I64, e));
+    if (rc != MU_OK)
+        name_rank(c, &first);
+    int lost = mu_comm_all_reduce(c, &worst, 1, MU_REDUCE_MAX_I64, rc == MU_OK ? e : NULL);
+    if (lost != MU_OK)
+        return rc == MU_OK ? lost : rc; /* the world may have ended by this very failure */
     if (worst == 0)
         return MU_OK;
     MU_TRY_RETURN(mu_comm_broadcast(c, &first, sizeof first, size - (int)worst, e));

@@ -337,6 +337,16 @@ static int run_parts(struct mu_batcher *b, const struct mu_part *parts, int n_pa
     return read_out(b, note_done(b, parts, n_parts), e);
 }
 
+/* The step as it was composed. */
+static void note_step(struct mu_batcher *b, uint64_t logit_rows, int64_t ns)
+{
+    struct mu_step_made made = {
+        .steps = 1, .rows = b->n_rows, .sequences = b->n_parts, .logit_rows = (int64_t)logit_rows, .ns = ns};
+    for (int i = 0; i < b->n_rows; i++)
+        made.keys += b->pos[i] + 1;
+    mu_step_mix_add(&b->mix, &made);
+}
+
 void mu_batcher_step(struct mu_batcher *b)
 {
     struct mu_err err = MU_ERR_INIT;
@@ -344,6 +354,7 @@ void mu_batcher_step(struct mu_batcher *b)
     if (b->n_running == 0)
         return;
     int64_t begin_ns = mu_now_ns(b->clock);
+    uint64_t logit_rows = b->counts.logit_rows;
     compose(b);
     int rc = run_parts(b, b->parts, b->n_parts, &err);
     if (rc == MU_ENUMERIC && b->n_parts > 1) {
@@ -355,6 +366,47 @@ void mu_batcher_step(struct mu_batcher *b)
     } else if (rc != MU_OK) {
         fail_parts(b, b->parts, b->n_parts, &err);
     }
+    int64_t ns = mu_now_ns(b->clock) - begin_ns;
+    note_step(b, b->counts.logit_rows - logit_rows, ns);
     b->counts.steps++;
-    b->counts.step_ns += mu_now_ns(b->clock) - begin_ns;
+    b->counts.step_ns += ns;
+}
+
+/* ---- the pool ---- */
+
+void mu_batcher_kv_stats(const struct mu_batcher *b, struct mu_kv_stats *out)
+{
+    *out = (struct mu_kv_stats){.pages = 0};
+    for (int lane = 0; lane < b->limits.n_lanes; lane++) {
+        struct mu_kv_stats own;
+        int64_t n_tokens = 0;
+        for (int i = 0; i < b->n_running; i++) {
+            if (mu_batcher_lane(b, b->running[i]) == lane)
+                n_tokens += b->slots[b->running[i]].n_done;
+        }
+        mu_kv_stats_take(&own, &b->kv[lane], n_tokens);
+        mu_kv_stats_add(out, &own);
+    }
+}
+
+int mu_batcher_compact(struct mu_batcher *b, int pages_max, int *n_moved, struct mu_err *e)
+{
+    *n_moved = 0;
+    for (int lane = 0; lane < b->limits.n_lanes; lane++) {
+        int n = 0, rc = mu_kv_compact(&b->kv[lane], pages_max, &n, e);
+        *n_moved += n;
+        MU_TRY_RETURN(rc);
+    }
+    return MU_OK;
+}
+
+int mu_batcher_give_back(struct mu_batcher *b, int64_t *n_pages, struct mu_err *e)
+{
+    *n_pages = 0;
+    for (int lane = 0; lane < b->limits.n_lanes; lane++) {
+        int32_t n = 0;
+        MU_TRY_RETURN(mu_kv_give_back(&b->kv[lane], &n, e));
+        *n_pages += n;
+    }
+    return MU_OK;
 }

@@ -17,8 +17,10 @@
 
 #include "base/clock.h"
 #include "engine/kv_cache.h"
+#include "engine/pool_stats.h"
 #include "engine/queue.h"
 #include "engine/sampler.h"
+#include "plan/step_mix.h"
 
 /* A running request: its sequence number is its slot number; slots are dealt out to lanes in runs of equal length. */
 struct mu_slot {
@@ -76,6 +78,7 @@ struct mu_batcher {
 
     struct mu_job_list finished; /* since the last look */
     struct mu_batcher_counts counts;
+    struct mu_step_mix mix; /* of the steps so far, to be held against what was predicted */
 };
 
 void mu_batcher_carve(struct mu_batcher *b, struct mu_carve *c, const struct mu_batcher_limits *l);
@@ -90,6 +93,12 @@ void mu_batcher_step(struct mu_batcher *b);
 
 /* Fail all that runs. */
 void mu_batcher_fail_all(struct mu_batcher *b, const struct mu_err *why);
+
+/* All lanes' pages: as they are; moved together, at most pages_max in each; their free end given back. Between steps.
+ */
+void mu_batcher_kv_stats(const struct mu_batcher *b, struct mu_kv_stats *out);
+int mu_batcher_compact(struct mu_batcher *b, int pages_max, int *n_moved, struct mu_err *e);
+int mu_batcher_give_back(struct mu_batcher *b, int64_t *n_pages, struct mu_err *e);
 
 static inline int mu_batcher_lane(const struct mu_batcher *b, int slot)
 {

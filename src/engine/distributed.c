@@ -43,6 +43,12 @@ out:
     return rc;
 }
 
+/* A lost replica does not end the others: each is a part of the world from here on. */
+static int part_replicas(const struct mu_seat *s, struct mu_err *e)
+{
+    return mu_layout_replicas(&s->layout) > 1 ? mu_comm_set_parts(s->world, s->place.replica, e) : MU_OK;
+}
+
 /* ---- the other ranks ---- */
 
 struct served {
@@ -90,7 +96,10 @@ int mu_engine_follow(const struct mu_engine_opts *o, struct mu_err *e)
     s->opts.on_progress = NULL;
     MU_TRY(leave_telling_to_rank_0(mu_seat_take(s, e), e));
     MU_TRY(leave_telling_to_rank_0(mu_seat_load(s, &local, e), e));
+    MU_TRY(part_replicas(s, e));
     rc = serve(s, local, e);
+    if (mu_comm_died_apart(o->world) && e)
+        e->text[0] = '\0'; /* rank 0 knows, and goes on */
 out:
     mu_engine_close(local);
     if (s)
@@ -149,7 +158,9 @@ static int distributed_open(mu_engine **out, const struct mu_engine_opts *o, str
     d->base.ops = &mu_engine_distributed;
     MU_TRY(mu_seat_take(&d->seat, &err));
     MU_TRY(mu_seat_load(&d->seat, &d->local, &err));
-    rc = open_replicas(d, &err);
+    rc = part_replicas(&d->seat, &err);
+    if (rc == MU_OK)
+        rc = open_replicas(d, &err);
     if (rc != MU_OK)
         mu_comm_abort(o->world, err.text); /* the others serve already */
 out:
@@ -214,9 +225,24 @@ static void distributed_info(const mu_engine *eng, struct mu_engine_info *out)
     out->kv_pages *= n;
 }
 
+static void distributed_seen(mu_engine *eng, struct mu_engine_seen *out)
+{
+    mu_light_seen(self(eng)->local, out);
+}
+
+static const struct mu_forecast *distributed_forecast(const mu_engine *eng)
+{
+    return mu_light_forecast(self(eng)->local);
+}
+
 static const struct mu_bill *distributed_bill(const mu_engine *eng)
 {
     return &self(eng)->seat.fullest;
+}
+
+static struct mu_runner *distributed_runner(mu_engine *eng)
+{
+    return mu_light_runner(self(eng)->local);
 }
 
 int mu_engine_peaks(mu_engine *eng, uint64_t *peak, struct mu_err *e)
@@ -240,6 +266,9 @@ const struct mu_engine_ops mu_engine_distributed = {
     .optimize_memory = distributed_optimize_memory,
     .status = distributed_status,
     .info = distributed_info,
+    .seen = distributed_seen,
+    .forecast = distributed_forecast,
     .bill = distributed_bill,
+    .runner = distributed_runner,
     .close = distributed_close,
 };

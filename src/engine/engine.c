@@ -6,7 +6,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "comm/comm.h"
-#include "engine/select.h"
+#include "engine/forecast.h"
+#include "engine/select_look.h"
 
 /* In the order in which equals are preferred. */
 static const struct mu_engine_ops *const engines[] = {&mu_engine_light, &mu_engine_distributed, &mu_engine_remote};
@@ -32,7 +33,7 @@ static void tell(const struct mu_engine_opts *o, const struct mu_select_table *t
     mu_buf_fini(&text);
 }
 
-/* By the wishes, and the order of the table: nothing is measured before an engine is open. */
+/* The wishes leave one engine; who wants to see the table gets its numbers too. */
 static int choose(const struct mu_engine_ops **out, const struct mu_engine_opts *o, struct mu_err *e)
 {
     struct mu_select_ask ask = {.context = o->context_max,
@@ -43,6 +44,8 @@ static int choose(const struct mu_engine_ops **out, const struct mu_engine_opts 
     struct mu_select_table table;
     for (size_t i = 0; i < MU_COUNT(engines); i++)
         look_at(&c[i], engines[i], o);
+    if (o->on_choice)
+        mu_select_look(&ask, c, (int)MU_COUNT(engines), o);
     int rc = mu_select(&table, &ask, c, (int)MU_COUNT(engines), e);
     tell(o, &table);
     *out = rc == MU_OK ? engines[table.chosen] : NULL;
@@ -68,6 +71,22 @@ void mu_engine_close(mu_engine *eng)
 void mu_engine_info(const mu_engine *eng, struct mu_engine_info *out)
 {
     eng->ops->info(eng, out);
+}
+
+void mu_engine_seen(mu_engine *eng, struct mu_engine_seen *out)
+{
+    *out = (struct mu_engine_seen){0};
+    if (eng->ops->seen)
+        eng->ops->seen(eng, out);
+}
+
+double mu_engine_predict(const mu_engine *eng, int sequences, int rows, int64_t context, int n_logits)
+{
+    const struct mu_forecast *f = eng->ops->forecast ? eng->ops->forecast(eng) : NULL;
+    int64_t n = (int64_t)sequences * rows;
+    struct mu_step_made one = {.steps = 1, .rows = n, .sequences = sequences, .logit_rows = n_logits};
+    one.keys = n * (context + (rows + 1) / 2);
+    return f ? mu_forecast_step(f, &one) : 0;
 }
 
 const struct mu_bill *mu_engine_bill(const mu_engine *eng)

@@ -17,6 +17,10 @@ enum mu_engine_capability {
     MU_CAN_SAME_BITS = 32 /* results do not depend on the batch */
 };
 
+struct mu_forecast; /* forecast.h */
+
+struct mu_runner;
+
 struct mu_engine_ops {
     const char *name;
     unsigned capabilities; /* enum mu_engine_capability */
@@ -28,7 +32,10 @@ struct mu_engine_ops {
     int (*optimize_memory)(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);
     void (*status)(mu_engine *eng, struct mu_engine_status *out); /* any thread */
     void (*info)(const mu_engine *eng, struct mu_engine_info *out);
-    const struct mu_bill *(*bill)(const mu_engine *eng); /* NULL where memory is another machine's */
+    void (*seen)(mu_engine *eng, struct mu_engine_seen *out);    /* NULL: nothing is known */
+    const struct mu_forecast *(*forecast)(const mu_engine *eng); /* likewise */
+    const struct mu_bill *(*bill)(const mu_engine *eng);         /* NULL where memory is another machine's */
+    struct mu_runner *(*runner)(mu_engine *eng);                 /* the first replica's; NULL: there is none */
     void (*close)(mu_engine *eng);
 };
 

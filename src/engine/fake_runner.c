@@ -206,6 +206,18 @@ static int fake_copy_page(struct mu_runner *r, int lane, int32_t dst, int32_t sr
     return MU_OK;
 }
 
+/* What is given back is lost: a row that looks there finds it out. */
+static int fake_keep_pages(struct mu_runner *r, int lane, int32_t n, struct mu_err *e)
+{
+    struct fake *f = (struct fake *)r;
+    (void)lane;
+    if (n < 0 || n > f->pages_n)
+        return mu_fail(e, MU_EINTERNAL, "keeping %d pages of %" PRId64, n, f->pages_n);
+    memset(&f->pages[(int64_t)n * MU_KV_PAGE], 0, (size_t)(f->pages_n - n) * MU_KV_PAGE * sizeof *f->pages);
+    f->counts.given_back++;
+    return MU_OK;
+}
+
 static void fake_close(struct mu_runner *r)
 {
     struct fake *f = (struct fake *)r;
@@ -221,6 +233,7 @@ static const struct mu_runner_ops fake_ops = {.name = "fake",
                                               .hidden = fake_hidden,
                                               .logits = fake_logits,
                                               .copy_page = fake_copy_page,
+                                              .keep_pages = fake_keep_pages,
                                               .set_lengths = fake_set_lengths,
                                               .prefix_class = class_of,
                                               .close = fake_close};

@@ -18,7 +18,7 @@ struct mu_fake_opts {
 };
 
 struct mu_fake_counts {
-    uint64_t steps, rows, rows_max, logit_rows, copies;
+    uint64_t steps, rows, rows_max, logit_rows, copies, given_back;
 };
 
 int mu_fake_runner_new(struct mu_runner **out, const struct mu_fake_opts *o, struct mu_err *e);

@@ -41,6 +41,7 @@ struct mu_job {
     int n_output;
 
     enum mu_job_state state;
+    bool has_shown_end; /* its stream's last event, by a replica that is lost since */
     atomic_bool is_cancelled;
     size_t bytes;
     int64_t submit_ns, start_ns;

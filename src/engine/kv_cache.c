@@ -21,7 +21,7 @@ void mu_kv_cache_reset(struct mu_kv_cache *kv, struct mu_runner *runner, int lan
     kv->lane = lane;
     kv->table = table;
     kv->is_sharing = is_sharing;
-    mu_kv_pages_reset(&kv->pages);
+    mu_kv_pages_reset(&kv->pages, MU_MAX(runner->page_owners, 1));
     mu_prefix_tree_reset(&kv->tree);
 }
 
@@ -42,16 +42,39 @@ void mu_kv_match(const struct mu_kv_cache *kv, int32_t root, const int32_t *ids,
             break;
         m->last = page;
         m->n_pages++;
-        m->n_cached += kv->pages.refs[page] == 0;
+        m->n_cached[page % kv->pages.classes] += kv->pages.refs[page] == 0;
     }
     m->copy_from = mu_prefix_tree_best(&kv->tree, m->last, ids + at, MU_MIN(n - at, MU_KV_PAGE), &m->n_copy);
     if (m->n_copy < MU_SHARE_TOKENS_MIN)
         m->n_copy = 0;
 }
 
+/* Pages [from, to) of a sequence that are of a class. */
+static int64_t pages_of(const struct mu_kv_cache *kv, int class, int64_t from, int64_t to)
+{
+    int cp = kv->pages.classes;
+    return mu_shard_pages_of(cp, class, to) - mu_shard_pages_of(cp, class, from);
+}
+
 bool mu_kv_fits(const struct mu_kv_cache *kv, const struct mu_kv_match *m, int64_t n_total)
 {
-    return mu_kv_unpromised(kv) - m->n_cached >= mu_kv_pages_for(n_total) - m->n_pages;
+    for (int i = 0; i < kv->pages.classes; i++) {
+        const struct mu_kv_class *c = &kv->pages.class[i];
+        int64_t left = (int64_t)c->n_free + c->n_cached - c->n_reserved - m->n_cached[i];
+        if (left < pages_of(kv, i, m->n_pages, mu_kv_pages_for(n_total)))
+            return false;
+    }
+    return true;
+}
+
+/* Pages [n_pages, n_pages + n) of the sequence are promised to it, or (sign -1) no longer. */
+static void promise(struct mu_kv_cache *kv, int seq, int32_t n, int sign)
+{
+    kv->n_reserved[seq] += sign * n;
+    for (int i = 0; i < kv->pages.classes; i++) {
+        int64_t own = pages_of(kv, i, kv->n_pages[seq], (int64_t)kv->n_pages[seq] + n);
+        mu_kv_pages_promise(&kv->pages, i, (int32_t)own * sign);
+    }
 }
 
 static void hold(struct mu_kv_cache *kv, int32_t page)
@@ -66,22 +89,31 @@ static void let_go(struct mu_kv_cache *kv, int32_t page)
         mu_prefix_tree_release(&kv->tree, page);
 }
 
-/* A page out of the free ones or the longest unused; -1 when all are held. */
-static int32_t take_page(struct mu_kv_cache *kv)
+static int class_of(const struct mu_kv_cache *kv, int page)
 {
-    if (kv->pages.n_free == 0) {
-        int32_t old = mu_prefix_tree_evict(&kv->tree);
-        if (old >= 0)
-            mu_kv_pages_tree_remove(&kv->pages, old);
-    }
-    return mu_kv_pages_take(&kv->pages);
+    return mu_shard_page_owner(kv->pages.classes, page);
 }
 
-static void append_page(struct mu_kv_cache *kv, int seq, int32_t page)
+/* A page out of the free ones or the longest unused, which go in their order until one is of the class; -1 when all
+ * are held. */
+static int32_t take_page(struct mu_kv_cache *kv, int class)
 {
+    while (kv->pages.class[class].n_free == 0) {
+        int32_t old = mu_prefix_tree_evict(&kv->tree);
+        if (old < 0)
+            return -1;
+        mu_kv_pages_tree_remove(&kv->pages, old);
+    }
+    return mu_kv_pages_take(&kv->pages, class);
+}
+
+/* The sequence's next page, which was promised. */
+static int32_t append_page(struct mu_kv_cache *kv, int seq)
+{
+    int32_t page = take_page(kv, class_of(kv, kv->n_pages[seq]));
+    promise(kv, seq, 1, -1);
     table_of(kv, seq)[kv->n_pages[seq]++] = page;
-    kv->n_reserved[seq]--;
-    kv->pages.n_reserved--;
+    return page;
 }
 
 static void attach_path(struct mu_kv_cache *kv, int seq, const struct mu_kv_match *m)
@@ -99,14 +131,13 @@ static void attach_path(struct mu_kv_cache *kv, int seq, const struct mu_kv_matc
  * its tokens are computed again instead. */
 static int copy_partial(struct mu_kv_cache *kv, int seq, const struct mu_kv_match *m, int *n_attached, struct mu_err *e)
 {
-    bool can_take =
-        kv->pages.n_free > 0 || (mu_prefix_tree_next(&kv->tree) >= 0 &&
-                                 (mu_prefix_tree_next(&kv->tree) != m->copy_from || kv->pages.n_cached > 1));
-    if (m->n_copy == 0 || !can_take)
+    if (m->n_copy == 0)
+        return MU_OK;
+    const struct mu_kv_class *c = &kv->pages.class[class_of(kv, m->n_pages)];
+    if (c->n_free + c->n_cached - (kv->pages.refs[m->copy_from] == 0) == 0)
         return MU_OK;
     hold(kv, m->copy_from);
-    int32_t page = take_page(kv);
-    append_page(kv, seq, page);
+    int32_t page = append_page(kv, seq);
     int rc = kv->runner->ops->copy_page(kv->runner, kv->lane, page, m->copy_from, e);
     let_go(kv, m->copy_from);
     if (rc == MU_OK)
@@ -119,8 +150,7 @@ int mu_kv_begin(struct mu_kv_cache *kv, int seq, const struct mu_kv_match *m, in
 {
     kv->root[seq] = m->root;
     attach_path(kv, seq, m);
-    kv->n_reserved[seq] = (int32_t)(mu_kv_pages_for(n_total) - m->n_pages);
-    kv->pages.n_reserved += kv->n_reserved[seq];
+    promise(kv, seq, (int32_t)(mu_kv_pages_for(n_total) - m->n_pages), 1);
     *n_attached = m->n_pages * MU_KV_PAGE;
     int rc = copy_partial(kv, seq, m, n_attached, e);
     if (rc != MU_OK)
@@ -131,7 +161,7 @@ int mu_kv_begin(struct mu_kv_cache *kv, int seq, const struct mu_kv_match *m, in
 void mu_kv_make_room(struct mu_kv_cache *kv, int seq, int64_t n_tokens)
 {
     while ((int64_t)kv->n_pages[seq] * MU_KV_PAGE < n_tokens)
-        append_page(kv, seq, take_page(kv));
+        append_page(kv, seq);
 }
 
 static int32_t parent_of(struct mu_kv_cache *kv, int seq, int i)
@@ -184,8 +214,8 @@ void mu_kv_end(struct mu_kv_cache *kv, int seq, const int32_t *ids, int64_t n_do
     }
     for (int i = kv->n_pages[seq] - 1; i >= 0; i--) /* deepest first: see prefix_tree.h */
         let_go(kv, table_of(kv, seq)[i]);
-    kv->pages.n_reserved -= kv->n_reserved[seq];
-    kv->n_pages[seq] = kv->n_published[seq] = kv->n_reserved[seq] = 0;
+    promise(kv, seq, kv->n_reserved[seq], -1);
+    kv->n_pages[seq] = kv->n_published[seq] = 0;
 }
 
 int32_t mu_kv_drop_cached(struct mu_kv_cache *kv)
@@ -194,4 +224,57 @@ int32_t mu_kv_drop_cached(struct mu_kv_cache *kv)
     for (int32_t page; (page = mu_prefix_tree_evict(&kv->tree)) >= 0; n++)
         mu_kv_pages_tree_remove(&kv->pages, page);
     return n;
+}
+
+/* ---- compaction ---- */
+
+/* As many entries as there are references. */
+static void move_in_tables(struct mu_kv_cache *kv, int32_t dst, int32_t src)
+{
+    int32_t left = kv->pages.refs[src];
+    for (int seq = 0; seq < kv->n_seqs && left > 0; seq++) {
+        int32_t *table = table_of(kv, seq);
+        int i = 0;
+        while (i < kv->n_pages[seq] && table[i] != src)
+            i++;
+        if (i == kv->n_pages[seq])
+            continue;
+        table[i] = dst; /* a sequence holds a page once */
+        left--;
+    }
+}
+
+static int compact_class(struct mu_kv_cache *kv, int class, int pages_max, int *n_moved, struct mu_err *e)
+{
+    int32_t dst = class, src = kv->pages.n - kv->pages.classes + class;
+    while (*n_moved < pages_max && mu_kv_pages_next_move(&kv->pages, &dst, &src)) {
+        MU_TRY_RETURN(kv->runner->ops->copy_page(kv->runner, kv->lane, dst, src, e));
+        move_in_tables(kv, dst, src);
+        mu_prefix_tree_move(&kv->tree, dst, src);
+        mu_kv_pages_move(&kv->pages, dst, src);
+        ++*n_moved;
+    }
+    return MU_OK;
+}
+
+int mu_kv_compact(struct mu_kv_cache *kv, int pages_max, int *n_moved, struct mu_err *e)
+{
+    int rc = MU_OK;
+    *n_moved = 0;
+    for (int class = 0; class < kv->pages.classes && rc == MU_OK; class ++)
+        rc = compact_class(kv, class, pages_max, n_moved, e);
+    mu_kv_pages_list_free(&kv->pages);
+    return rc;
+}
+
+int mu_kv_give_back(struct mu_kv_cache *kv, int32_t *n_pages, struct mu_err *e)
+{
+    int32_t keep = mu_kv_pages_span(&kv->pages);
+    *n_pages = 0;
+    if (!kv->runner->ops->keep_pages || keep == kv->pages.n_backed)
+        return MU_OK;
+    MU_TRY_RETURN(kv->runner->ops->keep_pages(kv->runner, kv->lane, keep, e));
+    *n_pages = kv->pages.n_backed - keep;
+    kv->pages.n_backed = keep;
+    return MU_OK;
 }

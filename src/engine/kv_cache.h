@@ -1,4 +1,4 @@
-/* kv_cache.h - pages of running sequences: attach what is known, make room, remember, let go
+/* kv_cache.h - pages of running sequences: attach what is known, make room, remember, let go, move together
  *
  * A sequence is a row of the page table. At admission it attaches the full pages that already hold its beginning,
  * copies the page that holds a part of the next one, and reserves every page it may still need to its last token: a
@@ -44,9 +44,9 @@ struct mu_kv_match {
     int32_t root;
     int n_pages;
     int n_copy;
-    int32_t copy_from; /* -1: none */
-    int n_cached;      /* pages of the path that no sequence holds */
-    int32_t last;      /* node of the path's end, or root */
+    int32_t copy_from;             /* -1: none */
+    int32_t last;                  /* node of the path's end, or root */
+    int n_cached[MU_ATTN_STRANDS]; /* by class: pages of the path that no sequence holds */
 };
 void mu_kv_match(const struct mu_kv_cache *kv, int32_t root, const int32_t *ids, int n, struct mu_kv_match *m);
 
@@ -80,5 +80,14 @@ void mu_kv_end(struct mu_kv_cache *kv, int seq, const int32_t *ids, int64_t n_do
 
 /* Forget every page that no sequence holds; how many. */
 int32_t mu_kv_drop_cached(struct mu_kv_cache *kv);
+
+/* Move used pages to free ones further in front, at most pages_max of them, so that the end of the pool is free.
+ * Between steps only. Sequences and tree follow: no result changes. A failure is the runner's; what was moved before it
+ * stands. */
+int mu_kv_compact(struct mu_kv_cache *kv, int pages_max, int *n_moved, struct mu_err *e);
+
+/* The memory of the free pages behind the last used one back to the system, *n_pages that still had theirs. Where the
+ * runner cannot, none. A page is taken again like any other: its memory comes when it is written. */
+int mu_kv_give_back(struct mu_kv_cache *kv, int32_t *n_pages, struct mu_err *e);
 
 #endif

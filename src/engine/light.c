@@ -13,9 +13,17 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/memory_limit.h"
+#include "comm/comm.h"
+#include "engine/pool_batch.h"
 
 #define ADMIT_SCAN_MAX 256 /* waiting requests that later ones may pass in one step: bounds the search */
 #define KV_TOKENS_MAX  ((int64_t)INT32_MAX)
+
+/* A look at the pool walks over its pages: one every so many steps, and when it is clearly fuller than at any before.
+ */
+#define LOOK_STEPS        16
+#define LOOK_SHARE        64   /* of the pool that more pages must be held */
+#define COMPACT_PAGES_MAX 1024 /* moved by one call: bounds how long steps wait */
 
 struct light {
     struct mu_engine base;
@@ -23,6 +31,7 @@ struct light {
     struct mu_bill bill;
     const struct mu_clock *clock;
     struct mu_job_limits job_limits;
+    struct mu_forecast forecast;
     void *tables;
     struct mu_text_scratch text;
     struct mu_batcher batcher;
@@ -31,6 +40,7 @@ struct light {
     struct mu_queue queue;
     struct mu_job_list done;
     struct mu_engine_status status; /* as of the last step */
+    struct mu_step_mix mix;         /* likewise */
     struct mu_err lost;             /* the runner's */
 };
 
@@ -120,6 +130,7 @@ int mu_light_bill_make(struct mu_bill *out, const struct mu_engine_opts *o, cons
                    .sequences = o->sequences_max,
                    .pages = mu_kv_pages_for(o->kv_tokens_max)},
         .context_model = parts->runner->context,
+        .page_owners = parts->runner->page_owners,
         .bytes_max = o->memory_bytes_max ? o->memory_bytes_max : own_limit(in_use, sharers),
         .bytes_max_from = o->memory_bytes_max ? "the limit given"
                           : sharers > 1       ? "nine tenths of its share of what the machine has left"
@@ -130,8 +141,17 @@ int mu_light_bill_make(struct mu_bill *out, const struct mu_engine_opts *o, cons
         .table_bytes = bill_tables,
         .arg = &arg,
     };
+    struct mu_batch_ask batch_ask = {.bill = &ask};
+    struct mu_batch batch;
+    if (mu_comm_size(o->world) == 1) /* ranks agree on the least that any of them has chosen without knowing the work */
+        batch_ask.work = o->work;
     MU_TRY_RETURN(check_opts(o, parts->runner->context, e));
-    return mu_bill_make(out, &ask, e);
+    MU_TRY_RETURN(mu_batch_choose(&batch, &batch_ask, e));
+    ask.limits = batch.limits;
+    MU_TRY_RETURN(mu_bill_make(out, &ask, e));
+    if (batch.is_chosen)
+        mu_bill_say(out, batch.why);
+    return MU_OK;
 }
 
 /* Made before the engine itself is allocated, which is in a line of its own. */
@@ -149,13 +169,16 @@ static int settle_bill(struct mu_bill *out, const struct mu_engine_opts *o, cons
 }
 
 /* Everything the bill names is taken here. */
-static int reserve(struct light *l, const struct mu_engine_opts *o, struct mu_err *e)
+static int reserve(struct light *l, const struct mu_engine_opts *o, const struct mu_layout *layout, struct mu_err *e)
 {
     const struct mu_bill_limits *b = &l->bill.limits;
     struct mu_runner *r = l->parts.runner;
     struct mu_batcher_limits limits;
     struct mu_carve c = {NULL, 0};
 
+    if (l->parts.checkpoint) /* loading moves the description away */
+        MU_TRY_RETURN(mu_forecast_open(&l->forecast, &l->parts.checkpoint->spec, o, layout, l->parts.threads,
+                                       b->weights, b->kv_dtype, e));
     MU_TRY_RETURN(r->ops->load(r, b, o->on_progress, o->arg, e));
     batcher_limits(&limits, b, r, o->prefill_chunk);
     mu_batcher_carve(&l->batcher, &c, &limits);
@@ -174,13 +197,15 @@ static void settle(struct light *l, const struct mu_engine_opts *o)
     l->clock = o->clock ? o->clock : mu_clock_real();
     l->job_limits = (struct mu_job_limits){.vocab = l->parts.runner->vocab,
                                            .context_max = b->context,
-                                           .kv_tokens = b->pages * MU_KV_PAGE,
+                                           .kv_tokens = mu_bill_sequence_max(b, l->parts.runner->page_owners),
                                            .has_text = l->parts.detok.ops != NULL};
     l->batcher.clock = l->clock;
     l->batcher.text = &l->text;
     l->batcher.eos = l->parts.eos;
     l->batcher.n_eos = l->parts.n_eos;
     l->status.pages = b->pages * l->parts.runner->n_lanes;
+    mu_batcher_kv_stats(&l->batcher, &l->status.kv);
+    l->status.kv_fullest = l->status.kv;
 }
 
 void mu_light_parts_close(struct mu_light_parts *p)
@@ -207,11 +232,12 @@ int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const s
     l->bill = bill;
     l->parts = moved;
     l->parts.bill = NULL;
+    l->parts.layout = NULL;
     moved = (struct mu_light_parts){.runner = NULL};
     l->text = (struct mu_text_scratch)MU_TEXT_SCRATCH_INIT;
     pthread_mutex_init(&l->lock, NULL);
     mu_queue_init(&l->queue, o);
-    MU_TRY(reserve(l, o, e));
+    MU_TRY(reserve(l, o, parts->layout, e));
     settle(l, o);
     *out = &l->base;
     l = NULL;
@@ -231,6 +257,7 @@ void mu_light_close(mu_engine *eng)
     for (int i = 0; i < l->batcher.n_running; i++)
         mu_job_free(l->batcher.slots[l->batcher.running[i]].job);
     mu_text_scratch_close(&l->text);
+    mu_forecast_close(&l->forecast);
     mu_free(l->tables);
     mu_light_parts_close(&l->parts);
     pthread_mutex_destroy(&l->lock);
@@ -311,6 +338,7 @@ static void update_status(struct light *l)
 {
     const struct mu_batcher_counts *c = &l->batcher.counts;
     struct mu_engine_status *s = &l->status;
+    l->mix = l->batcher.mix;
     s->n_running = l->batcher.n_running;
     s->steps = c->steps;
     s->rows = c->rows;
@@ -330,6 +358,22 @@ static void update_status(struct light *l)
         s->pages_cached += p->n_cached;
         s->pages_used_peak += p->n_used_peak;
     }
+}
+
+static void look_at_pool(struct light *l)
+{
+    struct mu_engine_status *s = &l->status;
+    mu_batcher_kv_stats(&l->batcher, &s->kv);
+    if (s->kv.held > s->kv_fullest.held)
+        s->kv_fullest = s->kv;
+    s->kv_fullest.held_peak = s->kv.held_peak;
+}
+
+static bool is_look_due(const struct light *l)
+{
+    const struct mu_engine_status *s = &l->status;
+    return l->batcher.n_running == 0 || s->steps % LOOK_STEPS == 1 ||
+           s->pages_used > s->kv_fullest.held + s->pages / LOOK_SHARE;
 }
 
 /* The ranks are gone: whatever is in flight ends with the sentence that says which. Under the lock. */
@@ -353,6 +397,8 @@ static void collect(struct light *l)
         mu_job_list_append(&l->done, j);
     }
     update_status(l);
+    if (is_look_due(l))
+        look_at_pool(l);
 }
 
 static int run_step(struct light *l, struct mu_err *e)
@@ -488,20 +534,52 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
     memcpy(out->eos, l->parts.eos, sizeof out->eos);
 }
 
+void mu_light_seen(mu_engine *eng, struct mu_engine_seen *out)
+{
+    struct light *l = (struct light *)eng;
+    pthread_mutex_lock(&l->lock);
+    struct mu_step_mix mix = l->mix;
+    pthread_mutex_unlock(&l->lock);
+    mu_forecast_see(&l->forecast, &mix, out);
+}
+
+const struct mu_forecast *mu_light_forecast(const mu_engine *eng)
+{
+    return &((const struct light *)eng)->forecast;
+}
+
 const struct mu_bill *mu_light_bill(const mu_engine *eng)
 {
     return &((const struct light *)eng)->bill;
 }
 
+static void look_again(struct light *l)
+{
+    pthread_mutex_lock(&l->lock);
+    update_status(l);
+    look_at_pool(l);
+    pthread_mutex_unlock(&l->lock);
+}
+
+int mu_light_compact(mu_engine *eng, int pages_max, int *n_moved, struct mu_err *e)
+{
+    struct light *l = (struct light *)eng;
+    int rc = mu_batcher_compact(&l->batcher, pages_max, n_moved, e);
+    look_again(l);
+    return rc;
+}
+
 int mu_light_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e)
 {
     struct light *l = (struct light *)eng;
-    (void)e;
+    int64_t n_pages;
+    int n_moved, rc;
     *bytes_freed = 0;
     for (int lane = 0; lane < l->batcher.limits.n_lanes; lane++)
         *bytes_freed += (size_t)mu_kv_drop_cached(&l->batcher.kv[lane]) * l->bill.kv_page_bytes;
-    pthread_mutex_lock(&l->lock);
-    update_status(l);
-    pthread_mutex_unlock(&l->lock);
-    return MU_OK;
+    MU_TRY(mu_batcher_compact(&l->batcher, COMPACT_PAGES_MAX, &n_moved, e));
+    MU_TRY(mu_batcher_give_back(&l->batcher, &n_pages, e));
+out:
+    look_again(l);
+    return rc;
 }

@@ -5,6 +5,7 @@
 #include "engine/batcher.h"
 #include "engine/checkpoint.h"
 #include "engine/engine_int.h"
+#include "engine/forecast.h"
 #include "engine/runner_model.h"
 #include "plan/bill.h"
 
@@ -27,7 +28,8 @@ struct mu_light_parts {
     struct mu_checkpoint *checkpoint; /* moved, may be NULL */
     struct mu_device *device;         /* moved, NULL when borrowed */
 
-    const struct mu_bill *bill; /* settled and shown already, needed while opening only; NULL: made here */
+    const struct mu_bill *bill;     /* settled and shown already, needed while opening only; NULL: made here */
+    const struct mu_layout *layout; /* of the ranks, needed while opening only; NULL: one rank */
 };
 
 void mu_light_parts_close(struct mu_light_parts *p);
@@ -53,7 +55,7 @@ int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const s
 
 /* light.c: the members of struct mu_engine_ops. */
 int mu_light_submit(mu_engine *eng, const struct mu_request *r, uint64_t *id, struct mu_err *e);
-/* The same under a number that the caller chose, larger than all before it. */
+/* The same under a number that the caller chose, of no request in flight. */
 int mu_light_submit_as(mu_engine *eng, const struct mu_request *r, uint64_t id, struct mu_err *e);
 struct mu_runner *mu_light_runner(mu_engine *eng); /* borrowed; for the polling thread */
 void mu_light_job_limits(const mu_engine *eng, struct mu_job_limits *out);
@@ -62,7 +64,11 @@ void mu_light_counts(mu_engine *eng, int *n_queued, int *n_running);
 int mu_light_poll(mu_engine *eng, struct mu_result **out, int64_t timeout_ns, struct mu_err *e);
 int mu_light_cancel(mu_engine *eng, uint64_t id, struct mu_err *e);
 int mu_light_optimize_memory(mu_engine *eng, size_t *bytes_freed, struct mu_err *e);
+/* A part of it: used pages to the front, at most pages_max of each lane; between polls. */
+int mu_light_compact(mu_engine *eng, int pages_max, int *n_moved, struct mu_err *e);
 void mu_light_status(mu_engine *eng, struct mu_engine_status *out);
+void mu_light_seen(mu_engine *eng, struct mu_engine_seen *out);
+const struct mu_forecast *mu_light_forecast(const mu_engine *eng);
 void mu_light_info(const mu_engine *eng, struct mu_engine_info *out);
 const struct mu_bill *mu_light_bill(const mu_engine *eng);
 void mu_light_close(mu_engine *eng);

@@ -79,6 +79,8 @@ static int can_handle(const struct mu_engine_opts *o, struct mu_err *why)
                        mu_comm_size(o->world));
     if (strncmp(o->model, "http://", 7) == 0 || strncmp(o->model, "https://", 8) == 0)
         return mu_fail(why, MU_EUNSUPPORTED, "%s: the light engine runs models from files only", o->model);
+    if (o->redundant_experts > 0)
+        return mu_fail(why, MU_EUNSUPPORTED, "one process has every expert: redundant ones are for several ranks");
     return MU_OK;
 }
 
@@ -131,6 +133,9 @@ const struct mu_engine_ops mu_engine_light = {
     .optimize_memory = mu_light_optimize_memory,
     .status = mu_light_status,
     .info = mu_light_info,
+    .seen = mu_light_seen,
+    .forecast = mu_light_forecast,
     .bill = mu_light_bill,
+    .runner = mu_light_runner,
     .close = mu_light_close,
 };

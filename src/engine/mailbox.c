@@ -6,7 +6,12 @@
 
 static int finish(struct mu_mailbox *m, struct mu_mail *mail, struct mu_err *e)
 {
-    int rc = mu_comm_wait(mail->op, e);
+    struct mu_err why = MU_ERR_INIT;
+    int rc = mu_comm_wait(mail->op, &why);
+    if (rc == MU_EPEER && !mu_comm_is_dead(m->c))
+        rc = MU_OK;
+    if (rc != MU_OK && e)
+        *e = why;
     mail->op = NULL;
     mu_free(mail->large);
     mail->large = NULL;
@@ -50,6 +55,7 @@ static struct mu_mail *free_place(struct mu_mailbox *m)
 
 int mu_mailbox_post(struct mu_mailbox *m, struct mu_comm *c, int to, int tag, const struct mu_buf *b, struct mu_err *e)
 {
+    m->c = c;
     MU_TRY_RETURN(mu_mailbox_look(m, e));
     if (m->n == MU_MAILS_MAX)
         MU_TRY_RETURN(finish(m, &m->mail[0], e));

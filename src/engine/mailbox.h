@@ -1,7 +1,8 @@
 /* mailbox.h - messages on their way out, so that nobody waits for a receiver
  *
  * A message is copied and started; it leaves the box when it is sent. Small ones are kept in the box itself, so that
- * token events allocate nothing. Used by the polling thread. */
+ * token events allocate nothing. What was on its way to a rank that is lost while the world lives is forgotten. Used by
+ * the polling thread. */
 #ifndef MU_ENGINE_MAILBOX_H
 #define MU_ENGINE_MAILBOX_H
 
@@ -18,6 +19,7 @@ struct mu_mail {
 };
 
 struct mu_mailbox {
+    struct mu_comm *c; /* of the last message */
     struct mu_mail mail[MU_MAILS_MAX];
     int n; /* on their way */
 };

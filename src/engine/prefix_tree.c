@@ -51,6 +51,24 @@ int32_t mu_prefix_tree_child(const struct mu_prefix_tree *t, int32_t parent, con
     return -1;
 }
 
+/* What leads to a full node in its chain. */
+static int32_t *hash_link(struct mu_prefix_tree *t, int32_t page)
+{
+    struct mu_tree_node *node = &t->nodes[page];
+    int32_t *link = bucket_of(t, node->parent, node->tokens);
+    while (*link != page)
+        link = &t->nodes[*link].hash_next;
+    return link;
+}
+
+static void hash_add(struct mu_prefix_tree *t, int32_t page)
+{
+    struct mu_tree_node *node = &t->nodes[page];
+    int32_t *bucket = bucket_of(t, node->parent, node->tokens);
+    node->hash_next = *bucket;
+    *bucket = page;
+}
+
 static int common(const int32_t *a, const int32_t *b, int n)
 {
     int i = 0;
@@ -91,11 +109,8 @@ void mu_prefix_tree_add(struct mu_prefix_tree *t, int32_t page, int32_t parent, 
     if (*first >= 0)
         t->nodes[*first].sibling_prev = page;
     *first = page;
-    if (n == MU_KV_PAGE) {
-        int32_t *bucket = bucket_of(t, parent, node->tokens);
-        node->hash_next = *bucket;
-        *bucket = page;
-    }
+    if (n == MU_KV_PAGE)
+        hash_add(t, page);
 }
 
 static void lru_remove(struct mu_prefix_tree *t, int32_t page)
@@ -122,15 +137,6 @@ void mu_prefix_tree_release(struct mu_prefix_tree *t, int32_t page)
     node->is_waiting = true;
 }
 
-static void hash_remove(struct mu_prefix_tree *t, int32_t page)
-{
-    struct mu_tree_node *node = &t->nodes[page];
-    int32_t *link = bucket_of(t, node->parent, node->tokens);
-    while (*link != page)
-        link = &t->nodes[*link].hash_next;
-    *link = node->hash_next;
-}
-
 static void sibling_remove(struct mu_prefix_tree *t, int32_t page)
 {
     struct mu_tree_node *node = &t->nodes[page];
@@ -148,7 +154,57 @@ int32_t mu_prefix_tree_evict(struct mu_prefix_tree *t)
     lru_remove(t, page);
     sibling_remove(t, page);
     if (t->nodes[page].n_tokens == MU_KV_PAGE)
-        hash_remove(t, page);
+        *hash_link(t, page) = t->nodes[page].hash_next;
     t->nodes[page].n_tokens = 0;
     return page;
+}
+
+/* ---- moving ---- */
+
+static bool is_full(const struct mu_tree_node *node)
+{
+    return node->n_tokens == MU_KV_PAGE;
+}
+
+static void relink_siblings(struct mu_prefix_tree *t, int32_t page)
+{
+    struct mu_tree_node *node = &t->nodes[page];
+    *(node->sibling_prev >= 0 ? &t->nodes[node->sibling_prev].sibling_next : first_child(t, node->parent)) = page;
+    if (node->sibling_next >= 0)
+        t->nodes[node->sibling_next].sibling_prev = page;
+}
+
+static void relink_lru(struct mu_prefix_tree *t, int32_t page)
+{
+    struct mu_tree_node *node = &t->nodes[page];
+    *(node->lru_prev >= 0 ? &t->nodes[node->lru_prev].lru_next : &t->lru_head) = page;
+    *(node->lru_next >= 0 ? &t->nodes[node->lru_next].lru_prev : &t->lru_tail) = page;
+}
+
+static void reparent_children(struct mu_prefix_tree *t, int32_t parent)
+{
+    for (int32_t i = t->nodes[parent].child; i >= 0; i = t->nodes[i].sibling_next) {
+        struct mu_tree_node *node = &t->nodes[i];
+        if (is_full(node))
+            *hash_link(t, i) = node->hash_next;
+        node->parent = parent;
+        if (is_full(node))
+            hash_add(t, i);
+    }
+}
+
+void mu_prefix_tree_move(struct mu_prefix_tree *t, int32_t dst, int32_t src)
+{
+    struct mu_tree_node *node = &t->nodes[src];
+    if (node->n_tokens == 0)
+        return;
+    if (is_full(node))
+        *hash_link(t, src) = dst;
+    t->nodes[dst] = *node;
+    node->n_tokens = 0;
+    node->is_waiting = false;
+    relink_siblings(t, dst);
+    if (t->nodes[dst].is_waiting)
+        relink_lru(t, dst);
+    reparent_children(t, dst);
 }

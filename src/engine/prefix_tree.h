@@ -70,10 +70,8 @@ void mu_prefix_tree_release(struct mu_prefix_tree *t, int32_t page);
 /* Take the longest unused node out of the tree: its page, or -1 when every node is held. */
 int32_t mu_prefix_tree_evict(struct mu_prefix_tree *t);
 
-/* The node that eviction would take next, or -1. */
-static inline int32_t mu_prefix_tree_next(const struct mu_prefix_tree *t)
-{
-    return t->lru_head;
-}
+/* The node src, if there is one, is dst from now on, with its place in the tree and its age; dst is no node. Its
+ * children are found under their parent's number, so a move costs as much as it has children. */
+void mu_prefix_tree_move(struct mu_prefix_tree *t, int32_t dst, int32_t src);
 
 #endif

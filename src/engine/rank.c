@@ -1,6 +1,8 @@
 /* rank.c - see rank.h */
 #include "engine/rank.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/host.h"
@@ -158,6 +160,19 @@ int mu_rank_send_logits(struct mu_rank *k, const int32_t *idx, int n, int32_t *a
     return MU_OK;
 out:
     return mu_rank_fatal(k, rc, e);
+}
+
+/* Ranks of one lane count the same rows: the first of them tells. */
+int mu_rank_gather_experts(struct mu_rank *k, struct mu_runner_experts *out, struct mu_err *e)
+{
+    MU_TRY_RETURN(k->local->ops->experts(k->local, out, e));
+    size_t bytes = (size_t)out->n * sizeof *out->rows;
+    if (k->t > 0)
+        memset(out->rows, 0, bytes);
+    MU_TRY_RETURN(mu_comm_all_reduce(k->replica, out->rows, out->n, MU_REDUCE_SUM_I64, e));
+    if (!mu_rank_is_driver(k))
+        memset(out->rows, 0, bytes);
+    return MU_OK;
 }
 
 /* ---- messages ---- */

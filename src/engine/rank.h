@@ -71,6 +71,9 @@ struct mu_rank_figures {
 };
 struct mu_rank_figures mu_rank_own_figures(void);
 
+/* Collective over the replica: the driver's counts become those of all ranks, the others begin anew. */
+int mu_rank_gather_experts(struct mu_rank *k, struct mu_runner_experts *out, struct mu_err *e);
+
 /* Until a message waits: *is_there false after wait_ns. A dead world is MU_EPEER, whatever it died of. */
 int mu_rank_await(struct mu_comm *c, int from, int tag, int64_t wait_ns, bool *is_there, int *sender, size_t *bytes,
                   struct mu_err *e);

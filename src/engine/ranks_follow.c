@@ -34,6 +34,7 @@ static int follow_step(struct mu_ranks_runner *r, const struct mu_step_view *v, 
 static int follow_one(struct mu_ranks_runner *r, const struct mu_step_view *v, struct mu_err *e)
 {
     struct mu_rank *k = &r->rank;
+    struct mu_runner_experts x;
     struct mu_rank_figures f;
     switch (v->head.kind) {
     case MU_STEP_ROWS:
@@ -44,6 +45,10 @@ static int follow_one(struct mu_ranks_runner *r, const struct mu_step_view *v, s
                    : mu_rank_send_logits(k, v->idx, v->head.n, r->argmax, r->lse, e);
     case MU_STEP_COPY:
         return k->local->ops->copy_page(k->local, 0, v->head.dst, v->head.src, e);
+    case MU_STEP_KEEP:
+        return k->local->ops->keep_pages ? k->local->ops->keep_pages(k->local, 0, v->head.n, e) : MU_OK;
+    case MU_STEP_EXPERTS:
+        return mu_rank_gather_experts(k, &x, e);
     default:
         f = mu_rank_own_figures();
         return mu_comm_send(k->replica, 0, MU_TAG_FIGURES, &f, sizeof f, e);

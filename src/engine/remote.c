@@ -275,19 +275,30 @@ static void fail_for_good(struct mu_remote_slot *s, int code, struct mu_err *why
 static void try_again(struct mu_remote_slot *s, int code, struct mu_err *why, int64_t told_ns)
 {
     struct mu_remote *r = s->r;
-    int64_t wait = mu_retry_wait_ns(&r->retry, ++s->n_failed, told_ns, &r->random);
+    int64_t wait = mu_retry_wait_ns(&r->retry, ++s->n_failed, told_ns, &r->random), now = mu_now_ns(r->clock);
+    bool is_late = now - s->first_ns >= r->retry.patience_ns;
     struct mu_err last = *why;
     if (s->ticket->has_shown && mu_remote_is_generation(s->ticket, s->part)) {
         mu_fail(why, code, "%s (the text had begun, so it is not asked for again)", last.text);
         fail_for_good(s, code, why, MU_VERDICT_RETRY);
-    } else if (wait < 0) {
+    } else if (wait < 0 || is_late) {
         mu_fail(why, code, "%s (attempt %d of %d%s)", last.text, s->n_failed, r->retry.attempts_max,
                 told_ns > r->retry.told_most_ns ? "; it asks to come back later than is waited for" : "");
         fail_for_good(s, code, why, MU_VERDICT_RETRY);
     } else {
         s->is_sent = false;
-        s->due_ns = mu_now_ns(r->clock) + wait;
+        s->due_ns = now + wait;
     }
+}
+
+/* No form was understood, and one of them met an inner error: that may have been one, so all of it again. */
+static void try_forms_again(struct mu_remote_slot *s)
+{
+    struct mu_err first = s->refusal;
+    s->refusal = (struct mu_err)MU_ERR_INIT;
+    s->has_hiccup = false;
+    s->form = 0;
+    try_again(s, MU_EPEER, &first, 0);
 }
 
 /* The server did not understand, or answered without what was asked for. */
@@ -295,7 +306,8 @@ static void try_other_form(struct mu_remote_slot *s, int code, struct mu_err *wh
 {
     bool is_generation = mu_remote_is_generation(s->ticket, s->part);
     int n_forms = is_generation ? MU_GENERATE_FORMS : MU_SCORE_FORMS;
-    if (s->refusal.code == MU_OK || (s->refusal.code == MU_EUNSUPPORTED && code != MU_EUNSUPPORTED)) {
+    bool is_nearly = code == MU_EINVAL && s->x.status == 200; /* understood, and found wanting: the best to know */
+    if (s->refusal.code == MU_OK || is_nearly || (s->refusal.code == MU_EUNSUPPORTED && code != MU_EUNSUPPORTED)) {
         s->refusal = *why;
         s->refusal.code = code;
     }
@@ -305,8 +317,12 @@ static void try_other_form(struct mu_remote_slot *s, int code, struct mu_err *wh
         s->due_ns = 0;
         return;
     }
+    if (s->has_hiccup) {
+        try_forms_again(s);
+        return;
+    }
     struct mu_err first = s->refusal;
-    if (first.code == MU_EUNSUPPORTED)
+    if (first.code == MU_EUNSUPPORTED && !is_generation)
         mu_fail(&first, MU_EUNSUPPORTED, "%s; the server generates text and does not score it", s->refusal.text);
     fail_for_good(s, first.code, &first, MU_VERDICT_REFUSED);
 }
@@ -323,6 +339,14 @@ static void take_failure(struct mu_remote_slot *s, int code, struct mu_err *why,
         fail_for_good(s, code, why, verdict);
 }
 
+static void take_hiccup(struct mu_remote_slot *s)
+{
+    struct mu_err why = MU_ERR_INIT;
+    int code = mu_remote_refusal(s->r, &s->x, &why);
+    s->has_hiccup = true;
+    try_other_form(s, code, &why);
+}
+
 /* A sound answer, nonsense, or an answer to something else. */
 static void take_body(struct mu_remote_slot *s)
 {
@@ -336,6 +360,15 @@ static void take_body(struct mu_remote_slot *s)
         take_failure(s, rc, &why, MU_VERDICT_REFUSED);
 }
 
+/* llama.cpp answers a field that it does not serve with 500 and a sentence. */
+static bool may_be_refusal(const struct mu_remote_slot *s)
+{
+    char complaint[MU_ANSWER_SENTENCE_MAX];
+    bool is_generation = mu_remote_is_generation(s->ticket, s->part);
+    return s->x.code == MU_OK && s->x.status == 500 && s->r->form[is_generation] < 0 &&
+           mu_answer_complaint(mu_buf_str(&s->x.answer), complaint);
+}
+
 static void take_end(struct mu_remote_slot *s)
 {
     struct mu_exchange *x = &s->x;
@@ -347,6 +380,8 @@ static void take_end(struct mu_remote_slot *s)
         take_failure(s, x->code, &why, MU_VERDICT_RETRY);
     else if (x->code != MU_OK)
         take_failure(s, x->code, &why, x->verdict);
+    else if (may_be_refusal(s))
+        take_hiccup(s);
     else
         take_failure(s, mu_remote_refusal(s->r, x, &why), &why, x->verdict);
 }
@@ -369,6 +404,41 @@ static void begin_text(struct mu_ticket *t)
     j->result.stop_id = j->result.stop_string = -1;
 }
 
+/* What the tokens spell. The begin token that the server's tokenizer adds by itself is left to it. */
+static int spell(struct mu_remote_slot *s, const struct mu_score_text *t, struct mu_err *e)
+{
+    struct mu_tokenizer_info info;
+    struct mu_tok_stream stream;
+    if (!s->r->tok)
+        return mu_fail(e, MU_EUNSUPPORTED, "the server takes no token ids, and there is no tokenizer to spell them");
+    mu_tokenizer_info(s->r->tok, &info);
+    mu_tok_stream_begin(&stream, s->r->tok, 0);
+    mu_buf_clear(&s->prompt);
+    for (int i = info.adds_bos && t->ids[0] == info.bos; i < t->n; i++) {
+        int32_t id = i == t->n - 1 && t->last >= 0 ? t->last : t->ids[i];
+        MU_TRY_RETURN(mu_tok_stream_add(&stream, id, &s->prompt, e));
+    }
+    return mu_tok_stream_end(&stream, &s->prompt, e);
+}
+
+static int compose_generation(struct mu_remote_slot *s, enum mu_generate_form form, struct mu_err *e)
+{
+    const struct mu_job *j = s->ticket->job;
+    const struct mu_score_text prompt = {.ids = j->ids, .n = j->n_given, .last = -1};
+    if (mu_generate_form_is_text(form))
+        MU_TRY_RETURN(spell(s, &prompt, e));
+    return mu_remote_generate_body(&s->body, s->r->model, j, mu_buf_str(&s->prompt), form, e);
+}
+
+static int compose_score(struct mu_remote_slot *s, enum mu_score_form form, struct mu_err *e)
+{
+    struct mu_score_text text = mu_remote_score_text(s->ticket, s->part);
+    if (mu_score_form_is_text(form))
+        MU_TRY_RETURN(spell(s, &text, e));
+    text.text = mu_buf_str(&s->prompt);
+    return mu_remote_score_body(&s->body, s->r->model, &text, s->ticket->job->req.n_top, form, e);
+}
+
 static int compose(struct mu_remote_slot *s, struct mu_err *e)
 {
     const struct mu_remote *r = s->r;
@@ -385,10 +455,9 @@ static int compose(struct mu_remote_slot *s, struct mu_err *e)
     s->x.answer.max = mu_answer_bytes_max(n_positions, j->req.n_top);
     if (is_generation) {
         begin_text(t);
-        MU_TRY_RETURN(mu_remote_generate_body(&s->body, r->model, j, (enum mu_generate_form)s->form, e));
+        MU_TRY_RETURN(compose_generation(s, (enum mu_generate_form)s->form, e));
     } else {
-        struct mu_score_text text = mu_remote_score_text(t, s->part);
-        MU_TRY_RETURN(mu_remote_score_body(&s->body, r->model, &text, j->req.n_top, (enum mu_score_form)s->form, e));
+        MU_TRY_RETURN(compose_score(s, (enum mu_score_form)s->form, e));
     }
     s->x.body = mu_buf_str(&s->body);
     return MU_OK;
@@ -400,6 +469,10 @@ static void send_part(struct mu_remote_slot *s)
     struct mu_err why = MU_ERR_INIT;
     int64_t now = mu_now_ns(r->clock);
     int rc = compose(s, &why);
+    if (rc == MU_EUNSUPPORTED) {
+        take_failure(s, rc, &why, MU_VERDICT_REFUSED);
+        return;
+    }
     if (rc == MU_OK)
         rc = mu_wire_start(r->wire, &s->x, &why);
     if (rc != MU_OK) {
@@ -409,6 +482,7 @@ static void send_part(struct mu_remote_slot *s)
     if (!s->ticket->job->start_ns)
         s->ticket->job->start_ns = now;
     s->is_sent = true;
+    s->first_ns = s->first_ns ? s->first_ns : now;
     pthread_mutex_lock(&r->lock);
     r->status.steps++;
     r->status.tokens_prompt += (uint64_t)s->ticket->job->n_given;
@@ -452,8 +526,9 @@ static bool fill(struct mu_remote_slot *s)
     t->n_held++;
     s->form = MU_MAX(0, r->form[is_generation]);
     s->n_failed = 0;
-    s->due_ns = 0;
+    s->due_ns = s->first_ns = 0;
     s->refusal = (struct mu_err)MU_ERR_INIT;
+    s->has_hiccup = false;
     return true;
 }
 
@@ -621,6 +696,7 @@ static void close_slots(struct mu_remote *r)
             ticket_free(t, true);
         mu_buf_fini(&s->x.answer);
         mu_buf_fini(&s->body);
+        mu_buf_fini(&s->prompt);
         mu_event_stream_fini(&s->events);
     }
     mu_free(r->slots);

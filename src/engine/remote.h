@@ -14,6 +14,7 @@
 
 #include "engine/engine_int.h"
 #include "engine/job.h"
+#include "engine/remote_answer.h"
 #include "engine/remote_http.h"
 #include "engine/remote_request.h"
 #include "engine/remote_retry.h"
@@ -48,9 +49,10 @@ struct mu_remote_slot {
     struct mu_ticket *ticket; /* NULL: free. The lock guards it */
     int part, form, n_failed;
     bool is_sent, is_trial;
-    int64_t due_ns;
+    int64_t due_ns, first_ns; /* first: when the first attempt began; 0: not yet */
     struct mu_exchange x;
-    struct mu_buf body;
+    bool has_hiccup;            /* a form was given up for an inner error, which may have been one */
+    struct mu_buf body, prompt; /* prompt: as text, where servers take no token ids */
     struct mu_event_stream events;
     struct mu_err refusal; /* of the first form that was refused; code 0: none */
 };
@@ -60,7 +62,8 @@ struct mu_remote {
     const struct mu_clock *clock;
     const struct mu_tokenizer *tok; /* NULL: none */
     char *base_url, *completions_url, *key, *model, *root;
-    char identity[64]; /* which server was asked for which model; see mu_engine_info */
+    char identity[64];                /* which server was asked for which model; see mu_engine_info */
+    char others[MU_ANSWER_NAMES_MAX]; /* models in the list, when the one asked for is not; else "" */
     struct mu_job_limits job_limits;
     int64_t connect_ns, silence_ns, exchange_ns;
     struct mu_retry_policy retry;
@@ -87,6 +90,9 @@ int mu_remote_can_handle(const struct mu_engine_opts *o, struct mu_err *why);
 /* "http://host:8000/v1" out of what people give; the caller frees. MU_EUSAGE. */
 int mu_remote_base_url(const char *endpoint, char **out, struct mu_err *e);
 
+/* remote_probe.c: one request of each kind, to its end. MU_EUNSUPPORTED: the server generates and does not score. */
+int mu_remote_probe(struct mu_remote *r, bool will_score, bool will_generate, struct mu_err *e);
+
 /* remote.c */
 void mu_remote_close(mu_engine *eng);
 /* "ENDPOINT: " before a sentence, and nothing that looks like the key in it. */
@@ -99,7 +105,6 @@ int mu_remote_take_answer(struct mu_remote_slot *s, struct mu_err *e);
 int mu_remote_take_event(void *slot, struct mu_str data, struct mu_err *e); /* of a stream */
 void mu_remote_end(struct mu_remote *r, struct mu_ticket *t);               /* the last event; the job is final after */
 struct mu_score_text mu_remote_score_text(const struct mu_ticket *t, int part);
-int mu_remote_first_reported(const struct mu_ticket *t, int part);
 bool mu_remote_is_generation(const struct mu_ticket *t, int part);
 
 #endif

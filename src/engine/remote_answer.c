@@ -62,7 +62,7 @@ static void clean(const char *text, size_t n, char out[MU_ANSWER_SENTENCE_MAX])
     out[k] = 0;
 }
 
-void mu_answer_complaint(struct mu_str body, char out[MU_ANSWER_SENTENCE_MAX])
+bool mu_answer_complaint(struct mu_str body, char out[MU_ANSWER_SENTENCE_MAX])
 {
     json_t *o = NULL;
     const char *text = mu_json_parse(&o, body, "the answer", NULL) == MU_OK ? find_complaint(o) : NULL;
@@ -71,6 +71,7 @@ void mu_answer_complaint(struct mu_str body, char out[MU_ANSWER_SENTENCE_MAX])
     else
         clean(body.p, body.n, out);
     json_decref(o);
+    return text != NULL;
 }
 
 /* ---- log-probabilities ---- */
@@ -144,11 +145,31 @@ static int gather_names(struct gather *g, const json_t *names, int64_t i, struct
     return MU_OK;
 }
 
+/* Chat's way of telling tokens, which llama.cpp has in completions too:
+ * [{"id": 15, "token": " a", "logprob": -0.1, "top_logprobs": [{"id": ..., "logprob": ...}, ...]}, ...]. */
+static int32_t listed_id(const json_t *item)
+{
+    const json_t *v = json_object_get(item, "id");
+    int64_t id = json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
+    return id >= 0 && id <= INT32_MAX ? (int32_t)id : -1;
+}
+
+static int gather_list(struct gather *g, const json_t *tops, int64_t i, struct mu_err *e)
+{
+    for (size_t k = 0; k < json_array_size(tops); k++) {
+        const json_t *item = json_array_get(tops, k);
+        double logprob = NAN;
+        MU_TRY_RETURN(read_logprob(json_object_get(item, "logprob"), i, &logprob, e));
+        gather_add(g, listed_id(item), logprob);
+    }
+    return MU_OK;
+}
+
 /* ---- scores ---- */
 
 struct scoring {
     const struct mu_score_text *t;
-    int first, n_top;
+    int n_top;
     const struct mu_logprob_arrays *to;
     struct mu_scored *out;
 };
@@ -160,12 +181,12 @@ static int32_t sent(const struct mu_score_text *t, int i)
 
 static struct gather gather_at(const struct scoring *s, int i)
 {
-    return gather_begin(s->to && s->to->top ? s->to->top + (int64_t)(i - s->first) * s->n_top : NULL, s->n_top);
+    return gather_begin(s->to && s->to->top ? s->to->top + (int64_t)(i - s->t->first) * s->n_top : NULL, s->n_top);
 }
 
 static void report(const struct scoring *s, int i, double logprob, bool is_greedy)
 {
-    int k = i - s->first;
+    int k = i - s->t->first;
     s->out->sum += logprob;
     s->out->last = logprob;
     s->out->is_greedy = s->out->is_greedy && is_greedy;
@@ -228,7 +249,7 @@ static int read_echo(const struct scoring *s, const json_t *choice, struct mu_er
     MU_TRY_RETURN(check_names(s, json_object_get(o, "tokens"), &are_ids, e));
     if (!are_ids && !json_is_null(json_array_get(logprobs, 0)))
         return no_scores(e, "the first token has one, so that it is not the prompt's first");
-    for (int i = s->first; i < s->t->n; i++)
+    for (int i = s->t->first; i < s->t->n; i++)
         MU_TRY_RETURN(echo_at(s, logprobs, tops, i, e));
     return MU_OK;
 }
@@ -264,9 +285,48 @@ static int read_prompt(const struct scoring *s, const json_t *choice, struct mu_
     if (json_array_size(list) != (size_t)s->t->n)
         return mu_fail(e, MU_EFORMAT, "the answer has log-probabilities of %zu tokens and %d were sent",
                        json_array_size(list), s->t->n);
-    for (int i = s->first; i < s->t->n; i++)
+    for (int i = s->t->first; i < s->t->n; i++)
         MU_TRY_RETURN(prompt_at(s, json_array_get(list, (size_t)i), i, e));
     return MU_OK;
+}
+
+/* One of the tokens that were forced. */
+static int forced_at(const struct scoring *s, const json_t *item, int i, struct mu_err *e)
+{
+    const json_t *tops = json_object_get(item, "top_logprobs");
+    struct gather g = gather_at(s, i);
+    int32_t id = listed_id(item);
+    double logprob = NAN;
+    if (id != sent(s->t, i))
+        return no_scores(e, "it holds other tokens than those that were left to choose from");
+    MU_TRY_RETURN(read_logprob(json_object_get(item, "logprob"), i, &logprob, e));
+    if (json_array_size(tops) == 0)
+        return no_scores(e, "it names no alternatives, so that the most likely token is not known");
+    MU_TRY_RETURN(gather_list(&g, tops, i, e));
+    report(s, i, logprob, logprob >= g.best);
+    return MU_OK;
+}
+
+static int read_forced(const struct scoring *s, const json_t *choice, struct mu_err *e)
+{
+    const json_t *list = json_object_get(json_object_get(choice, "logprobs"), "content");
+    if (json_array_size(list) != (size_t)(s->t->n - s->t->first))
+        return no_scores(e, "tokens cannot be forced on it");
+    for (int i = s->t->first; i < s->t->n; i++)
+        MU_TRY_RETURN(forced_at(s, json_array_get(list, (size_t)(i - s->t->first)), i, e));
+    return MU_OK;
+}
+
+/* A text is cut by the server; only as many tokens as were meant can be told apart. */
+static int check_cut(const struct scoring *s, const json_t *answer, struct mu_err *e)
+{
+    const json_t *n = json_object_get(json_object_get(answer, "usage"), "prompt_tokens");
+    if (!json_is_integer(n) || json_integer_value(n) == s->t->n)
+        return MU_OK;
+    return mu_fail(e, MU_EINVAL,
+                   "the server takes no token ids and cuts the text into %" JSON_INTEGER_FORMAT
+                   " tokens where %d were meant: its tokenizer is another, or adds other special tokens",
+                   json_integer_value(n), s->t->n);
 }
 
 static int first_choice(const json_t *answer, const json_t **out, struct mu_err *e)
@@ -277,13 +337,17 @@ static int first_choice(const json_t *answer, const json_t **out, struct mu_err 
     return mu_fail(e, MU_EFORMAT, "the answer has no choices");
 }
 
-int mu_answer_scores(const json_t *answer, enum mu_score_form form, const struct mu_score_text *t, int first, int n_top,
+int mu_answer_scores(const json_t *answer, enum mu_score_form form, const struct mu_score_text *t, int n_top,
                      const struct mu_logprob_arrays *to, struct mu_scored *out, struct mu_err *e)
 {
-    struct scoring s = {t, first, n_top, to, out};
+    struct scoring s = {t, n_top, to, out};
     const json_t *choice;
     *out = (struct mu_scored){.is_greedy = true};
     MU_TRY_RETURN(first_choice(answer, &choice, e));
+    if (mu_score_form_is_text(form))
+        MU_TRY_RETURN(check_cut(&s, answer, e));
+    if (form == MU_SCORE_FORCED)
+        return read_forced(&s, choice, e);
     return form == MU_SCORE_PROMPT_LOGPROBS ? read_prompt(&s, choice, e) : read_echo(&s, choice, e);
 }
 
@@ -306,14 +370,35 @@ static int read_finish(const json_t *v, enum mu_finish *out, struct mu_err *e)
     return MU_OK;
 }
 
+/* The tokens of a list of objects; without ids they are of no use. */
+static void read_list(const json_t *list, struct mu_generated *out)
+{
+    const json_t *first = json_array_get(list, 0);
+    out->has_ids = json_array_size(list) == 0 || listed_id(first) >= 0;
+    out->has_logprobs = out->has_ids;
+    out->list = out->has_ids ? list : NULL;
+}
+
+static int check_count(size_t n, int n_max, struct mu_generated *out, struct mu_err *e)
+{
+    if (n > (size_t)n_max)
+        return mu_fail(e, MU_EFORMAT, "the answer has %zu tokens and %d were asked for", n, n_max);
+    out->n = (int)n;
+    return MU_OK;
+}
+
 /* Lists that are there are as long as each other. */
 static int read_tokens(const json_t *choice, int n_max, struct mu_generated *out, struct mu_err *e)
 {
-    const json_t *o = json_object_get(choice, "logprobs");
+    const json_t *o = json_object_get(choice, "logprobs"), *list = json_object_get(o, "content");
     const json_t *ids = json_object_get(choice, "token_ids"), *names = json_object_get(o, "tokens");
     const json_t *logprobs = json_object_get(o, "token_logprobs");
     const char *first = json_string_value(json_array_get(names, 0));
 
+    if (json_is_array(list) && !json_is_array(ids)) {
+        read_list(list, out);
+        return check_count(json_array_size(out->list), n_max, out, e);
+    }
     out->has_logprobs = json_is_array(logprobs);
     if (json_is_array(ids))
         out->ids = ids;
@@ -325,17 +410,15 @@ static int read_tokens(const json_t *choice, int n_max, struct mu_generated *out
     if (out->has_ids && out->has_logprobs && json_array_size(logprobs) != n)
         return mu_fail(e, MU_EFORMAT, "the answer has %zu tokens and %zu log-probabilities", n,
                        json_array_size(logprobs));
-    if (n > (size_t)n_max)
-        return mu_fail(e, MU_EFORMAT, "the answer has %zu tokens and %d were asked for", n, n_max);
-    out->n = (int)n;
-    return MU_OK;
+    return check_count(n, n_max, out, e);
 }
 
 int mu_answer_generated(const json_t *answer, int n_max, struct mu_generated *out, struct mu_err *e)
 {
     const json_t *details = json_object_get(json_object_get(answer, "usage"), "prompt_tokens_details");
     const json_t *cached = json_object_get(details, "cached_tokens"), *choice, *text;
-    *out = (struct mu_generated){.text = MU_STR("")};
+    const json_t *n_prompt = json_object_get(json_object_get(answer, "usage"), "prompt_tokens");
+    *out = (struct mu_generated){.text = MU_STR(""), .n_prompt = -1};
     MU_TRY_RETURN(first_choice(answer, &choice, e));
     text = json_object_get(choice, "text");
     if (!json_is_string(text))
@@ -343,6 +426,8 @@ int mu_answer_generated(const json_t *answer, int n_max, struct mu_generated *ou
     out->text = (struct mu_str){json_string_value(text), json_string_length(text)};
     if (json_is_integer(cached) && json_integer_value(cached) > 0 && json_integer_value(cached) <= INT32_MAX)
         out->n_prompt_cached = (int)json_integer_value(cached);
+    if (json_is_integer(n_prompt) && json_integer_value(n_prompt) >= 0)
+        out->n_prompt = (int64_t)json_integer_value(n_prompt);
     MU_TRY_RETURN(read_finish(json_object_get(choice, "finish_reason"), &out->finish, e));
     return read_tokens(choice, n_max, out, e);
 }
@@ -354,12 +439,27 @@ static int token_id(const json_t *v, int i, int32_t *id, struct mu_err *e)
     return *id >= 0 ? MU_OK : mu_fail(e, MU_EFORMAT, "token %d of the answer has no id", i);
 }
 
+static int listed_token(const struct mu_generated *x, int i, int32_t *id, double *logprob, bool *is_greedy,
+                        struct gather *g, struct mu_err *e)
+{
+    const json_t *item = json_array_get(x->list, (size_t)i);
+    *id = listed_id(item);
+    if (*id < 0)
+        return mu_fail(e, MU_EFORMAT, "token %d of the answer has no id", i);
+    MU_TRY_RETURN(read_logprob(json_object_get(item, "logprob"), i, logprob, e));
+    MU_TRY_RETURN(gather_list(g, json_object_get(item, "top_logprobs"), i, e));
+    *is_greedy = *logprob >= g->best;
+    return MU_OK;
+}
+
 int mu_generated_token(const struct mu_generated *x, int i, int32_t *id, double *logprob, bool *is_greedy,
                        struct mu_token_logprob *top, int n_top, struct mu_err *e)
 {
     const json_t *names = json_array_get(json_object_get(x->logprobs, "top_logprobs"), (size_t)i);
     struct gather g = gather_begin(top, n_top);
 
+    if (x->list)
+        return listed_token(x, i, id, logprob, is_greedy, &g, e);
     MU_TRY_RETURN(token_id(json_array_get(x->ids, (size_t)i), i, id, e));
     *logprob = NAN;
     *is_greedy = false;
@@ -376,15 +476,24 @@ int mu_generated_token(const struct mu_generated *x, int i, int32_t *id, double 
 
 /* ---- the models ---- */
 
+static int64_t context_in(const json_t *v)
+{
+    int64_t n = json_is_integer(v) ? (int64_t)json_integer_value(v) : 0;
+    return n > 0 && n < INT32_MAX ? n : 0;
+}
+
 static int64_t context_of(const json_t *model)
 {
-    static const char *const keys[] = {"max_model_len", "context_length"};
-    for (size_t i = 0; i < MU_COUNT(keys); i++) {
-        const json_t *v = json_object_get(model, keys[i]);
-        if (json_is_integer(v) && json_integer_value(v) > 0 && json_integer_value(v) < INT32_MAX)
-            return (int64_t)json_integer_value(v);
-    }
-    return 0;
+    static const char *const keys[] = {"max_model_len", "context_length", "context_window"};
+    int64_t n = 0;
+    for (size_t i = 0; i < MU_COUNT(keys) && n == 0; i++)
+        n = context_in(json_object_get(model, keys[i]));
+    return n > 0 ? n : context_in(json_object_get(json_object_get(model, "meta"), "n_ctx")); /* llama.cpp */
+}
+
+int64_t mu_answer_props_context(const json_t *answer)
+{
+    return context_in(json_object_get(json_object_get(answer, "default_generation_settings"), "n_ctx"));
 }
 
 static void add_name(char *out, size_t cap, const char *name)
@@ -395,10 +504,8 @@ static void add_name(char *out, size_t cap, const char *name)
     snprintf(out + n, cap - n, "%s%.80s", n ? ", " : "", one);
 }
 
-static int no_model(const char *name, const char *names, size_t n, struct mu_err *e)
+static int no_model(const char *names, size_t n, struct mu_err *e)
 {
-    if (name)
-        return mu_fail(e, MU_ENOENT, "the server has no model %.200s; it has %s", name, n ? names : "none");
     if (n == 0)
         return mu_fail(e, MU_ENOENT, "the server names no model: say which one to ask for (--endpoint-model)");
     return mu_fail(e, MU_ENOENT, "the server has %zu models: say which one to ask for (--endpoint-model): %s", n,
@@ -408,9 +515,10 @@ static int no_model(const char *name, const char *names, size_t n, struct mu_err
 int mu_answer_model(const json_t *answer, const char *name, struct mu_answer_model *out, struct mu_err *e)
 {
     const json_t *list = json_object_get(answer, "data"), *found = NULL;
-    char names[500] = "";
+    char names[MU_ANSWER_NAMES_MAX] = "";
     size_t n = json_array_size(list);
 
+    *out = (struct mu_answer_model){.name = name, .root = ""};
     if (!json_is_array(list))
         return mu_fail(e, MU_EFORMAT, "the answer is no list of models");
     for (size_t i = 0; i < n; i++) {
@@ -421,11 +529,17 @@ int mu_answer_model(const json_t *answer, const char *name, struct mu_answer_mod
         if (!found && (name ? strcmp(id, name) == 0 : n == 1))
             found = json_array_get(list, i);
     }
+    if (!found && !name)
+        return no_model(names, n, e);
+    snprintf(out->others, sizeof out->others, "%s", found ? "" : n ? names : "none");
     if (!found)
-        return no_model(name, names, n, e);
+        return MU_OK;
     const char *root = json_string_value(json_object_get(found, "root"));
     const char *owner = json_string_value(json_object_get(found, "owned_by"));
-    *out = (struct mu_answer_model){json_string_value(json_object_get(found, "id")), root ? root : "",
-                                    context_of(found), owner && strcmp(owner, "muster") == 0};
+    out->name = json_string_value(json_object_get(found, "id"));
+    out->root = root ? root : "";
+    out->context = context_of(found);
+    out->is_ours = owner && strcmp(owner, "muster") == 0;
+    out->is_llamacpp = owner && strcmp(owner, "llamacpp") == 0;
     return MU_OK;
 }

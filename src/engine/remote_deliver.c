@@ -7,6 +7,8 @@
 #include "engine/remote.h"
 #include "engine/remote_answer.h"
 
+#define CERTAIN 1e-6 /* -log p: no model is that sure of a token that was picked for being odd */
+
 /* ---- parts: what each of them asks ---- */
 
 bool mu_remote_is_generation(const struct mu_ticket *t, int part)
@@ -18,13 +20,11 @@ struct mu_score_text mu_remote_score_text(const struct mu_ticket *t, int part)
 {
     const struct mu_job *j = t->job;
     bool is_alternative = j->req.kind == MU_REQUEST_SCORE && part > 0;
-    return (struct mu_score_text){j->ids, j->n_given, is_alternative ? j->alternatives[part - 1].id : -1};
-}
-
-int mu_remote_first_reported(const struct mu_ticket *t, int part)
-{
-    (void)part;
-    return t->job->req.kind == MU_REQUEST_SCORE ? t->job->result.n_prompt : 1;
+    return (struct mu_score_text){.ids = j->ids,
+                                  .n = j->n_given,
+                                  .last = is_alternative ? j->alternatives[part - 1].id : -1,
+                                  .first = j->req.kind == MU_REQUEST_SCORE ? j->result.n_prompt : 1,
+                                  .text = MU_STR("")};
 }
 
 /* ---- scores ---- */
@@ -37,6 +37,15 @@ static void take_main(struct mu_job *j, const struct mu_scored *s)
     j->result.finish = MU_FINISH_LENGTH;
 }
 
+/* A forced token costs nothing where shares are taken after the grammar has chosen: then every one is certain. */
+static int check_raw(const struct mu_remote_slot *s, const struct mu_scored *scored, struct mu_err *e)
+{
+    bool is_known = s->r->form[0] >= 0;
+    if (s->form != MU_SCORE_FORCED || is_known || scored->sum < -CERTAIN)
+        return MU_OK;
+    return mu_fail(e, MU_EUNSUPPORTED, "the answer calls every token that was forced certain");
+}
+
 static int take_scores(struct mu_remote_slot *s, const json_t *answer, struct mu_err *e)
 {
     struct mu_job *j = s->ticket->job;
@@ -45,9 +54,9 @@ static int take_scores(struct mu_remote_slot *s, const json_t *answer, struct mu
     const struct mu_logprob_arrays *to = is_alternative ? NULL : is_prompt ? &j->prompt : &j->tokens;
     struct mu_scored scored;
 
-    MU_TRY_RETURN(mu_answer_scores(answer, (enum mu_score_form)s->form, &text,
-                                   mu_remote_first_reported(s->ticket, s->part), is_alternative ? 0 : j->req.n_top, to,
+    MU_TRY_RETURN(mu_answer_scores(answer, (enum mu_score_form)s->form, &text, is_alternative ? 0 : j->req.n_top, to,
                                    &scored, e));
+    MU_TRY_RETURN(check_raw(s, &scored, e));
     if (is_prompt)
         j->result.prompt.n = j->n_given - 1;
     else if (!is_alternative)
@@ -106,11 +115,27 @@ static int add_token(struct mu_job *j, const struct mu_generated *g, int i, stru
     return MU_OK;
 }
 
-static int take_piece(struct mu_remote *r, struct mu_ticket *t, const json_t *answer, struct mu_generated *g,
-                      struct mu_err *e)
+/* Where the server cuts the prompt, it should find as many tokens as were meant. Looked at while the form is being
+ * found: later prompts may lack their beginning, and then begin in the middle of a word. */
+static int check_cut(const struct mu_remote_slot *s, const struct mu_generated *g, struct mu_err *e)
 {
+    const struct mu_job *j = s->ticket->job;
+    bool is_known = s->r->form[1] >= 0;
+    if (!mu_generate_form_is_text((enum mu_generate_form)s->form) || is_known || g->n_prompt < 0 ||
+        g->n_prompt == j->n_given)
+        return MU_OK;
+    return mu_fail(e, MU_EINVAL,
+                   "the server takes no token ids and cuts the prompt into %" PRId64
+                   " tokens where %d were meant: its tokenizer is another, or adds other special tokens",
+                   g->n_prompt, j->n_given);
+}
+
+static int take_piece(struct mu_remote_slot *s, const json_t *answer, struct mu_generated *g, struct mu_err *e)
+{
+    struct mu_ticket *t = s->ticket;
     struct mu_job *j = t->job;
     MU_TRY_RETURN(mu_answer_generated(answer, j->req.max_tokens - j->n_output, g, e));
+    MU_TRY_RETURN(check_cut(s, g, e));
     t->has_ids = t->has_ids && (g->has_ids || g->text.n == 0);
     t->has_logprobs = t->has_logprobs && (g->has_logprobs || g->text.n == 0);
     for (int i = 0; i < g->n; i++)
@@ -118,7 +143,7 @@ static int take_piece(struct mu_remote *r, struct mu_ticket *t, const json_t *an
     if (g->finish != MU_FINISH_NONE)
         t->finish = g->finish;
     j->result.n_prompt_cached = MU_MAX(j->result.n_prompt_cached, g->n_prompt_cached);
-    return show(r, t, g->text, false, e);
+    return show(s->r, t, g->text, false, e);
 }
 
 /* ---- the end of a text ---- */
@@ -171,6 +196,30 @@ out:
     return rc;
 }
 
+/* Whether the tokens begin with the text; they may go on, into a stop string. llama.cpp leaves out the token in the
+ * middle of which a stop string begins, of which the text has the first half. */
+static int check_spelling(const struct mu_remote *r, struct mu_ticket *t, struct mu_err *e)
+{
+    const struct mu_job *j = t->job;
+    struct mu_buf spelled = MU_BUF_INIT("a text", t->text.max);
+    if (!r->tok)
+        return MU_OK;
+    int rc = mu_tokenizer_decode(r->tok, j->tokens.ids, (size_t)j->result.tokens.n, MU_TOK_SKIP_SPECIAL, &spelled, e);
+    if (rc == MU_EINVAL) { /* a token that the tokenizer lacks */
+        t->has_ids = false;
+        rc = MU_OK;
+        goto out;
+    }
+    if (rc != MU_OK)
+        goto out;
+    /* A decoder may drop the space before the first word. */
+    size_t a = t->text.n > 0 && t->text.p[0] == ' ', b = spelled.n > 0 && spelled.p[0] == ' ', n = t->text.n - a;
+    t->has_ids = spelled.n - b >= n && memcmp(spelled.p ? spelled.p + b : "", t->text.p ? t->text.p + a : "", n) == 0;
+out:
+    mu_buf_fini(&spelled);
+    return rc;
+}
+
 static void sum_up(struct mu_ticket *t)
 {
     struct mu_job *j = t->job;
@@ -191,6 +240,8 @@ static int settle_text(struct mu_remote *r, struct mu_ticket *t, struct mu_err *
         if (r->out.n > 0)
             MU_TRY_RETURN(send_event(r, t, -1, NAN, MU_FINISH_NONE, e));
     }
+    if (t->has_ids)
+        MU_TRY_RETURN(check_spelling(r, t, e));
     if (!t->has_ids)
         MU_TRY_RETURN(tokens_of_text(r, t, e));
     sum_up(t);
@@ -201,7 +252,7 @@ static int settle_text(struct mu_remote *r, struct mu_ticket *t, struct mu_err *
 static int take_text(struct mu_remote_slot *s, const json_t *answer, struct mu_err *e)
 {
     struct mu_generated g;
-    MU_TRY_RETURN(take_piece(s->r, s->ticket, answer, &g, e));
+    MU_TRY_RETURN(take_piece(s, answer, &g, e));
     if (s->ticket->finish == MU_FINISH_NONE)
         return mu_fail(e, MU_EFORMAT, "the answer does not say why the text ended (finish_reason)");
     return settle_text(s->r, s->ticket, e);
@@ -239,7 +290,7 @@ int mu_remote_take_event(void *slot, struct mu_str data, struct mu_err *e)
     MU_TRY(stream_failed(answer, data, e));
     if (!has_choice(answer))
         goto out;
-    MU_TRY(take_piece(s->r, t, answer, &g, e));
+    MU_TRY(take_piece(s, answer, &g, e));
     if (s->r->out.n > 0 || g.n > 0) {
         int n = t->job->result.tokens.n;
         MU_TRY(send_event(s->r, t, g.n > 0 ? t->job->tokens.ids[n - 1] : -1,

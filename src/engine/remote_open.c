@@ -12,7 +12,9 @@
 
 #define SECOND_NS         ((int64_t)1000000000)
 #define SLOTS_WANTED      8
-#define ATTEMPTS_WANTED   4
+#define ATTEMPTS_WANTED   12 /* with the waits between them a minute and a half at least: a server is started again */
+#define ATTEMPTS_OPENING  4  /* a wrong address should show soon */
+#define PATIENCE_NS       (600 * SECOND_NS)
 #define CONNECT_NS        (10 * SECOND_NS)
 #define SILENCE_NS        (300 * SECOND_NS)  /* a server computes a whole answer before its first byte */
 #define EXCHANGE_NS       (1800 * SECOND_NS) /* one byte now and then is no answer */
@@ -155,7 +157,7 @@ static int wait_until(struct mu_remote *r, int64_t due_ns, struct mu_err *e)
 }
 
 /* Until the server answers, or gave no answer too often; a server may still be starting. */
-static int ask_models(struct mu_remote *r, struct mu_exchange *x, struct mu_err *e)
+static int ask_models(struct mu_remote *r, struct mu_exchange *x, bool has_name, struct mu_err *e)
 {
     for (int n_failed = 1;; n_failed++) {
         struct mu_err why = MU_ERR_INIT;
@@ -165,6 +167,8 @@ static int ask_models(struct mu_remote *r, struct mu_exchange *x, struct mu_err 
         int rc = x->code != MU_OK ? mu_fail(&why, x->code, "%s", x->err.text) : mu_remote_refusal(r, x, &why);
         int64_t wait =
             x->verdict == MU_VERDICT_RETRY ? mu_retry_wait_ns(&r->retry, n_failed, x->told_ns, &r->random) : -1;
+        if (wait < 0 && has_name && x->code == MU_OK && x->status >= 500)
+            return MU_OK; /* transformers: without a cache of models there is no list, and all else works */
         if (wait < 0) {
             mu_fail(e, rc, "%s", why.text);
             return mu_remote_blame(r, rc, e);
@@ -196,6 +200,32 @@ static int keep_model(struct mu_remote *r, const struct mu_engine_opts *o, const
     return r->model && r->root ? MU_OK : mu_fail_nomem(e, strlen(m->name), "a model's name");
 }
 
+/* llama.cpp tells what one request may have beside /v1, and divides its context by the requests at a time. 0: no
+ * answer, which is no reason to stop. */
+static int64_t ask_props(struct mu_remote *r)
+{
+    struct mu_exchange x = {.answer = MU_BUF_INIT("the properties", MODELS_BYTES_MAX)};
+    struct mu_str base = mu_str(r->base_url);
+    json_t *answer = NULL;
+    char *root = NULL, *url = NULL;
+    int64_t context = 0;
+    if (ends_with(base, "/v1"))
+        base.n -= strlen("/v1");
+    root = mu_strndup(base.p, base.n);
+    if (root && join(&url, root, "/props", NULL) == MU_OK) {
+        x.url = url;
+        if (run_exchange(r, &x, NULL) == MU_OK && x.code == MU_OK && x.status == 200 &&
+            mu_answer_parse(&answer, mu_buf_str(&x.answer), NULL) == MU_OK)
+            context = mu_answer_props_context(answer);
+    }
+    json_decref(answer);
+    mu_wire_stop(&x);
+    mu_buf_fini(&x.answer);
+    mu_free(root);
+    mu_free(url);
+    return context;
+}
+
 static int learn_model(struct mu_remote *r, const struct mu_engine_opts *o, const struct mu_exchange *x,
                        struct mu_err *e)
 {
@@ -205,12 +235,17 @@ static int learn_model(struct mu_remote *r, const struct mu_engine_opts *o, cons
     if (x->status == 200) {
         MU_TRY(mu_answer_parse(&answer, mu_buf_str(&x->answer), e));
         MU_TRY(mu_answer_model(answer, o->endpoint_model, &m, e));
+        memcpy(r->others, m.others, sizeof r->others);
+        if (m.is_llamacpp && !m.context)
+            m.context = ask_props(r);
     } else if (!m.name) {
         rc = mu_fail(e, MU_EUSAGE,
                      "the server does not list its models (status %d): say which one to ask for "
                      "(--endpoint-model)",
                      x->status);
         goto out;
+    } else if (x->status >= 500 && x->status != 501) {
+        snprintf(r->others, sizeof r->others, "no list of models (status %d)", x->status);
     }
     rc = keep_model(r, o, &m, e);
 out:
@@ -225,7 +260,7 @@ static int meet_server(struct mu_remote *r, const struct mu_engine_opts *o, stru
     int rc;
     MU_TRY(join(&url, r->base_url, "/models", e));
     x.url = url;
-    MU_TRY(ask_models(r, &x, e));
+    MU_TRY(ask_models(r, &x, o->endpoint_model != NULL, e));
     rc = learn_model(r, o, &x, e);
 out:
     mu_wire_stop(&x);
@@ -276,7 +311,7 @@ static void settle(struct mu_remote *r, const struct mu_engine_opts *o)
     r->silence_ns = o->silence_ns ? o->silence_ns : SILENCE_NS;
     r->exchange_ns = o->exchange_ns ? o->exchange_ns : EXCHANGE_NS;
     r->retry = (struct mu_retry_policy){o->attempts_max ? o->attempts_max : ATTEMPTS_WANTED, BACK_OFF_NS,
-                                        BACK_OFF_MOST_NS, TOLD_MOST_NS};
+                                        BACK_OFF_MOST_NS, TOLD_MOST_NS, PATIENCE_NS};
     r->random = o->retry_seed ? o->retry_seed : (uint64_t)mu_now_ns(mu_clock_real());
     r->circuit = (struct mu_circuit){.failures_max = MU_REMOTE_FAILURES_MAX, .rest_ns = CIRCUIT_REST_NS};
     r->queue_max = o->queue_max ? o->queue_max : QUEUE_WANTED;
@@ -295,6 +330,7 @@ static int make_slots(struct mu_remote *r, int n, struct mu_err *e)
         s->r = r;
         s->x.answer = (struct mu_buf)MU_BUF_INIT("the answer", 0); /* set for each request */
         s->body = (struct mu_buf)MU_BUF_INIT("a request", BODY_BYTES_MAX);
+        s->prompt = (struct mu_buf)MU_BUF_INIT("a prompt", BODY_BYTES_MAX);
         s->events = (struct mu_event_stream)MU_EVENT_STREAM_INIT(mu_remote_take_event, s);
     }
     return MU_OK;
@@ -314,6 +350,22 @@ static int set_up(struct mu_remote *r, const struct mu_engine_opts *o, struct mu
     return make_slots(r, n_slots, e);
 }
 
+/* A model that the list does not name is asked for something: the server may know it all the same. */
+static int try_it(struct mu_remote *r, const struct mu_engine_opts *o, struct mu_err *e)
+{
+    struct mu_err why = MU_ERR_INIT;
+    bool is_listed = !r->others[0];
+    if (!o->will_score && !o->will_generate && is_listed)
+        return MU_OK;
+    int rc = mu_remote_probe(r, o->will_score, o->will_generate || !is_listed, is_listed ? e : &why);
+    if (rc == MU_OK || is_listed)
+        return rc;
+    if (rc == MU_EUNSUPPORTED) /* it answers for this model */
+        return mu_fail(e, rc, "%s", why.text);
+    mu_fail(e, MU_ENOENT, "the server has no model %.200s; it has %s (%.300s)", r->model, r->others, why.text);
+    return mu_remote_blame(r, MU_ENOENT, e);
+}
+
 int mu_remote_can_handle(const struct mu_engine_opts *o, struct mu_err *why)
 {
     return o->endpoint ? MU_OK : mu_fail(why, MU_EUSAGE, "no endpoint is named (--endpoint URL)");
@@ -328,7 +380,12 @@ int mu_remote_open(mu_engine **out, const struct mu_engine_opts *o, struct mu_er
     r->base.ops = &mu_engine_remote;
     pthread_mutex_init(&r->lock, NULL);
     settle(r, o);
+    int attempts = r->retry.attempts_max;
+    r->retry.attempts_max = MU_MIN(attempts, ATTEMPTS_OPENING);
     int rc = set_up(r, o, e);
+    if (rc == MU_OK)
+        rc = try_it(r, o, e);
+    r->retry.attempts_max = attempts;
     if (rc == MU_OK)
         *out = &r->base;
     else

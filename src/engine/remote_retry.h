@@ -21,6 +21,7 @@ struct mu_retry_policy {
     int attempts_max;          /* of one exchange, the first counted */
     int64_t first_ns, most_ns; /* back-off: doubles from the first to the most */
     int64_t told_most_ns;      /* the longest Retry-After that is waited for */
+    int64_t patience_ns;       /* nothing is attempted again this long after the first attempt began */
 };
 
 /* The wait after n_failed attempts (1: the first has failed): the doubled back-off, of which a random half is left out

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "engine/mailbox.h"
 #include "engine/queue.h"
@@ -19,6 +20,7 @@
 
 struct replica {
     int driver; /* world rank */
+    bool is_lost;
     struct mu_job_list running;
     struct mu_engine_status status;
 };
@@ -29,6 +31,7 @@ struct mu_replicas {
     const struct mu_clock *clock;
     struct mu_job_limits job_limits;
     int n, ranks_each, window;
+    int n_lost;
     struct replica *replica; /* [n]; 0 is the local one */
     struct mu_mailbox box;
     struct mu_buf message, received;
@@ -37,6 +40,7 @@ struct mu_replicas {
     struct mu_queue queue;
     struct mu_job_list done;
     struct mu_engine_status others; /* of all but the local one, added up */
+    uint64_t n_given_back;
     struct mu_err lost;
 };
 
@@ -72,10 +76,19 @@ out:
     return rc;
 }
 
+/* A replica's loss is no failure here: see_to_losses() comes to it. */
+static int unless_lost(const struct mu_replicas *p, int rc)
+{
+    return rc == MU_EPEER && !mu_comm_is_dead(p->world) ? MU_OK : rc;
+}
+
 static int tell(struct mu_replicas *p, int r, enum mu_mail_kind kind, uint64_t id, struct mu_err *e)
 {
+    if (p->replica[r].is_lost)
+        return MU_OK;
     MU_TRY_RETURN(mu_mail_write_head(&p->message, kind, id, e));
-    return mu_mailbox_post(&p->box, p->world, p->replica[r].driver, MU_TAG_TO_REPLICA, &p->message, e);
+    int rc = mu_mailbox_post(&p->box, p->world, p->replica[r].driver, MU_TAG_TO_REPLICA, &p->message, e);
+    return unless_lost(p, rc);
 }
 
 static int tell_others(struct mu_replicas *p, enum mu_mail_kind kind, struct mu_err *e)
@@ -147,6 +160,16 @@ static void add_status(struct mu_engine_status *a, const struct mu_engine_status
     a->pages_used_peak += b->pages_used_peak;
     a->requests_done += b->requests_done;
     a->requests_failed += b->requests_failed;
+    mu_kv_stats_add(&a->kv, &b->kv);
+    mu_kv_stats_add(&a->kv_fullest, &b->kv_fullest);
+}
+
+static void add_up(struct mu_replicas *p)
+{
+    struct mu_engine_status sum = {.requests_failed = 0};
+    for (int r = 1; r < p->n; r++)
+        add_status(&sum, &p->replica[r].status);
+    p->others = sum;
 }
 
 void mu_replicas_status(struct mu_replicas *p, struct mu_engine_status *out)
@@ -156,6 +179,8 @@ void mu_replicas_status(struct mu_replicas *p, struct mu_engine_status *out)
     add_status(out, &p->others);
     out->n_queued += p->queue.pending.n;
     out->n_done += p->done.n;
+    out->replicas_lost = p->n_lost;
+    out->requests_given_back = p->n_given_back;
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -174,7 +199,8 @@ static int room_of(const struct mu_replicas *p, int r)
     int n = p->queue.pending.n;
     for (int i = 0; i < p->n; i++)
         n += p->replica[i].running.n;
-    return MU_MIN(p->window, (n + p->n - 1) / p->n) - p->replica[r].running.n;
+    int n_living = p->n - p->n_lost;
+    return MU_MIN(p->window, (n + n_living - 1) / n_living) - p->replica[r].running.n;
 }
 
 /* The replica that the job goes to: one that was given its like last, else the one with the most room; -1: none. */
@@ -182,7 +208,7 @@ static int choose(const struct mu_replicas *p, const struct mu_job *j)
 {
     int best = -1, most = 0;
     for (int r = 0; r < p->n; r++) {
-        int room = room_of(p, r);
+        int room = p->replica[r].is_lost ? 0 : room_of(p, r);
         const struct mu_job *last = p->replica[r].running.tail;
         if (room > 0 && last && begin_alike(last, j))
             return r;
@@ -194,13 +220,22 @@ static int choose(const struct mu_replicas *p, const struct mu_job *j)
     return best;
 }
 
+/* Of a stream that a lost replica had begun, what was not shown yet. */
+static int local_token(void *arg, const struct mu_token_event *ev)
+{
+    const struct mu_job *j = arg;
+    if (ev->is_last ? j->has_shown_end : ev->index < j->n_output)
+        return j->state == MU_JOB_DONE && ev->index + 1 == j->n_output;
+    return j->req.on_token(j->req.on_token_arg, ev);
+}
+
 /* To the local engine as the others get it: through a message. */
-static int give_local(struct mu_replicas *p, const struct mu_job *j, struct mu_err *e)
+static int give_local(struct mu_replicas *p, struct mu_job *j, struct mu_err *e)
 {
     struct mu_request_view v;
     MU_TRY_RETURN(mu_request_read(&v, p->message.p, p->message.n, e));
-    v.req.on_token = j->req.on_token;
-    v.req.on_token_arg = j->req.on_token_arg;
+    v.req.on_token = j->req.on_token ? local_token : NULL;
+    v.req.on_token_arg = j;
     v.req.user = j->result.user;
     return mu_light_submit_as(p->local, &v.req, j->result.id, e);
 }
@@ -213,7 +248,8 @@ static int give(struct mu_replicas *p, int r, struct mu_job *j, struct mu_err *e
     else
         MU_TRY_RETURN(mu_mailbox_post(&p->box, p->world, p->replica[r].driver, MU_TAG_TO_REPLICA, &p->message, e));
     mu_job_list_append(&p->replica[r].running, j);
-    j->state = MU_JOB_RUNNING;
+    if (j->state != MU_JOB_DONE) /* whose receiver had enough, before the first replica was lost */
+        j->state = MU_JOB_RUNNING;
     return MU_OK;
 }
 
@@ -228,7 +264,7 @@ static int hand_out(struct mu_replicas *p, struct mu_err *e)
         int rc = give(p, r, j, e);
         if (rc != MU_OK) {
             mu_job_list_insert(&p->queue.pending, p->queue.pending.head, j);
-            return rc;
+            return unless_lost(p, rc);
         }
     }
     return MU_OK;
@@ -285,6 +321,46 @@ static int lose(struct mu_replicas *p, int rc, struct mu_err *err, struct mu_err
     pthread_mutex_unlock(&p->lock);
     return mu_fail(e, p->lost.code, "%s", p->lost.text);
 }
+
+/* ---- losses ---- */
+
+/* Under the lock. What was cancelled ends here. */
+static void take_back(struct mu_replicas *p, struct replica *lost)
+{
+    for (struct mu_job *j; (j = lost->running.tail) != NULL;) {
+        mu_job_list_remove(&lost->running, j);
+        mu_job_list_insert(&p->queue.pending, p->queue.pending.head, j);
+        p->queue.n_cancels += atomic_load(&j->is_cancelled);
+    }
+}
+
+static void lose_replica(struct mu_replicas *p, int r, const char *clause)
+{
+    struct replica *lost = &p->replica[r];
+    int n = lost->running.n;
+    pthread_mutex_lock(&p->lock);
+    take_back(p, lost);
+    lost->is_lost = true;
+    lost->status.n_queued = lost->status.n_running = 0;
+    p->n_lost++;
+    p->n_given_back += (uint64_t)n;
+    add_up(p);
+    pthread_mutex_unlock(&p->lock);
+    mu_log(MU_LOG_WARN, "%s: replica %d is lost; %d request%s given to the others, %d of %d replicas remain", clause, r,
+           n, n == 1 ? " is" : "s are", p->n - p->n_lost, p->n);
+}
+
+static void see_to_losses(struct mu_replicas *p)
+{
+    const char *clause = "";
+    if (mu_comm_n_lost(p->world) == p->n_lost)
+        return;
+    for (int r = 1; r < p->n; r++)
+        if (!p->replica[r].is_lost && mu_comm_is_lost(p->world, p->replica[r].driver, &clause))
+            lose_replica(p, r, clause);
+}
+
+/* ---- cancels ---- */
 
 /* Cancels are passed on once; what waits here ends here. Under the lock. */
 static int see_to_cancels(struct mu_replicas *p, struct mu_err *e)
@@ -356,14 +432,6 @@ static void cut_at(struct mu_job *j)
     r->code = mu_fail(&r->err, MU_ECANCELED, "request %" PRIu64 " was cancelled by its receiver", r->id);
 }
 
-static void add_up(struct mu_replicas *p)
-{
-    struct mu_engine_status sum = {.requests_failed = 0};
-    for (int r = 1; r < p->n; r++)
-        add_status(&sum, &p->replica[r].status);
-    p->others = sum;
-}
-
 static int take_result(struct mu_replicas *p, int r, struct mu_job *j, struct mu_err *e)
 {
     const struct mu_buf *m = &p->received;
@@ -379,13 +447,19 @@ static int take_result(struct mu_replicas *p, int r, struct mu_job *j, struct mu
     return MU_OK;
 }
 
-/* n_output counts the tokens shown, text.bytes the text; state DONE says that the receiver wants no more. */
+/* n_output counts the tokens shown, text.bytes the text; state DONE says that the receiver wants no more. Where a
+ * second replica tells them again, the end is the same place. */
 static int take_event(struct mu_replicas *p, int r, struct mu_job *j, struct mu_err *e)
 {
     struct mu_token_event ev;
     MU_TRY_RETURN(mu_event_read(&ev, p->received.p, p->received.n, e));
-    if (!j->req.on_token || (j->state == MU_JOB_DONE && !ev.is_last))
+    if (!j->req.on_token)
         return MU_OK;
+    if (j->state == MU_JOB_DONE && !ev.is_last)
+        return ev.index + 1 == j->n_output ? tell(p, r, MU_MAIL_CANCEL, j->result.id, e) : MU_OK;
+    if (ev.is_last ? j->has_shown_end : ev.index < j->n_output)
+        return MU_OK;
+    j->has_shown_end = ev.is_last;
     ev.request = j->result.id;
     ev.user = j->result.user;
     if (j->state == MU_JOB_DONE) {
@@ -407,7 +481,9 @@ static int take_message(struct mu_replicas *p, int sender, size_t bytes, struct 
     int r = sender / p->ranks_each;
     mu_buf_clear(&p->received);
     MU_TRY_RETURN(mu_buf_reserve(&p->received, bytes, e));
-    MU_TRY_RETURN(mu_comm_recv(p->world, sender, MU_TAG_FROM_REPLICA, p->received.p, bytes, e));
+    int rc = mu_comm_recv(p->world, sender, MU_TAG_FROM_REPLICA, p->received.p, bytes, e);
+    if (rc != MU_OK)
+        return unless_lost(p, rc);
     p->received.n = bytes;
     MU_TRY_RETURN(mu_mail_read_head(&h, p->received.p, bytes, e));
     struct mu_job *j = find(&p->replica[r].running, h.id);
@@ -462,6 +538,7 @@ static int run_local(struct mu_replicas *p, struct mu_err *e)
 
 static int turn(struct mu_replicas *p, int64_t wait_ns, struct mu_err *e)
 {
+    see_to_losses(p);
     pthread_mutex_lock(&p->lock);
     int rc = see_to_cancels(p, e);
     if (rc == MU_OK)
@@ -517,7 +594,9 @@ static int take_peaks(struct mu_replicas *p, int r, uint64_t *peak, struct mu_er
     struct mu_mail_head h;
     char m[sizeof h + MU_REPLICA_RANKS_MAX * sizeof *peak];
     size_t n = (size_t)p->ranks_each * sizeof *peak;
-    MU_TRY_RETURN(mu_comm_recv(p->world, p->replica[r].driver, MU_TAG_FROM_REPLICA, m, sizeof h + n, e));
+    int rc = mu_comm_recv(p->world, p->replica[r].driver, MU_TAG_FROM_REPLICA, m, sizeof h + n, e);
+    if (rc != MU_OK)
+        return unless_lost(p, rc);
     MU_TRY_RETURN(mu_mail_read_head(&h, m, sizeof h + n, e));
     memcpy(peak + p->replica[r].driver, m + sizeof h, n);
     return h.kind == MU_MAIL_PEAKS_ARE ? MU_OK : mu_fail(e, MU_EFORMAT, "replica %d told something else", r);
@@ -528,8 +607,10 @@ int mu_replicas_peaks(struct mu_replicas *p, uint64_t *peak, struct mu_err *e)
     if (p->queue.n > 0)
         return mu_fail(e, MU_EINVAL, "%d requests are in flight: peaks are told between them", p->queue.n);
     struct mu_err err = MU_ERR_INIT;
+    memset(peak + p->ranks_each, 0, (size_t)((p->n - 1) * p->ranks_each) * sizeof *peak);
     int rc = tell_others(p, MU_MAIL_PEAKS, &err);
     for (int r = 1; r < p->n && rc == MU_OK; r++)
         rc = take_peaks(p, r, peak, &err);
+    see_to_losses(p);
     return rc == MU_OK ? MU_OK : lose(p, rc, &err, e);
 }

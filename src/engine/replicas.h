@@ -5,7 +5,10 @@
  * back, so a slow one gets fewer. Requests with a common beginning go to the same replica while it has room: their
  * beginning is computed once there. Towards the end of the queue windows shrink, so that all end together.
  *
- * A replica that is lost is the end of all: every request in flight fails with the sentence that names the rank. */
+ * A lost rank is the end of its replica, and where replicas are parts of the world (comm.h) of that alone: what it had
+ * in hand goes back to the head of the queue, and what it may still send is not looked at, so every request is answered
+ * once. Any replica may be lost but rank 0's own: then every request in flight fails with the sentence that names the
+ * rank. A stream goes on where it was: the same tokens come again, and those shown are left out. */
 #ifndef MU_ENGINE_REPLICAS_H
 #define MU_ENGINE_REPLICAS_H
 
@@ -34,7 +37,7 @@ int mu_replicas_cancel(struct mu_replicas *p, uint64_t id, struct mu_err *e);
 int mu_replicas_drop_cached(struct mu_replicas *p, struct mu_err *e);
 void mu_replicas_status(struct mu_replicas *p, struct mu_engine_status *out);
 
-/* Peaks of every rank of the world, by rank; own: replica 0's, known already. */
+/* Peaks of every rank of the world, by rank; own: replica 0's, known already. Ranks of a lost replica have 0. */
 int mu_replicas_peaks(struct mu_replicas *p, uint64_t *peak, struct mu_err *e);
 
 /* On the driver of another replica: serve until rank 0 ends it. */

@@ -14,6 +14,13 @@
 
 struct mu_runner;
 
+/* Rows of each expert of each layer since the load, of all ranks together (model.h); n 0: there are none. Borrowed. */
+struct mu_runner_experts {
+    const struct mu_spec *spec;
+    const struct mu_shard *shard; /* of one rank; NULL: the whole */
+    int64_t *rows, n;
+};
+
 struct mu_runner_ops {
     const char *name;
 
@@ -40,10 +47,17 @@ struct mu_runner_ops {
 
     int (*copy_page)(struct mu_runner *r, int lane, int32_t dst, int32_t src, struct mu_err *e);
 
+    /* Pages from n on hold nothing: their memory may go back to the system until they are written again. NULL: it
+     * cannot. */
+    int (*keep_pages)(struct mu_runner *r, int lane, int32_t n, struct mu_err *e);
+
     /* Some rotary scalings depend on the length a request declares (model/rope_table.h): lengths[seq] are the tokens
      * sequence seq will ever feed, borrowed until close. Only sequences whose lengths have one class share pages. */
     void (*set_lengths)(struct mu_runner *r, const int32_t *lengths);
     int64_t (*prefix_class)(const struct mu_runner *r, int64_t length);
+
+    /* What the runner has seen of its experts. NULL: it does not count. */
+    int (*experts)(struct mu_runner *r, struct mu_runner_experts *out, struct mu_err *e);
 
     void (*close)(struct mu_runner *r);
 };
@@ -53,6 +67,7 @@ struct mu_runner {
     int64_t vocab;
     int64_t context; /* the longest the model allows */
     int n_lanes;
+    int page_owners; /* ranks that share a lane's pages out (model/shard.h): page p is rank p % page_owners's; 0: one */
     struct mu_err lost; /* code MU_OK, or the failure after which no call will succeed: a rank is gone */
 };
 

@@ -15,7 +15,9 @@ struct model_runner {
     struct mu_device *device;
     struct mu_model_runner_opts opts;
     struct mu_model *model;
-    void *kv;
+    char *kv;
+    size_t page_bytes;
+    int64_t pages_n;
     int rows; /* of the last step, all its parts */
 };
 
@@ -27,7 +29,11 @@ static int reserve(struct model_runner *m, const struct mu_model_opts *o, const 
     m->checkpoint->bytes_read = mu_weights_bytes_read(m->checkpoint->weights);
     memcpy(m->checkpoint->content_hash, mu_model_content_hash(m->model), sizeof m->checkpoint->content_hash);
     mu_checkpoint_close_weights(m->checkpoint);
-    MU_TRY_RETURN(d->dev->alloc(d, &m->kv, sizes->kv_page * (size_t)pages_n, "the KV cache", e));
+    void *kv = NULL;
+    MU_TRY_RETURN(d->dev->alloc(d, &kv, sizes->kv_page * (size_t)pages_n, "the KV cache", e));
+    m->kv = kv;
+    m->page_bytes = sizes->kv_page;
+    m->pages_n = pages_n;
     mu_model_set_kv(m->model, m->kv, pages_n);
     return MU_OK;
 }
@@ -39,7 +45,7 @@ static int model_load(struct mu_runner *r, const struct mu_bill_limits *l, mu_pr
     struct mu_model_opts o = mu_model_runner_model_opts(&m->opts, l);
     struct mu_model_sizes sizes;
     MU_TRY_RETURN(mu_model_sizes(&m->checkpoint->spec, &o, m->device, &sizes, e));
-    return reserve(m, &o, &sizes, l->pages, progress, arg, e);
+    return reserve(m, &o, &sizes, l->pages / sizes.kv_owners, progress, arg, e);
 }
 
 static int model_step(struct mu_runner *r, const int32_t *ids, const struct mu_rows *rows, int at, struct mu_err *e)
@@ -103,6 +109,16 @@ static int model_copy_page(struct mu_runner *r, int lane, int32_t dst, int32_t s
     return mu_model_copy_page(((struct model_runner *)r)->model, dst, src, e);
 }
 
+static int model_keep_pages(struct mu_runner *r, int lane, int32_t n, struct mu_err *e)
+{
+    struct model_runner *m = (struct model_runner *)r;
+    (void)lane;
+    (void)e;
+    n = (n + r->page_owners - 1) / r->page_owners; /* those that are here */
+    m->device->dev->give_back(m->device, m->kv + (size_t)n * m->page_bytes, (size_t)(m->pages_n - n) * m->page_bytes);
+    return MU_OK;
+}
+
 static void model_set_lengths(struct mu_runner *r, const int32_t *lengths)
 {
     mu_model_set_lengths(((struct model_runner *)r)->model, lengths);
@@ -112,6 +128,15 @@ static int64_t model_prefix_class(const struct mu_runner *r, int64_t length)
 {
     const struct mu_spec *s = mu_model_spec(((const struct model_runner *)r)->model);
     return s->position == MU_POS_ROPE ? mu_rope_class(&s->rope, length) : 0;
+}
+
+static int model_experts(struct mu_runner *r, struct mu_runner_experts *out, struct mu_err *e)
+{
+    struct model_runner *m = (struct model_runner *)r;
+    (void)e;
+    *out = (struct mu_runner_experts){.spec = mu_model_spec(m->model), .shard = m->opts.shard};
+    out->rows = mu_model_expert_rows(m->model, &out->n);
+    return MU_OK;
 }
 
 static void model_close(struct mu_runner *r)
@@ -128,8 +153,10 @@ static const struct mu_runner_ops model_ops = {.name = "model",
                                                .hidden = model_hidden,
                                                .logits = model_logits,
                                                .copy_page = model_copy_page,
+                                               .keep_pages = model_keep_pages,
                                                .set_lengths = model_set_lengths,
                                                .prefix_class = model_prefix_class,
+                                               .experts = model_experts,
                                                .close = model_close};
 
 int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct mu_device *d,
@@ -137,7 +164,11 @@ int mu_model_runner_new(struct mu_runner **out, struct mu_checkpoint *c, struct 
 {
     struct model_runner *m = NULL;
     MU_TRY_RETURN(MU_NEW(&m, "the model runner", e));
-    m->base = (struct mu_runner){.ops = &model_ops, .vocab = c->spec.vocab, .context = c->spec.context, .n_lanes = 1};
+    m->base = (struct mu_runner){.ops = &model_ops,
+                                 .vocab = c->spec.vocab,
+                                 .context = c->spec.context,
+                                 .n_lanes = 1,
+                                 .page_owners = mu_shard_cp(o->shard)};
     m->checkpoint = c;
     m->device = d;
     m->opts = *o;

@@ -330,6 +330,26 @@ static int ranks_copy_page(struct mu_runner *base, int lane, int32_t dst, int32_
     return rc;
 }
 
+static int ranks_keep_pages(struct mu_runner *base, int lane, int32_t n, struct mu_err *e)
+{
+    struct mu_ranks_runner *r = (struct mu_ranks_runner *)base;
+    const struct mu_runner *local = r->rank.local;
+    struct mu_err err = MU_ERR_INIT;
+    MU_TRY_RETURN(check_alive(r, e));
+    r->number++;
+    int rc = wait_lane(r, lane, &err);
+    if (rc == MU_OK)
+        rc = post(r, lane, 0, mu_step_write_keep(r->lanes[lane].message, r->number, n), &err);
+    if (rc == MU_OK && lane == 0 && local->ops->keep_pages)
+        rc = local->ops->keep_pages(r->rank.local, 0, n, &err);
+    if (rc == MU_OK)
+        return MU_OK;
+    rc = lose(r, rc, &err);
+    if (e)
+        *e = err;
+    return rc;
+}
+
 static void ranks_set_lengths(struct mu_runner *base, const int32_t *lengths)
 {
     struct mu_ranks_runner *r = (struct mu_ranks_runner *)base;
@@ -365,6 +385,28 @@ int mu_ranks_figures(struct mu_runner *base, struct mu_rank_figures *out, struct
     return MU_OK;
 }
 
+static int ranks_experts(struct mu_runner *base, struct mu_runner_experts *out, struct mu_err *e)
+{
+    struct mu_ranks_runner *r = (struct mu_ranks_runner *)base;
+    struct mu_runner *local = r->rank.local;
+    struct mu_err err = MU_ERR_INIT;
+    MU_TRY_RETURN(check_alive(r, e));
+    if (!local->ops->experts)
+        return mu_fail(e, MU_EUNSUPPORTED, "the %s runner does not count rows of experts", local->ops->name);
+    MU_TRY_RETURN(local->ops->experts(local, out, e));
+    if (out->n == 0)
+        return MU_OK;
+    int rc = tell_all(r, MU_STEP_EXPERTS, &err);
+    if (rc == MU_OK)
+        rc = mu_rank_gather_experts(&r->rank, out, &err);
+    if (rc == MU_OK)
+        return MU_OK;
+    rc = lose(r, rc, &err);
+    if (e)
+        *e = err;
+    return rc;
+}
+
 /* The followers are told to end; a world that is dead knows already. */
 static void ranks_close(struct mu_runner *base)
 {
@@ -385,8 +427,10 @@ static const struct mu_runner_ops ranks_ops = {.name = "ranks",
                                                .step = ranks_step,
                                                .logits = ranks_logits,
                                                .copy_page = ranks_copy_page,
+                                               .keep_pages = ranks_keep_pages,
                                                .set_lengths = ranks_set_lengths,
                                                .prefix_class = ranks_prefix_class,
+                                               .experts = ranks_experts,
                                                .close = ranks_close};
 
 int mu_ranks_runner_new(struct mu_runner **out, const struct mu_rank *k, struct mu_err *e)
@@ -400,8 +444,11 @@ int mu_ranks_runner_new(struct mu_runner **out, const struct mu_rank *k, struct 
         k->local->ops->close(k->local);
         return rc;
     }
-    r->base = (struct mu_runner){
-        .ops = &ranks_ops, .vocab = k->local->vocab, .context = k->local->context, .n_lanes = k->n_lanes};
+    r->base = (struct mu_runner){.ops = &ranks_ops,
+                                 .vocab = k->local->vocab,
+                                 .context = k->local->context,
+                                 .n_lanes = k->n_lanes,
+                                 .page_owners = k->local->page_owners};
     r->rank = *k;
     *out = &r->base;
     return MU_OK;

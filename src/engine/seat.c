@@ -26,6 +26,8 @@ static int fill_start(struct mu_start *t, const struct mu_engine_opts *o, struct
     memset(t, 0, sizeof *t);
     t->magic = MAGIC;
     t->no_prefix_sharing = o->no_prefix_sharing;
+    t->has_expert_loads = o->expert_loads != NULL;
+    t->redundant_experts = o->redundant_experts;
     t->rows_max = o->rows_max;
     t->sequences_max = o->sequences_max;
     t->prefill_chunk = o->prefill_chunk;
@@ -34,6 +36,7 @@ static int fill_start(struct mu_start *t, const struct mu_engine_opts *o, struct
     t->kv_tokens_max = o->kv_tokens_max;
     t->request_bytes = o->request_bytes;
     t->memory_bytes_max = o->memory_bytes_max;
+    MU_TRY_RETURN(mu_seat_choose_source(t, o->weights_from, e));
     MU_TRY_RETURN(copy_name(t->weights, sizeof t->weights, "weight format", o->weights, e));
     MU_TRY_RETURN(copy_name(t->kv_dtype, sizeof t->kv_dtype, "KV cache type", o->kv_dtype, e));
     MU_TRY_RETURN(copy_name(t->mla, sizeof t->mla, "latent attention", o->mla, e));
@@ -45,6 +48,7 @@ static void use_start(struct mu_seat *s, const struct mu_engine_opts *o)
     const struct mu_start *t = &s->start;
     s->opts = *o;
     s->opts.no_prefix_sharing = t->no_prefix_sharing;
+    s->opts.redundant_experts = t->redundant_experts;
     s->opts.rows_max = t->rows_max;
     s->opts.sequences_max = t->sequences_max;
     s->opts.prefill_chunk = t->prefill_chunk;
@@ -72,16 +76,26 @@ void mu_engine_dismiss(struct mu_comm *world)
     send_start(world, &t, NULL);
 }
 
+/* Told to all: rank 0 would wait for this rank. */
+static int refuse_stranger(struct mu_seat *s, struct mu_err *e)
+{
+    struct mu_err why = MU_ERR_INIT;
+    mu_fail(&why, MU_EINVAL, "rank %d on %s runs another program than rank 0 on %s: every rank must run the same",
+            mu_comm_rank(s->world), mu_comm_host(s->world, mu_comm_rank(s->world)), mu_comm_host(s->world, 0));
+    mu_comm_abort(s->world, why.text);
+    return mu_fail(e, MU_EINVAL, "%s", why.text);
+}
+
 static int await_start(struct mu_seat *s, struct mu_err *e)
 {
     bool is_there = false;
     size_t bytes = 0;
     while (!is_there)
         MU_TRY_RETURN(mu_rank_await(s->world, 0, MU_TAG_START, AWAIT_NS, &is_there, NULL, &bytes, e));
+    if (bytes != sizeof s->start)
+        return refuse_stranger(s, e);
     MU_TRY_RETURN(mu_comm_recv(s->world, 0, MU_TAG_START, &s->start, sizeof s->start, e));
-    if (s->start.magic != MAGIC)
-        return mu_fail(e, MU_EINVAL, "rank 0 runs another program than rank %d", mu_comm_rank(s->world));
-    return MU_OK;
+    return s->start.magic == MAGIC ? MU_OK : refuse_stranger(s, e);
 }
 
 int mu_seat_begin(struct mu_seat *s, const struct mu_engine_opts *o, bool *is_dismissed, struct mu_err *e)
@@ -114,18 +128,22 @@ static int split_groups(struct mu_seat *s, struct mu_err *e)
 {
     const struct mu_layout_place *p = &s->place;
     int lanes = mu_layout_lanes(&s->layout), tp = s->layout.tp, rank = mu_comm_rank(s->world);
+    int cp = mu_layout_cp(&s->layout);
     int in_replica = (p->stage * lanes + p->lane) * tp + p->t;
     bool shares_experts = lanes * tp > 1 && has_experts(s->model.spec);
     MU_TRY_RETURN(mu_comm_split(&s->replica, s->world, p->replica, in_replica, "replica", e));
     MU_TRY_RETURN(mu_comm_split(&s->tp, s->replica, tp > 1 ? p->stage * lanes + p->lane : -1, p->t, "tp", e));
+    MU_TRY_RETURN(mu_comm_split(&s->context, s->replica, cp > 1 ? in_replica / cp : -1, p->t, "context", e));
     MU_TRY_RETURN(
         mu_comm_split(&s->experts, s->replica, shares_experts ? p->stage : -1, p->lane * tp + p->t, "experts", e));
     MU_TRY_RETURN(mu_comm_split(&s->node, s->world, mu_comm_node(s->world, rank), rank, "node", e));
     mu_layout_shard(&s->layout, s->model.spec, rank, &s->shard);
     s->shard.tp = s->tp;
+    s->shard.context = s->context;
     s->shard.experts = s->experts;
+    s->shard.placed = s->placed;
     s->shard.node = mu_comm_size(s->node) > 1 ? s->node : NULL;
-    return MU_OK;
+    return mu_seat_join_nodes(s, e);
 }
 
 /* The rank's own runner, and around it the one that makes a replica of many. */
@@ -161,8 +179,9 @@ int mu_seat_take(struct mu_seat *s, struct mu_err *e)
 {
     struct mu_comm *w = s->world;
     MU_TRY_RETURN(mu_agree(w, mu_light_parts_begin(&s->parts, &s->opts, e), e));
-    MU_TRY_RETURN(mu_identity_compare(w, s->opts.model, s->parts.checkpoint, e));
+    MU_TRY_RETURN(mu_identity_compare(w, &s->opts, s->parts.checkpoint, e));
     MU_TRY_RETURN(mu_seat_settle_layout(s, e));
+    MU_TRY_RETURN(mu_seat_place_experts(s, e));
     MU_TRY_RETURN(split_groups(s, e));
     MU_TRY_RETURN(mu_agree(w, make_runner(s, e), e));
     int rc = mu_agree_bill(w, &s->opts, &s->parts, !mu_seat_is_driver(s), &s->own, &s->fullest, e);
@@ -182,6 +201,7 @@ static int load_own(struct mu_seat *s, mu_engine **local, struct mu_err *e)
         return parts.runner->ops->load(parts.runner, &s->own.limits, s->opts.on_progress, s->opts.arg, e);
     s->parts = (struct mu_light_parts){.bos = -1}; /* moved */
     parts.bill = &s->own;
+    parts.layout = &s->layout;
     return mu_light_open_parts(local, &s->opts, &parts, e);
 }
 
@@ -197,6 +217,7 @@ static int load_and_compare(struct mu_seat *s, mu_engine **local, struct mu_err 
         info.weights_hash = s->parts.checkpoint->content_hash;
     }
     MU_TRY_RETURN(mu_identity_compare_weights(s->world, info.weights_hash, e));
+    mu_seat_compare_loads(s, info.weights_hash);
     bytes = (int64_t)info.weight_bytes_read;
     MU_TRY_RETURN(mu_comm_all_reduce(s->world, &bytes, 1, MU_REDUCE_SUM_I64, e));
     s->bytes_read = (uint64_t)bytes;
@@ -220,8 +241,11 @@ int mu_seat_load(struct mu_seat *s, mu_engine **local, struct mu_err *e)
 void mu_seat_close(struct mu_seat *s)
 {
     mu_light_parts_close(&s->parts);
+    mu_expert_table_free(s->placed);
+    mu_comm_close(s->shard.column);
     mu_comm_close(s->node);
     mu_comm_close(s->experts);
+    mu_comm_close(s->context);
     mu_comm_close(s->tp);
     mu_comm_close(s->replica);
 }

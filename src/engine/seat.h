@@ -7,6 +7,7 @@
 #define MU_ENGINE_SEAT_H
 
 #include "engine/light.h"
+#include "model/expert_table.h"
 #include "plan/layout.h"
 
 #define MU_LAYOUT_TEXT_MAX 128
@@ -18,7 +19,9 @@ enum mu_world_tag { MU_TAG_START = 1, MU_TAG_TO_REPLICA, MU_TAG_FROM_REPLICA };
 /* Rank 0's options, as they travel. Empty names were NULL. */
 struct mu_start {
     uint32_t magic;
-    bool is_dismissed, no_prefix_sharing;
+    bool is_dismissed, no_prefix_sharing, has_expert_loads;
+    int32_t source; /* enum mu_weights_source */
+    int32_t redundant_experts;
     int32_t rows_max, sequences_max, prefill_chunk, queue_max;
     int64_t context_max, kv_tokens_max;
     uint64_t request_bytes, memory_bytes_max;
@@ -30,11 +33,13 @@ struct mu_seat {
     struct mu_start start;
     struct mu_engine_opts opts; /* this rank's with rank 0's numbers; names lead into start */
     struct mu_comm *world;      /* borrowed */
-    struct mu_comm *replica, *tp, *experts, *node;
+    struct mu_comm *replica, *tp, *context, *experts, *node;
     struct mu_layout layout;
     struct mu_layout_place place;
     char layout_text[MU_LAYOUT_TEXT_MAX];
     struct mu_shard shard;
+    struct mu_expert_table *placed;        /* NULL: even blocks of experts */
+    char loads_hash[MU_EXPERT_LOADS_HASH]; /* of the weights that the loads were counted on, or "" */
     struct mu_light_parts parts;
     struct mu_light_model model;
     struct mu_bill own, fullest; /* of this rank, of the rank with the highest peak */
@@ -60,8 +65,19 @@ void mu_seat_close(struct mu_seat *s);
 /* seat_layout.c: rank 0 decides, all have it. */
 int mu_seat_settle_layout(struct mu_seat *s, struct mu_err *e);
 
+/* seat_files.c: where nodes get the weights from. */
+enum mu_weights_source { MU_SOURCE_AUTO, MU_SOURCE_PEER, MU_SOURCE_FILE };
+int mu_seat_choose_source(struct mu_start *t, const char *from, struct mu_err *e); /* from: a name, or NULL */
+int mu_seat_join_nodes(struct mu_seat *s, struct mu_err *e);
+
+/* seat_experts.c: once the layout is settled, the experts of its ranks; once the weights are known, a warning when the
+ * loads are of others. */
+int mu_seat_place_experts(struct mu_seat *s, struct mu_err *e);
+void mu_seat_compare_loads(const struct mu_seat *s, const char *weights_hash);
+
 /* identity.c: MU_EINVAL naming the first rank that differs from rank 0, and in what. Weights: after loading. */
-int mu_identity_compare(struct mu_comm *world, const char *path, const struct mu_checkpoint *c, struct mu_err *e);
+int mu_identity_compare(struct mu_comm *world, const struct mu_engine_opts *o, const struct mu_checkpoint *c,
+                        struct mu_err *e);
 int mu_identity_compare_weights(struct mu_comm *world, const char *content_hash, struct mu_err *e);
 
 #endif

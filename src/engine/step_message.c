@@ -44,6 +44,13 @@ size_t mu_step_write_copy(void *p, uint64_t number, int32_t dst, int32_t src)
     return put(p, 0, &h, 1, sizeof h);
 }
 
+size_t mu_step_write_keep(void *p, uint64_t number, int32_t n_pages)
+{
+    struct mu_step_head h = head_of(MU_STEP_KEEP, number);
+    h.n = n_pages;
+    return put(p, 0, &h, 1, sizeof h);
+}
+
 size_t mu_step_write_logits(void *p, uint64_t number, const int32_t *idx, int n)
 {
     struct mu_step_head h = head_of(MU_STEP_LOGITS, number);
@@ -186,8 +193,10 @@ static bool read_payload(struct mu_step_view *v, struct reader *r, const struct 
     case MU_STEP_COPY:
         return v->head.dst != v->head.src && all_within(&v->head.dst, 1, l->pages_n) &&
                all_within(&v->head.src, 1, l->pages_n);
+    case MU_STEP_KEEP:
+        return v->head.n >= 0 && v->head.n <= l->pages_n;
     default:
-        return v->head.kind == MU_STEP_FIGURES || v->head.kind == MU_STEP_END;
+        return v->head.kind == MU_STEP_FIGURES || v->head.kind == MU_STEP_END || v->head.kind == MU_STEP_EXPERTS;
     }
 }
 

@@ -12,12 +12,20 @@
 
 #define MU_MICRO_MAX 64 /* parts of a step that is run by a pipeline */
 
-enum mu_step_kind { MU_STEP_ROWS = 1, MU_STEP_LOGITS, MU_STEP_COPY, MU_STEP_FIGURES, MU_STEP_END };
+enum mu_step_kind {
+    MU_STEP_ROWS = 1,
+    MU_STEP_LOGITS,
+    MU_STEP_COPY,
+    MU_STEP_FIGURES,
+    MU_STEP_END,
+    MU_STEP_KEEP,
+    MU_STEP_EXPERTS
+};
 
 struct mu_step_head {
     uint32_t magic, kind;
     uint64_t number;                  /* of the message, from 1 */
-    int32_t n;                        /* ROWS, LOGITS: rows */
+    int32_t n;                        /* ROWS, LOGITS: rows; KEEP: pages */
     int32_t n_seqs, n_pages, n_micro; /* ROWS */
     int32_t dst, src;                 /* COPY: pages */
 };
@@ -39,6 +47,7 @@ size_t mu_step_bytes_max(const struct mu_step_limits *l);
 /* Into p, of mu_step_bytes_max(); returns the bytes used. */
 size_t mu_step_write(void *p, enum mu_step_kind kind, uint64_t number);
 size_t mu_step_write_copy(void *p, uint64_t number, int32_t dst, int32_t src);
+size_t mu_step_write_keep(void *p, uint64_t number, int32_t n_pages);
 size_t mu_step_write_logits(void *p, uint64_t number, const int32_t *idx, int n);
 
 /* Rows of the lane whose first sequence is seq_begin; rows and lengths count sequences over all lanes, the message

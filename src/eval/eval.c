@@ -270,12 +270,25 @@ void mu_eval_close(mu_eval *ev)
     mu_free(ev);
 }
 
+static int64_t text_bytes(const struct mu_work *w)
+{
+    size_t n = 0;
+    for (int i = 0; i < w->n_requests; i++) {
+        const struct mu_ask_request *r = &w->request[i];
+        n += (r->context ? r->context->n : 0) + (r->continuation ? r->continuation->n : 0);
+    }
+    return (int64_t)n;
+}
+
 void mu_eval_planned(const mu_eval *ev, struct mu_eval_plan *out)
 {
     *out = (struct mu_eval_plan){.n_tasks = ev->set->n_tasks};
     for (int i = 0; i < ev->set->n_tasks; i++) {
         out->n_documents += ev->works[i]->n_docs;
-        out->n_requests += (int64_t)ev->works[i]->n_requests * MU_MAX(1, ev->set->task[i]->repeats);
+        out->n_generating += ev->set->task[i]->output_type == MU_OUTPUT_GENERATE;
+        int repeats = MU_MAX(1, ev->set->task[i]->repeats);
+        out->n_requests += (int64_t)ev->works[i]->n_requests * repeats;
+        out->text_bytes += text_bytes(ev->works[i]) * repeats;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/host.h"
 #include "base/pool.h"
+#include "engine/pool_json.h"
 #include "eval/eval_int.h"
 #include "eval/results_int.h"
 #include "plan/bill.h"
@@ -166,6 +167,36 @@ static int set_engine(json_t *o, const struct mu_eval *ev, struct mu_err *e)
     return mu_results_set(o, "batch_tokens", eng ? json_integer(info->rows_max) : json_null(), e);
 }
 
+/* The cache when it was fullest; null without one. */
+static int set_pool(json_t *o, const struct mu_eval *ev, struct mu_err *e)
+{
+    struct mu_engine_status st = {.kv_fullest = {.pages = 0}};
+    if (ev->model.eng)
+        mu_engine_status(ev->model.eng, &st);
+    return mu_results_set(o, "kv_cache", mu_kv_stats_json(&st.kv_fullest), e);
+}
+
+static int set_real(json_t *o, const char *key, double v, bool is_known, struct mu_err *e)
+{
+    return mu_results_set(o, key, is_known ? mu_results_number(v) : json_null(), e);
+}
+
+/* The steps' time, predicted for the rows that ran and measured. */
+static int set_seen(json_t *o, const struct mu_eval *ev, struct mu_err *e)
+{
+    struct mu_engine_seen seen = {0};
+    if (ev->model.eng)
+        mu_engine_seen(ev->model.eng, &seen);
+    bool is_known = seen.predicted_s > 0 && seen.measured_s > 0;
+    MU_TRY_RETURN(set_real(o, "step_seconds_predicted", seen.predicted_s, is_known, e));
+    MU_TRY_RETURN(set_real(o, "step_seconds_measured", seen.measured_s, is_known, e));
+    MU_TRY_RETURN(
+        set_real(o, "tokens_per_second_predicted", is_known ? (double)seen.rows / seen.predicted_s : 0, is_known, e));
+    MU_TRY_RETURN(
+        set_real(o, "tokens_per_second_measured", is_known ? (double)seen.rows / seen.measured_s : 0, is_known, e));
+    return mu_results_set(o, "prediction_is_calibrated", json_boolean(seen.is_calibrated), e);
+}
+
 static int make_run(struct mu_eval *ev, struct mu_err *e)
 {
     const struct mu_run_audit *a = &ev->audit;
@@ -177,8 +208,12 @@ static int make_run(struct mu_eval *ev, struct mu_err *e)
     MU_TRY_RETURN(set_int(o, "computed", a->n_computed, e));
     MU_TRY_RETURN(set_int(o, "tokens_computed", a->tokens_computed, e));
     MU_TRY_RETURN(set_int(o, "tokens_cached", a->tokens_cached, e));
+    MU_TRY_RETURN(set_int(o, "replicas_lost", a->n_replicas_lost, e));
+    MU_TRY_RETURN(set_int(o, "requests_given_back", a->n_given_back, e));
     MU_TRY_RETURN(set_int(o, "runs_before", ev->n_sessions, e));
     MU_TRY_RETURN(set_engine(o, ev, e));
+    MU_TRY_RETURN(set_pool(o, ev, e));
+    MU_TRY_RETURN(set_seen(o, ev, e));
     return set_slowest(o, ev, e);
 }
 

@@ -184,6 +184,8 @@ static void audit_engine(const struct mu_run_state *s)
     s->audit->tokens_computed = (int64_t)(now.tokens_prompt - s->at_start.tokens_prompt) +
                                 (int64_t)(now.tokens_output - s->at_start.tokens_output);
     s->audit->tokens_cached = (int64_t)(now.tokens_cached - s->at_start.tokens_cached);
+    s->audit->n_replicas_lost = now.replicas_lost;
+    s->audit->n_given_back = (int64_t)now.requests_given_back;
 }
 
 int mu_run(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, const struct mu_run_opts *o,

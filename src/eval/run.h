@@ -70,6 +70,7 @@ struct mu_run_audit {
     /* of this process */
     int64_t n_from_journal, n_computed, tokens_computed, tokens_cached; /* the first two as n_unique counts */
     int64_t run_ns;                                 /* computing: without planning and opening the engine */
+    int64_t n_replicas_lost, n_given_back;          /* on the way; answers of these that others gave */
     struct mu_run_slow slowest[MU_RUN_SLOWEST_MAX]; /* of computed answers, slowest first */
     int n_slowest;
 };

@@ -77,6 +77,8 @@ static void *serve(void *arg)
     if (text && read_request(c, text, &body)) {
         if (strncmp(text, "GET ", 4) != 0)
             s->answer(s, atomic_fetch_add(&s->n_requests, 1), c->fd, text, body);
+        else if (strncmp(text, "GET /props ", 11) == 0)
+            rs_send(c->fd, s->props ? s->props : "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n");
         else if (s->models)
             rs_send(c->fd, s->models);
         else

@@ -15,6 +15,7 @@ struct remote_server {
     /* n: counts requests from 0. request: head and body, NUL-terminated; body leads into it. */
     void (*answer)(struct remote_server *s, int n, int fd, const char *request, const char *body);
     const char *models; /* a whole HTTP answer; NULL: one model of 4096 tokens */
+    const char *props;  /* to GET /props; NULL: there is none */
     void *arg;
 
     int fd, port;

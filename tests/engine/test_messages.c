@@ -93,6 +93,22 @@ XT_TEST(a_step_message_is_refused_when_it_is_cut_or_leads_outside)
     }
 }
 
+XT_TEST(pages_are_copied_and_kept_inside_the_pool_only)
+{
+    _Alignas(8) char message[sizeof(struct mu_step_head)];
+    struct mu_step_view v;
+    struct mu_err err = MU_ERR_INIT;
+    size_t n = mu_step_write_keep(message, 9, 17);
+    XT_EQ(n, sizeof message);
+    XT_OK(mu_step_read(&v, message, n, &limits, &err));
+    XT_CHECK(v.head.kind == MU_STEP_KEEP && v.head.number == 9 && v.head.n == 17);
+    XT_OK(mu_step_read(&v, message, mu_step_write_keep(message, 10, 40), &limits, &err)); /* all */
+    XT_FAILS(mu_step_read(&v, message, mu_step_write_keep(message, 11, 41), &limits, &err), MU_EFORMAT, "limits");
+    XT_FAILS(mu_step_read(&v, message, mu_step_write_keep(message, 12, -1), &limits, &err), MU_EFORMAT, "limits");
+    XT_OK(mu_step_read(&v, message, mu_step_write_copy(message, 13, 0, 39), &limits, &err));
+    XT_FAILS(mu_step_read(&v, message, mu_step_write_copy(message, 14, 0, 40), &limits, &err), MU_EFORMAT, "limits");
+}
+
 /* ---- requests ---- */
 
 static const struct mu_job_limits job_limits = {.vocab = 100, .context_max = 64, .kv_tokens = 640, .has_text = true};

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "compacting.h"
 #include "fake_replica.h"
 #include "request_set.h"
 
@@ -15,6 +16,7 @@ struct mixed {
     struct request_set set;
     struct mu_result *one[N_REQUESTS], *many[N_REQUESTS];
     struct mu_engine_status status;
+    int64_t n_moved;
 };
 
 static int run_set(void *arg, mu_engine *eng, struct mu_err *e)
@@ -91,6 +93,42 @@ XT_TEST(the_same_bits_for_every_cut_of_a_replica)
 XT_TEST(requests_whose_length_changes_their_keys_keep_it_on_every_rank)
 {
     check_cuts(60);
+}
+
+static int run_set_moving(void *arg, mu_engine *eng, struct mu_err *e)
+{
+    struct mixed *m = arg;
+    struct compacting how = {.pages_max = 3, .optimizes = true};
+    MU_TRY_RETURN(compacting_run(eng, &m->set, m->many, &how, e));
+    m->n_moved += how.n_moved;
+    mu_engine_status(eng, &m->status);
+    return MU_OK;
+}
+
+/* Every rank's pages move alike, or the fake model would find a position where another should be. */
+XT_TEST(the_same_bits_when_pages_move_after_every_step_on_all_ranks)
+{
+    static const int cuts[][3] = {{1, 1, 2}, {3, 1, 1}, {1, 2, 1}, {2, 2, 2}};
+    static struct mixed m;
+    request_set_make(&m.set, 11);
+    run_one(&m, 60);
+    for (size_t i = 0; i < MU_COUNT(cuts); i++) {
+        for (int v = 0; v < 2; v++) {
+            struct fake_replica f = replica_of(cuts[i][0], cuts[i][1], cuts[i][2]);
+            f.setup.model.short_max = 60;
+            f.setup.opts.kv_tokens_max = v ? FAKE_CONTEXT + 32 : 4096;
+            f.setup.opts.rows_max = 40;
+            f.setup.opts.no_prefix_sharing = v;
+            f.drive = run_set_moving;
+            f.arg = &m;
+            fake_replica_run(&f);
+            check_no_failure(&f);
+            results_check_equal(m.one, m.many);
+            results_free(m.many);
+        }
+    }
+    XT_CHECK(m.n_moved > 100);
+    results_free(m.one);
 }
 
 /* ---- sharing in lanes ---- */

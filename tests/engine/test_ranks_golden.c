@@ -31,6 +31,7 @@ struct told {
     char layout[64], hash[MU_WEIGHTS_HASH_DIGITS + 1];
     int n_streamed, n_last;
     uint64_t peak[RANKS_MAX];
+    struct mu_engine_balance balance;
 };
 
 /* The checkpoint's first golden prompt. */
@@ -57,9 +58,9 @@ static int on_token(void *arg, const struct mu_token_event *ev)
     return 0;
 }
 
-static void make_requests(struct asked *a, const char *dir)
+/* Over the first n of a->ids. */
+static void fill_requests(struct asked *a, int n)
 {
-    int n = read_prompt(dir, a->ids);
     int half = MU_MAX(1, n / 2);
     for (int i = 0; i < N; i++) {
         struct mu_request *r = &a->r[i];
@@ -85,6 +86,11 @@ static void make_requests(struct asked *a, const char *dir)
         if (r->n_ids < 1)
             r->n_ids = 1;
     }
+}
+
+static void make_requests(struct asked *a, const char *dir)
+{
+    fill_requests(a, read_prompt(dir, a->ids));
 }
 
 static struct mu_engine_opts opts_of(const char *dir, struct mu_comm *world, const char *layout)
@@ -130,7 +136,17 @@ struct job {
     struct told *told;
     int *rc; /* [ranks] what each came to, and why */
     struct mu_err *errs;
+    int redundant;              /* copies of experts, */
+    const char *loads, *counts; /* the file they are placed by, that to write */
 };
+
+/* Twice: what was told once is not counted again. */
+static int write_counts(mu_engine *eng, struct job *j, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_engine_write_expert_loads(eng, j->counts, e));
+    MU_TRY_RETURN(mu_engine_expert_balance(eng, &j->told->balance, e));
+    return mu_engine_write_expert_loads(eng, j->counts, e);
+}
 
 static int play_rank(struct job *j, struct mu_comm *world, struct mu_err *e)
 {
@@ -138,8 +154,13 @@ static int play_rank(struct job *j, struct mu_comm *world, struct mu_err *e)
     mu_engine *eng = NULL;
     if (mu_comm_rank(world) > 0)
         return mu_engine_follow(&o, e);
+    o.redundant_experts = j->redundant;
+    o.expert_loads = j->loads;
+    o.no_prefix_sharing = j->counts != NULL; /* so that the same rows are computed */
     MU_TRY_RETURN(mu_engine_open(&eng, &o, e));
     int rc = run_all(eng, j->asked, j->told, e);
+    if (rc == MU_OK && j->counts)
+        rc = write_counts(eng, j, e);
     mu_engine_close(eng);
     return rc;
 }
@@ -212,7 +233,7 @@ static bool check_layout(const char *dir, const struct split *split, struct aske
     static struct mu_err errs[RANKS_MAX];
     int rc[RANKS_MAX];
     char what[640];
-    struct job j = {dir, split->layout, asked, &many, rc, errs};
+    struct job j = {dir, split->layout, asked, &many, rc, errs, 0, NULL, NULL};
     snprintf(what, sizeof what, "%s %s", dir, split->layout);
     many = (struct told){.n_streamed = 0};
     run_ranks(&j, split->ranks, split->ranks_per_node);
@@ -271,13 +292,21 @@ static const struct split dense[] = {
     {"tp=3,pp=3", 9, 0},
     {"pp=3,dp=2", 6, 0},
     {"tp=6,pp=2", 12, 0},
+    {"tp=2,cp=2", 2, 0},
+    {"tp=3,cp=3", 3, 0},
+    {"tp=4,cp=2", 4, 2},
+    {"tp=4,cp=4", 4, 0},
+    {"tp=4,cp=2,pp=2", 8, 0},
+    {"tp=8,cp=4", 8, 0},
+    {"tp=2,cp=2,dp=2", 4, 0},
 };
 
 static const struct split expert[] = {
-    {"tp=2,ep=2", 2, 0},           {"dp=2,ep=2", 2, 0},      {"dp=4,ep=4", 4, 2},      {"dp=8,ep=8", 8, 0},
-    {"tp=2,dp=2,ep=4", 4, 0},      {"pp=2,dp=2,ep=2", 4, 0}, {"dp=4,ep=2", 4, 0},      {"pp=2,tp=2,ep=2", 4, 0},
-    {"tp=2,pp=2,dp=2,ep=4", 8, 4}, {"pp=2,dp=4,ep=2", 8, 0}, {"tp=2,dp=4,ep=4", 8, 0}, {"tp=3,dp=2,ep=3", 6, 0},
-    {"pp=3,dp=2,ep=2", 6, 0},      {"tp=3,ep=3", 3, 0},      {"pp=2,dp=4,ep=4", 8, 0}, {"tp=3,dp=1,ep=3", 3, 0},
+    {"tp=2,ep=2", 2, 0},           {"dp=2,ep=2", 2, 0},           {"dp=4,ep=4", 4, 2},      {"dp=8,ep=8", 8, 0},
+    {"tp=2,dp=2,ep=4", 4, 0},      {"pp=2,dp=2,ep=2", 4, 0},      {"dp=4,ep=2", 4, 0},      {"pp=2,tp=2,ep=2", 4, 0},
+    {"tp=2,pp=2,dp=2,ep=4", 8, 4}, {"pp=2,dp=4,ep=2", 8, 0},      {"tp=2,dp=4,ep=4", 8, 0}, {"tp=3,dp=2,ep=3", 6, 0},
+    {"pp=3,dp=2,ep=2", 6, 0},      {"tp=3,ep=3", 3, 0},           {"pp=2,dp=4,ep=4", 8, 0}, {"tp=3,dp=1,ep=3", 3, 0},
+    {"tp=2,cp=2,ep=2", 2, 0},      {"tp=2,cp=2,dp=2,ep=4", 4, 0},
 };
 
 static bool has_experts(const char *name)
@@ -323,6 +352,112 @@ XT_TEST(models_with_experts_give_the_same_bits_on_every_layout)
     XT_CHECKF(n >= 11 / XT_STRIDE, "%d layouts could be", n);
 }
 
+/* Goldens lie in the first strands of keys; these texts use them all (tensor/ops.h). */
+XT_TEST(long_texts_over_ranks_that_share_a_cache)
+{
+    static const char *const dirs[] = {"models/muster-dsv3-tiny", GOLDEN "codellama", GOLDEN "falcon_40b"};
+    static const struct split splits[] = {
+        {"tp=2,cp=2", 2, 0}, {"tp=4,cp=4", 4, 0}, {"tp=3,cp=3", 3, 0}, {"tp=4,cp=2,pp=2", 8, 0}, {"tp=8,cp=8", 8, 0}};
+    static struct asked asked;
+    static struct told one;
+    for (size_t i = 0; i < MU_COUNT(dirs); i++) {
+        for (int k = 0; k < IDS_MAX; k++)
+            asked.ids[k] = 5 + (k * k + 31 * k) % 90;
+        fill_requests(&asked, 560);
+        for (int k = 0; k < N; k++) { /* nearly all of the text, but for a short request */
+            if (asked.r[k].kind == MU_REQUEST_GENERATE && k != 10)
+                asked.r[k].n_ids += 250;
+        }
+        run_one(dirs[i], &asked, &one);
+        for (size_t k = 0; k < (i == 0 ? 2 : MU_COUNT(splits)); k += XT_STRIDE)
+            XT_CHECK(check_layout(dirs[i], &splits[k], &asked, &one));
+        free_told(&one);
+    }
+}
+
+/* ---- experts placed by load ---- */
+
+/* Rows by layer and expert, as the file has them; how many numbers. */
+static int read_counts(const char *path, int64_t *rows)
+{
+    struct mu_err err = MU_ERR_INIT;
+    const json_t *layer, *one;
+    json_t *tree;
+    size_t i, k;
+    int n = 0;
+    XT_OK(mu_json_load(&tree, path, &err));
+    json_array_foreach(json_object_get(tree, "layers"), i, layer)
+    {
+        json_array_foreach(json_object_get(layer, "rows"), k, one)
+        {
+            rows[n++] = json_integer_value(one);
+        }
+    }
+    json_decref(tree);
+    return n;
+}
+
+/* The same work on every layout: the same rows are counted, whatever lanes, stages and copies there are. */
+static void check_counts(const char *what, const char *path, const char *other)
+{
+    int64_t a[256], b[256], sum = 0;
+    int n = read_counts(path, a);
+    XT_CHECKF(n > 0 && n == read_counts(other, b), "%s: %d counts", what, n);
+    for (int i = 0; i < n; i++) {
+        XT_CHECKF(a[i] == b[i], "%s: count %d is %lld, not %lld", what, i, (long long)b[i], (long long)a[i]);
+        sum += a[i];
+    }
+    XT_CHECK(sum > 0);
+}
+
+static void run_placed(const char *name, const struct split *splits, size_t n)
+{
+    static struct asked asked;
+    static struct told one, many;
+    static struct mu_err errs[RANKS_MAX];
+    char dir[512], loads[600], counts[600], what[600];
+    struct mu_err err = MU_ERR_INIT;
+    int rc[RANKS_MAX];
+
+    snprintf(dir, sizeof dir, GOLDEN "%s", name);
+    snprintf(loads, sizeof loads, "%s/loads.json", xt_tmpdir());
+    snprintf(counts, sizeof counts, "%s/counts.json", xt_tmpdir());
+    make_requests(&asked, dir);
+    struct mu_engine_opts o = opts_of(dir, NULL, NULL);
+    o.no_prefix_sharing = true;
+    mu_engine *eng = NULL;
+    one = (struct told){.n_streamed = 0};
+    XT_OK(mu_engine_open(&eng, &o, &err));
+    XT_OK(run_all(eng, &asked, &one, &err));
+    XT_OK(mu_engine_write_expert_loads(eng, loads, &err));
+    mu_engine_close(eng);
+    for (size_t i = 0; i < n; i += XT_STRIDE) {
+        snprintf(what, sizeof what, "%s %s, experts placed", name, splits[i].layout);
+        many = (struct told){.n_streamed = 0};
+        struct job j = {dir, splits[i].layout, &asked, &many, rc, errs, splits[i].ranks_per_node, loads, counts};
+        run_ranks(&j, splits[i].ranks, 0);
+        for (int r = 0; r < splits[i].ranks; r++)
+            XT_CHECKF(rc[r] == MU_OK, "%s, rank %d: %s", what, r, errs[r].text);
+        check_told(what, &one, &many);
+        XT_CHECKF(many.balance.mean >= 1 && many.balance.worst >= many.balance.mean && many.balance.worst_layer >= 0,
+                  "%s: balance %g, %g", what, many.balance.mean, many.balance.worst);
+        check_counts(what, loads, counts);
+        free_told(&many);
+    }
+    free_told(&one);
+}
+
+/* In place of ranks a node: copies beyond one of each of 5 and of 8 experts. */
+XT_TEST(placed_experts_give_the_same_bits_and_counts)
+{
+    static const struct split five[] = {{"tp=2,ep=2", 2, 1}, {"dp=2,ep=2", 2, 5},      {"tp=2,dp=2,ep=4", 4, 3},
+                                        {"dp=4,ep=4", 4, 7}, {"pp=2,tp=2,ep=2", 4, 3}, {"pp=2,dp=2,ep=2", 4, 1}};
+    static const struct split eight[] = {{"tp=2,ep=2", 2, 0},      {"dp=4,ep=4", 4, 4},      {"dp=8,ep=8", 8, 8},
+                                         {"tp=2,dp=2,ep=4", 4, 0}, {"pp=2,tp=2,ep=2", 4, 2}, {"tp=3,ep=3", 3, 1}};
+    run_placed("mixtral", five, MU_COUNT(five));
+    run_placed("deepseek_v3", eight, MU_COUNT(eight));
+}
+
 /* ---- what is refused ---- */
 
 static void check_refused(const char *name, const char *layout, int ranks, int code, const char *part)
@@ -332,7 +467,7 @@ static void check_refused(const char *name, const char *layout, int ranks, int c
     static struct mu_err errs[RANKS_MAX];
     char dir[512];
     int rc[RANKS_MAX];
-    struct job j = {dir, layout, &asked, &told, rc, errs};
+    struct job j = {dir, layout, &asked, &told, rc, errs, 0, NULL, NULL};
     snprintf(dir, sizeof dir, GOLDEN "%s", name);
     run_ranks(&j, ranks, 0);
     XT_CHECKF(rc[0] == code && strstr(errs[0].text, part), "%s: %d, %s", layout, rc[0], errs[0].text);
@@ -346,4 +481,33 @@ XT_TEST(what_cannot_be_is_refused_by_all_ranks_and_told_by_one)
     check_refused("qwen3", "tp=2,zz=3", 2, MU_EUSAGE, "zz");
     check_refused("qwen3", "pp=4", 4, MU_EINVAL, "pp=4");
     check_refused("none_such", "tp=2", 2, MU_ENOENT, "none_such");
+}
+
+static void check_placing_refused(const char *name, const char *loads, int redundant, int code, const char *part)
+{
+    static struct asked asked;
+    static struct told told;
+    static struct mu_err errs[RANKS_MAX];
+    char dir[512];
+    int rc[RANKS_MAX];
+    struct job j = {dir, "tp=2,ep=2", &asked, &told, rc, errs, redundant, loads, NULL};
+    snprintf(dir, sizeof dir, GOLDEN "%s", name);
+    run_ranks(&j, 2, 0);
+    XT_CHECKF(rc[0] == code && strstr(errs[0].text, part), "%d, %s", rc[0], errs[0].text);
+    XT_CHECKF(rc[1] == code && errs[1].text[0] == '\0', "rank 1: %d, %s", rc[1], errs[1].text);
+}
+
+XT_TEST(places_that_cannot_be_are_refused_by_all_ranks)
+{
+    struct mu_engine_opts o = opts_of(GOLDEN "mixtral", NULL, NULL);
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng;
+    char path[600];
+    check_placing_refused("mixtral", NULL, 2, MU_EUSAGE, "over 2 ranks: take 1 or 3");
+    check_placing_refused("mixtral", NULL, 7, MU_EUSAGE, "at most 5");
+    check_placing_refused("mixtral", "/no/such/loads.json", 1, MU_ENOENT, "/no/such/loads.json");
+    snprintf(path, sizeof path, GOLDEN "mixtral/config.json");
+    check_placing_refused("mixtral", path, 1, MU_EFORMAT, "muster");
+    o.redundant_experts = 1;
+    XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUNSUPPORTED, "redundant ones are for several ranks");
 }

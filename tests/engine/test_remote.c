@@ -15,7 +15,7 @@
 
 XT_TEST(every_form_that_a_server_may_understand_gives_the_same_scores)
 {
-    for (int form = 0; form < MU_SCORE_FORMS; form++) {
+    for (int form = 0; form <= MU_SCORE_PROMPT_LOGPROBS; form++) { /* the others: test_remote_servers.c */
         struct rf f;
         struct mu_request q = rf_score_request();
         rf_begin(&f, rf_answer_scores);

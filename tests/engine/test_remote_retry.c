@@ -6,7 +6,7 @@
 
 #define MS 1000000ll
 
-static const struct mu_retry_policy policy = {5, 100 * MS, 1000 * MS, 5000 * MS};
+static const struct mu_retry_policy policy = {5, 100 * MS, 1000 * MS, 5000 * MS, 60000 * MS};
 
 XT_TEST(back_off_doubles_to_its_most_and_keeps_a_random_half)
 {

@@ -286,6 +286,14 @@ static json_t *evaluated_lazily(const struct mu_eval_opts *o, bool is_loaded, in
     XT_EQ(l.n_opened, is_loaded);
     XT_EQ(json_is_true(json_object_get(run, "model_loaded")), is_loaded);
     XT_EQ(json_integer_value(json_object_get(run, "weight_bytes_read")) > 0, is_loaded);
+    bool has_run = is_loaded && json_integer_value(json_object_get(run, "computed")) > 0;
+    static const char *const times[] = {"step_seconds_predicted", "step_seconds_measured",
+                                        "tokens_per_second_predicted", "tokens_per_second_measured"};
+    for (size_t i = 0; i < MU_COUNT(times); i++) {
+        const json_t *v = json_object_get(run, times[i]);
+        XT_CHECKF(has_run ? json_number_value(v) > 0 : json_is_null(v), "%s", times[i]);
+    }
+    XT_CHECK(json_is_false(json_object_get(run, "prediction_is_calibrated"))); /* no machine was given */
     *n_from_journal = json_integer_value(json_object_get(run, "from_journal"));
     XT_EQ(json_array_size(json_object_get(run, "slowest")) > 0,
           json_integer_value(json_object_get(run, "computed")) > 0);

@@ -1,5 +1,6 @@
 /* remote_answer.c - fuzz target: any bytes as what a server answers. The first byte says what was asked: scores in one
- * of the forms (0..3), a text (4), the models (5), a stream (6), a complaint (7). What is accepted must keep the
+ * of the forms (0..3, 8: forced, 9: of a text), a text (4), the models (5), a stream (6), a complaint (7), the context
+ * (10). What is accepted must keep the
  * promises that results are built on. */
 #include <math.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #define N_IDS 4
 #define N_TOP 2
 #define N_MAX 8
+#define KINDS 16 /* digits and ':' of a corpus written by hand; what is left over stands for nothing */
 
 static const int32_t ids[N_IDS] = {5, 6, 7, 8};
 
@@ -33,10 +35,10 @@ static void scores(const json_t *answer, enum mu_score_form form)
     bool is_greedy[N_IDS];
     struct mu_token_logprob top[N_IDS * N_TOP];
     struct mu_logprob_arrays to = {to_ids, logprob, is_greedy, top};
-    struct mu_score_text text = {ids, N_IDS, 9};
+    struct mu_score_text text = {.ids = ids, .n = N_IDS, .last = 9, .first = 1, .text = MU_STR("")};
     struct mu_scored out;
     struct mu_err err = MU_ERR_INIT;
-    int rc = mu_answer_scores(answer, form, &text, 1, N_TOP, &to, &out, &err);
+    int rc = mu_answer_scores(answer, form, &text, N_TOP, &to, &out, &err);
     if (rc != MU_OK) {
         need(err.text[0] != 0);
         return;
@@ -122,21 +124,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     json_t *answer = NULL;
     if (n == 0)
         return 0;
-    int kind = data[0] % 8;
+    int kind = data[0] % KINDS;
     struct mu_str body = {(const char *)data + 1, n - 1};
     mu_json_init();
     if (kind == 6)
         stream(body);
     if (kind == 7)
         complaint(body);
-    if (kind > 5 || mu_answer_parse(&answer, body, &err) != MU_OK)
+    if (kind == 6 || kind == 7 || kind > 10 || mu_answer_parse(&answer, body, &err) != MU_OK)
         return 0;
     if (kind < 4)
         scores(answer, (enum mu_score_form)kind);
     else if (kind == 4)
         generated(answer);
-    else
+    else if (kind == 5)
         models(answer);
+    else if (kind == 10)
+        need(mu_answer_props_context(answer) >= 0);
+    else
+        scores(answer, kind == 8 ? MU_SCORE_FORCED : MU_SCORE_ECHO_TEXT);
     json_decref(answer);
     return 0;
 }
