@@ -28,13 +28,14 @@ run() { # MODEL options...: a run of its own, compared with the model's first
 
 limit=8
 llama="tp=2 pp=2 dp=2 tp=2,pp=2"
-experts="tp=2,ep=2 dp=2,ep=2 pp=2,dp=2,ep=2"
+experts="tp=2,ep=2 dp=2,ep=2 pp=2,dp=2,ep=2 tp=2,cp=2"
 if [ "$quick" != quick ]; then
     limit=24
     llama="tp=2 tp=3 tp=4 pp=2 pp=3 pp=4 dp=2 dp=3 tp=2,pp=2 tp=2,dp=2 pp=2,dp=2 pp=3,dp=2 tp=4,pp=2 tp=2,pp=3 tp=2,dp=3
-        tp=2,pp=2,dp=2 tp=3,pp=2 tp=3,dp=2 auto"
+        tp=2,pp=2,dp=2 tp=3,pp=2 tp=3,dp=2 tp=2,cp=2 tp=4,cp=2 tp=3,cp=3 tp=2,cp=2,pp=2 auto"
     experts="tp=2 tp=3 tp=4 pp=2 pp=3 dp=2 dp=3 tp=2,ep=2 dp=2,ep=2 dp=4,ep=4 tp=2,dp=2,ep=4 dp=8,ep=8 pp=2,dp=2,ep=2
-        pp=2,tp=2,ep=2 dp=4,ep=2 tp=2,pp=2,dp=2,ep=4 pp=2,dp=4,ep=4 tp=2,dp=4,ep=4 tp=4,dp=2,ep=8"
+        pp=2,tp=2,ep=2 dp=4,ep=2 tp=2,pp=2,dp=2,ep=4 pp=2,dp=4,ep=4 tp=2,dp=4,ep=4 tp=4,dp=2,ep=8 tp=2,cp=2 tp=4,cp=4
+        tp=2,cp=2,dp=2,ep=4 tp=4,cp=2,pp=2"
 fi
 
 # A layout that the model's sizes rule out is refused in a sentence and left out.
