@@ -42,15 +42,21 @@ void mu_comm_put_back(struct mu_comm_world *w, struct mu_comm_op *op)
     w->free = op;
 }
 
+static struct mu_comm_op *newest(struct mu_comm_world *w)
+{
+    struct mu_comm_op *last = NULL;
+    for (struct mu_comm_op *op = w->pool; op < w->pool + MU_COMM_POOL_MAX; op++)
+        if (op->group && !op->is_done && (!last || op->number > last->number))
+            last = op;
+    return last;
+}
+
+/* Newest first: what a peer gets of the messages to it is all up to some one, never a later without an earlier. */
 void mu_comm_withdraw_all(struct mu_comm_world *w)
 {
-    for (struct mu_comm_op *op = w->pool; op < w->pool + MU_COMM_POOL_MAX; op++) {
-        if (!op->group || op->is_done)
-            continue;
+    for (struct mu_comm_op *op; (op = newest(w)) != NULL; op->is_done = true)
         if (!mu_comm_is_to_self(w, op))
             w->ops->cancel(w, op);
-        op->is_done = true;
-    }
     w->to_self = w->from_self = NULL;
 }
 

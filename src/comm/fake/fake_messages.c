@@ -67,10 +67,20 @@ static int64_t ready_ns(const struct mu_fake_world *f, size_t bytes)
     return mu_now_ns(f->clock) + f->o.latency_ns + (int64_t)wire_ns;
 }
 
-/* The envelope of a send: in a slot of the receiver, or the sender's own. */
+static bool has_waiting(const struct mu_fake_rank *r, int peer)
+{
+    for (const struct mu_comm_op *op = r->sends; op; op = op->next)
+        if (op->peer == peer && r->own[op->index].state == MU_FAKE_WAITING)
+            return true;
+    return false;
+}
+
+/* The envelope of a send: in a slot of the receiver, or the sender's own. What lies in a slot outlives its sender, so
+ * it must not come after what does not: a rank that dies leaves the first of its messages, never a later one alone. */
 static struct mu_fake_envelope *seal(struct mu_fake_rank *r, struct mu_fake_rank *to, struct mu_comm_op *op)
 {
-    struct mu_fake_envelope *m = op->bytes <= MU_FAKE_SLOT_BYTES ? to->free : NULL;
+    bool fits = op->bytes <= MU_FAKE_SLOT_BYTES && !has_waiting(r, op->peer);
+    struct mu_fake_envelope *m = fits ? to->free : NULL;
     if (m) {
         struct mu_fake_slot *slot = (struct mu_fake_slot *)m;
         to->free = m->next;
