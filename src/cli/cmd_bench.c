@@ -18,7 +18,7 @@
 #include "base/pool.h"
 #include "cli/cmd.h"
 #include "cli/model_opts.h"
-#include "engine/pool_json.h"
+#include "engine/kv/pool_json.h"
 #include "plan/bill.h"
 #include "tensor/device.h"
 #include "tensor/ops.h"

@@ -16,10 +16,10 @@
 #define MU_ENGINE_BATCHER_H
 
 #include "base/clock.h"
-#include "engine/kv_cache.h"
-#include "engine/pool_stats.h"
+#include "engine/kv/kv_cache.h"
+#include "engine/kv/pool_stats.h"
 #include "engine/queue.h"
-#include "engine/sampler.h"
+#include "engine/sample/sampler.h"
 #include "plan/step_mix.h"
 
 /* A running request: its sequence number is its slot number; slots are dealt out to lanes in runs of equal length. */

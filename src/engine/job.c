@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "engine/carve.h"
-#include "engine/sampler.h"
+#include "engine/sample/sampler.h"
 
 static int check_ids(const int32_t *ids, int n, const char *what, int64_t vocab, struct mu_err *e)
 {

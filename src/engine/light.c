@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "base/memory_limit.h"
 #include "comm/comm.h"
-#include "engine/pool_batch.h"
+#include "engine/kv/pool_batch.h"
 
 #define ADMIT_SCAN_MAX 256 /* waiting requests that later ones may pass in one step: bounds the search */
 #define KV_TOKENS_MAX  ((int64_t)INT32_MAX)

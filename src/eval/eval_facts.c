@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/host.h"
 #include "base/pool.h"
-#include "engine/pool_json.h"
+#include "engine/kv/pool_json.h"
 #include "eval/eval_int.h"
 #include "eval/results_int.h"
 #include "plan/bill.h"

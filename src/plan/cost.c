@@ -70,7 +70,7 @@ static double prefill_pieces(const struct cost_at *at, double rows)
     return MU_MAX(1, MU_MIN((double)(int64_t)(n + 0.999), rows));
 }
 
-/* Parts of a step on its way through the stages, as engine/rank.h cuts them. */
+/* Parts of a step on its way through the stages, as engine/ranks/rank.h cuts them. */
 static double step_pieces(const struct cost_at *at, double rows)
 {
     double most = MU_MIN(PIECES_STAGE * at->l->pp, PIECES_MAX);

@@ -28,11 +28,11 @@ struct mu_cost_engine {
     int64_t micro_rows;         /* pipeline: prompts go in micro-batches of at most so many rows; 0: one a stage */
     bool is_tree;               /* sums over ranks are the fixed tree of comm/tree.h, else rings */
     bool is_decode_whole;       /* pipeline: the batch of a decoding step is not cut */
-    bool is_flushed;            /* pipeline: a step is cut as engine/rank.h does, and ends before the next begins */
-    bool is_attention_square;   /* prefill computes the half of the scores that the mask removes */
-    int64_t batch_max;          /* of sequences at a time */
-    double memory_part;         /* of a device's memory that it may fill */
-    double base_bytes;          /* its own */
+    bool is_flushed;          /* pipeline: a step is cut as engine/ranks/rank.h does, and ends before the next begins */
+    bool is_attention_square; /* prefill computes the half of the scores that the mask removes */
+    int64_t batch_max;        /* of sequences at a time */
+    double memory_part;       /* of a device's memory that it may fill */
+    double base_bytes;        /* its own */
     double act_hidden, act_ffn; /* activations a prompt row holds: hidden sizes, and MLP sizes of a rank */
     double kv_copies;           /* memory of the KV cache over its own size */
 };

@@ -2,8 +2,8 @@
 #include "fake_replica.h"
 
 #include "base/check.h"
-#include "engine/agree.h"
-#include "engine/runner_ranks.h"
+#include "engine/ranks/agree.h"
+#include "engine/ranks/runner_ranks.h"
 #include "xt.h"
 
 static int sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)

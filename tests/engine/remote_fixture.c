@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "engine/remote_request.h"
+#include "engine/remote/request.h"
 #include "xt.h"
 
 #define TICK_NS   (SECOND_NS / 10) /* of the fake clock, for each millisecond of the machine's */

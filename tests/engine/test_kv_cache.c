@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/pool_stats.h"
+#include "engine/kv/pool_stats.h"
 
 #define SEQS    7
 #define PAGES   40

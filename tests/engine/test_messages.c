@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/request_message.h"
-#include "engine/step_message.h"
+#include "engine/ranks/request_message.h"
+#include "engine/ranks/step_message.h"
 
 /* ---- steps ---- */
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
-#include "engine/pool_batch.h"
+#include "engine/kv/pool_batch.h"
 
 /* A model whose sizes are straight lines. */
 struct model {

@@ -2,7 +2,7 @@
 #include "xt.h"
 
 #include "base/check.h"
-#include "engine/remote_retry.h"
+#include "engine/remote/retry.h"
 
 #define MS 1000000ll
 

@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "engine/remote.h"
+#include "engine/remote/remote.h"
 #include "xt.h"
 
 #define MODEL     "models/muster-llama-tiny" /* its tokenizer */

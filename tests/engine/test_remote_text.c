@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "engine/remote.h"
+#include "engine/remote/remote.h"
 #include "xt.h"
 
 /* ---- generation ---- */

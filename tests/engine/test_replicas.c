@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "comm/fake/fake.h"
-#include "engine/replicas.h"
+#include "engine/ranks/replicas.h"
 #include "fake_engine.h"
 #include "request_set.h"
 

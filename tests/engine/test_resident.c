@@ -8,8 +8,8 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/resident_engine.h"
-#include "engine/resident_pressure.h"
+#include "engine/resident/engine.h"
+#include "engine/resident/pressure.h"
 
 #define MODELS 6 /* "a" to "f" */
 

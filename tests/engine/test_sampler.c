@@ -3,7 +3,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "engine/sampler.h"
+#include "engine/sample/sampler.h"
 
 #define V 8
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "engine/request_message.h"
-#include "engine/step_message.h"
+#include "engine/ranks/request_message.h"
+#include "engine/ranks/step_message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

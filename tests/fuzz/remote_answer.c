@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "engine/remote_answer.h"
-#include "engine/remote_stream.h"
+#include "engine/remote/answer.h"
+#include "engine/remote/stream.h"
 
 #define N_IDS 4
 #define N_TOP 2
