@@ -2,9 +2,10 @@
  *
  *   bench_ops [LEVEL [THREADS [NAME]]]     default: auto, all cores, every operator
  *
- * Prints one CSV line a case: operator, format, shape, microseconds (best of several), GB/s and Gflop/s, and the share
- * of the read bandwidth and of the f32 multiply-add rate measured at start with the same threads. Weights rotate
- * through more memory than the caches hold, so that one-row products read them from memory. */
+ * NAME is a part of an operator's name, or of "linear,FORMAT". Prints one CSV line a case: operator, format, shape,
+ * microseconds (best of several), GB/s and Gflop/s, and the share of the read bandwidth and of the f32 multiply-add
+ * rate measured at start with the same threads. Weights rotate through more memory than the caches hold, so that
+ * one-row products read them from memory. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -234,8 +235,12 @@ static void bench_rows(const char *op, int64_t n, int64_t D, double bytes_an_ele
 
 static void bench_all(void)
 {
-    for (int f = 0; f < MU_WFORMAT_N && strstr("linear", filter); f++)
-        bench_linear((enum mu_wformat)f, 4096, 4096);
+    for (int f = 0; f < MU_WFORMAT_N; f++) {
+        char name[32];
+        snprintf(name, sizeof name, "linear,%s", mu_wformat_name((enum mu_wformat)f));
+        if (strstr(name, filter))
+            bench_linear((enum mu_wformat)f, 4096, 4096);
+    }
     for (int i = 0; i < 2 && strstr("attention", filter); i++) {
         enum mu_dtype t = i ? MU_BF16 : MU_F32;
         bench_attention(t, 32, 8, 128, 128, false, 4096, 1);

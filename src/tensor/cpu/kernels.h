@@ -19,7 +19,9 @@ struct mu_linear_job {
     int64_t n;
 
     /* Float formats, levels that ask for it (block_rows_max > 1): rows in blocks of block_rows (the last may have
-     * fewer), each turned to [k][rows of the block]; block b starts at packed + b * block_rows * n_in. */
+     * fewer), inputs in runs: a whole row of a stream, else up to run_k inputs of one tile. A run of a block is
+     * [k][rows of the block]; the blocks of a run lie side by side, and so the run of n_k inputs from k of the block
+     * from row starts at packed + k * n + row * n_k. */
     int64_t block_rows;
     float *packed;
 
@@ -72,6 +74,7 @@ struct mu_cpu_kernels {
     int piece_blocks;   /* blocks that share the weights of a float piece */
     int piece_rows;     /* rows that share the weights of an integer piece */
     int panel_unit;     /* panels of a piece */
+    int run_k;          /* inputs of a tile that are multiplied at once */
     int stream_rows;    /* passes of up to so many rows get pieces of all rows and any run of panels */
     size_t (*linear_scratch_bytes)(int64_t n_in); /* of the largest piece */
 

@@ -2,16 +2,16 @@
  *
  * A lane is an output, so every output adds in increasing k whatever the block. Blocks of up to MU_LIN_ROWS rows times
  * MU_LIN_PANELS panels keep their sums in registers for a run of k (MU_LIN_RUN_K inputs, a tile or a part of one),
- * whose weights lie in L1 as f32: bf16 and f16 are widened there once for all rows of the piece. After the last run of
- * a tile the tree's due merges are made (tree.h) and the partial sum goes to its slot:
+ * whose weights lie in L1 as f32: bf16 and f16 are widened there once for all rows of the piece. MU_LIN_GROUP such
+ * groups of panels take the same rows one after the other, so that rows are read from L1 too. After the last run of a
+ * tile the tree's due merges are made (tree.h) and the partial sum goes to its slot:
  *
- *   scratch: | weights as f32 [panels][MU_LIN_RUN_K][16] | slots [level][block][row of block][panel of block] of 16
- * floats |
+ *   scratch: | weights as f32 [panels][MU_LIN_RUN_K][16] | slots [level][block][group][row][panel of group] of 16 |
  *
- * Up to MU_LIN_STREAM_ROWS rows are bound by memory: they stream their panels straight from it in their format, a few
- * side by side.
+ * Up to MU_LIN_STREAM_ROWS rows, in blocks of up to MU_LIN_FEW_ROWS, take their weights in their format as they lie in
+ * memory, MU_LIN_FEW_PANELS panels side by side: widening them first would cost more than it saves.
  *
- * MU_LIN_ROWS and MU_LIN_PANELS are the level's, by its number of registers (shape.h). */
+ * All of these are the level's, by its number of registers (shape.h). */
 #ifndef MU_TENSOR_CPU_LANES_LINEAR_H
 #define MU_TENSOR_CPU_LANES_LINEAR_H
 
@@ -24,6 +24,12 @@
 #define STREAM_PANELS 4
 #define DEPTH_MAX     40 /* levels of a tree over 2^39 tiles */
 #define SLOT          ((int64_t)MU_LIN_ROWS * MU_LIN_PANELS * MU_LANES)
+#define WIDENED       ((int64_t)MU_LIN_PANELS * MU_LIN_RUN_K * MU_LANES)
+
+MU_INLINE int64_t weight_bytes(const enum mu_wformat f)
+{
+    return f == MU_WF32 ? 4 : 2;
+}
 
 MU_INLINE v16 load_weights(const enum mu_wformat f, const void *p, int64_t i)
 {
@@ -140,49 +146,57 @@ MU_INLINE void write_panel(const struct mu_linear_job *j, int64_t row, int64_t p
     v16_storen(j->y + row * j->ldy + out, n, sum);
 }
 
-/* All rows of the piece against MU_LIN_PANELS panels; past the last panel the last is computed again for nothing. */
+/* All rows of the piece against MU_LIN_GROUP groups of MU_LIN_PANELS panels: a block of rows stays in L1 while all
+ * groups take it. Past the last panel the last is computed again for nothing. */
 MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j, const struct mu_linear_piece *p,
-                         int64_t panel)
+                         int64_t panel, int groups)
 {
     const struct mu_cut *c = &j->cut;
-    int64_t n_blocks = (p->row_end - p->row + j->block_rows - 1) / j->block_rows, level = n_blocks * SLOT;
-    float *slots = p->scratch + (int64_t)MU_LIN_PANELS * MU_LIN_RUN_K * MU_LANES;
-    struct run u = {.level = level, .slot = slots};
+    int64_t n_blocks = (p->row_end - p->row + j->block_rows - 1) / j->block_rows, level = n_blocks * groups * SLOT;
+    float *slots = p->scratch + (int64_t)MU_LIN_GROUP * WIDENED;
+    struct run u = {.level = level};
     int depth = 0;
 
     for (int64_t t = 0; t < c->n_tiles; t++) {
         int64_t begin = t * c->tile_k, end = MU_MIN(begin + c->tile_k, c->n_in);
         u.merges = mu_tree_merges(t, c->n_tiles);
         for (int64_t k = begin; k == begin || k < end; k += MU_LIN_RUN_K) {
+            const float *w[MU_LIN_GROUP * MU_LIN_PANELS];
             u.n_k = MU_MIN(MU_LIN_RUN_K, end - k);
             u.is_first = k == begin;
             u.is_last = k + MU_LIN_RUN_K >= end;
-            for (int i = 0; i < MU_LIN_PANELS; i++)
-                u.w[i] = widen(f, panel_at(j, MU_MIN(panel + i, p->panel_end - 1)), k, u.n_k,
-                               p->scratch + (int64_t)i * MU_LIN_RUN_K * MU_LANES);
+            for (int i = 0; i < groups * MU_LIN_PANELS; i++)
+                w[i] = widen(f, panel_at(j, MU_MIN(panel + i, p->panel_end - 1)), k, u.n_k,
+                             p->scratch + (int64_t)i * MU_LIN_RUN_K * MU_LANES);
             for (int64_t b = 0; b < n_blocks; b++) {
                 int64_t row = p->row + b * j->block_rows, rows = MU_MIN(j->block_rows, p->row_end - row);
-                u.x = j->packed + row * c->n_in + k * rows;
-                u.slot = slots + depth * level + b * SLOT;
-                run_blocks[rows](&u);
+                u.x = j->packed + k * j->n + row * u.n_k;
+                for (int g = 0; g < groups; g++) {
+                    for (int i = 0; i < MU_LIN_PANELS; i++)
+                        u.w[i] = w[g * MU_LIN_PANELS + i];
+                    u.slot = slots + depth * level + (b * groups + g) * SLOT;
+                    run_blocks[rows](&u);
+                }
             }
         }
         depth += 1 - u.merges;
     }
     for (int64_t row = p->row; row < p->row_end; row++) {
         int64_t b = (row - p->row) / j->block_rows, r = (row - p->row) % j->block_rows;
-        for (int i = 0; i < MU_LIN_PANELS && panel + i < p->panel_end; i++)
-            write_panel(j, row, panel + i, v16_load(slots + b * SLOT + (r * MU_LIN_PANELS + i) * MU_LANES));
+        for (int i = 0; i < groups * MU_LIN_PANELS && panel + i < p->panel_end; i++) {
+            const float *slot = slots + (b * groups + i / MU_LIN_PANELS) * SLOT;
+            write_panel(j, row, panel + i, v16_load(slot + (r * MU_LIN_PANELS + i % MU_LIN_PANELS) * MU_LANES));
+        }
     }
 }
 
-/* All rows of the pass against `panels` panels, straight from memory: x is [k][rows]. */
+/* `rows` rows against `panels` panels, straight from memory: x is [k][rows]. */
 MU_INLINE void few_rows(const enum mu_wformat f, const int rows, const int panels, const struct mu_linear_job *j,
-                        int64_t panel)
+                        int64_t row, int64_t panel)
 {
     const struct mu_cut *c = &j->cut;
-    const float *x = rows > 1 ? j->packed : j->x;
-    v16 stack[DEPTH_MAX][MU_LIN_STREAM_ROWS][STREAM_PANELS];
+    const float *x = j->packed ? j->packed + row * c->n_in : j->x;
+    v16 stack[DEPTH_MAX][MU_LIN_FEW_ROWS][STREAM_PANELS];
     const void *w[STREAM_PANELS];
     int depth = 0;
     MU_UNROLL
@@ -190,7 +204,7 @@ MU_INLINE void few_rows(const enum mu_wformat f, const int rows, const int panel
         w[p] = panel_at(j, panel + p);
     for (int64_t t = 0; t < c->n_tiles; t++) {
         int64_t k = t * c->tile_k, end = MU_MIN(k + c->tile_k, c->n_in);
-        v16 sum[MU_LIN_STREAM_ROWS][STREAM_PANELS];
+        v16 sum[MU_LIN_FEW_ROWS][STREAM_PANELS];
         MU_UNROLL
         for (int r = 0; r < rows; r++)
             MU_UNROLL
@@ -201,6 +215,11 @@ MU_INLINE void few_rows(const enum mu_wformat f, const int rows, const int panel
             MU_UNROLL
             for (int p = 0; p < panels; p++)
                 wk[p] = load_weights(f, w[p], k * MU_PANEL);
+            if (MU_LIN_AHEAD > 0 && rows > 1) {
+                MU_UNROLL
+                for (int p = 0; p < panels; p++)
+                    __builtin_prefetch((const char *)w[p] + k * MU_PANEL * weight_bytes(f) + MU_LIN_AHEAD);
+            }
             MU_UNROLL
             for (int r = 0; r < rows; r++) {
                 v16 xr = v16_set(x[k * rows + r]);
@@ -226,41 +245,59 @@ MU_INLINE void few_rows(const enum mu_wformat f, const int rows, const int panel
     }
     for (int r = 0; r < rows; r++)
         for (int p = 0; p < panels; p++)
-            write_panel(j, r, panel + p, stack[0][r][p]);
+            write_panel(j, row + r, panel + p, stack[0][r][p]);
 }
 
-MU_INLINE void stream(const enum mu_wformat f, const int rows, const struct mu_linear_job *j,
-                      const struct mu_linear_piece *p)
+MU_INLINE void few_rows_panels(const enum mu_wformat f, const int rows, const struct mu_linear_job *j, int64_t row,
+                               int64_t panel, int64_t panel_end)
 {
-    const int panels = rows <= MU_LIN_STREAM_ROWS / 2 ? STREAM_PANELS : STREAM_PANELS / 2;
-    int64_t panel = p->panel;
-    for (; panel + panels <= p->panel_end; panel += panels)
-        few_rows(f, rows, panels, j, panel);
-    for (; panel < p->panel_end; panel++)
-        few_rows(f, rows, 1, j, panel);
+    const int panels = MU_LIN_FEW_PANELS(rows);
+    for (; panel + panels <= panel_end; panel += panels)
+        few_rows(f, rows, panels, j, row, panel);
+    for (; panel < panel_end; panel++)
+        few_rows(f, rows, 1, j, row, panel);
 }
 
-#define STREAM_CASE(rows)                                                                                              \
+#define FEW_CASE(rows)                                                                                                 \
     case rows:                                                                                                         \
-        stream(f, rows, j, p);                                                                                         \
+        few_rows_panels(f, rows, j, row, panel, panel_end);                                                            \
         return;
+
+MU_INLINE void few_rows_block(const enum mu_wformat f, const struct mu_linear_job *j, int64_t row, int64_t panel,
+                              int64_t panel_end)
+{
+    switch (MU_MIN(j->block_rows, j->n - row)) {
+        FEW_CASE(1)
+        FEW_CASE(2)
+        FEW_CASE(3)
+        FEW_CASE(4)
+        FEW_CASE(5)
+        FEW_CASE(6)
+#if MU_LIN_FEW_ROWS > 6
+        FEW_CASE(7)
+        FEW_CASE(8)
+#endif
+    }
+}
+
+/* A second block finds the panel that the first one read in the caches. */
+MU_INLINE void stream(const enum mu_wformat f, const struct mu_linear_job *j, const struct mu_linear_piece *p)
+{
+    int64_t unit = j->n > j->block_rows ? 1 : p->panel_end - p->panel;
+    for (int64_t panel = p->panel; panel < p->panel_end; panel += unit)
+        for (int64_t row = 0; row < j->n; row += j->block_rows)
+            few_rows_block(f, j, row, panel, panel + unit);
+}
 
 MU_INLINE void linear_float(const enum mu_wformat f, const struct mu_linear_job *j, const struct mu_linear_piece *p)
 {
-    switch (j->n) {
-        STREAM_CASE(1)
-        STREAM_CASE(2)
-#if MU_LIN_STREAM_ROWS > 2
-        STREAM_CASE(3)
-        STREAM_CASE(4)
-        STREAM_CASE(5)
-        STREAM_CASE(6)
-        STREAM_CASE(7)
-        STREAM_CASE(8)
-#endif
+    if (j->n <= MU_LIN_STREAM_ROWS) {
+        stream(f, j, p);
+        return;
     }
-    for (int64_t panel = p->panel; panel < p->panel_end; panel += MU_LIN_PANELS)
-        many_rows(f, j, p, panel);
+    int64_t unit = MU_LIN_GROUP * MU_LIN_PANELS;
+    for (int64_t panel = p->panel; panel < p->panel_end; panel += unit)
+        many_rows(f, j, p, panel, (int)((MU_MIN(unit, p->panel_end - panel) + MU_LIN_PANELS - 1) / MU_LIN_PANELS));
 }
 
 void MU_LEVEL(linear_f32)(const struct mu_linear_job *j, const struct mu_linear_piece *p)

@@ -51,15 +51,33 @@ size_t mu_cpu_linear_work_bytes(const struct mu_device *d, enum mu_wformat f, in
     return workers + round64(MU_MAX(one, many)) + 4 * 64;
 }
 
+static bool is_stream(const struct pass *p)
+{
+    return p->job.n <= (mu_wformat_is_int(p->job.w->format) ? 1 : p->kernels->stream_rows);
+}
+
+/* Inputs of the run that begins at k. */
+static int64_t run_of(const struct pass *p, int64_t k)
+{
+    const struct mu_cut *c = &p->job.cut;
+    if (is_stream(p))
+        return c->n_in;
+    int64_t tile_end = MU_MIN((k / c->tile_k + 1) * c->tile_k, c->n_in);
+    return MU_MIN(p->kernels->run_k, tile_end - k);
+}
+
 static void pack_blocks(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct pass *p = arg;
     struct mu_linear_job *j = &p->job;
     (void)worker;
     for (int64_t b = begin; b < end; b++) {
-        int64_t row = b * j->block_rows;
-        p->kernels->pack_rows(j->packed + row * j->cut.n_in, j->x + row * j->ldx, j->ldx,
-                              MU_MIN(j->block_rows, j->n - row), j->cut.n_in);
+        int64_t row = b * j->block_rows, n_k;
+        for (int64_t k = 0; k < j->cut.n_in; k += n_k) {
+            n_k = run_of(p, k);
+            p->kernels->pack_rows(j->packed + k * j->n + row * n_k, j->x + row * j->ldx + k, j->ldx,
+                                  MU_MIN(j->block_rows, j->n - row), n_k);
+        }
     }
 }
 
@@ -138,7 +156,7 @@ static void run_pass(struct pass *p, struct mu_device *d)
         mu_pool_for(d->pool, j->n, 1, quantise_rows, p);
     else if (j->packed)
         mu_pool_for(d->pool, (j->n + j->block_rows - 1) / j->block_rows, 1, pack_blocks, p);
-    if (j->n <= (is_int ? 1 : k->stream_rows)) {
+    if (is_stream(p)) {
         mu_pool_for(d->pool, n_panels, 1, run_stream, p);
         return;
     }

@@ -7,6 +7,7 @@ const struct mu_cpu_kernels mu_kernels_avx2 = {
     .piece_blocks = MU_LIN_BLOCKS,
     .piece_rows = MU_INT_PIECE,
     .panel_unit = MU_PANEL_UNIT,
+    .run_k = MU_LIN_RUN_K,
     .stream_rows = MU_LIN_STREAM_ROWS,
     .linear_scratch_bytes = mu_shape_scratch_bytes,
     .linear = {mu_avx2_linear_f32, mu_avx2_linear_bf16, mu_avx2_linear_f16, mu_avx2_linear_int8, mu_avx2_linear_int4},
