@@ -1,5 +1,7 @@
 /* measure.c - read bandwidth and multiply-add rate of this machine, as loops nothing can beat */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -8,7 +10,8 @@
 #include "base/pool.h"
 
 #define READ_BYTES_A_THREAD ((size_t)96 << 20) /* beyond a last-level cache */
-#define READ_PASSES         4
+#define READ_STREAMS        4 /* one alone is a page at a time for most prefetchers */
+#define READ_PASSES         6
 #define FMA_ROUNDS          2000000
 #define FMA_PASSES          4
 
@@ -21,14 +24,16 @@ struct read_job {
 static void read_share(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct read_job *j = arg;
-    uint64_t a = 0, b = 0, c = 0, d = 0, f = 0, g = 0, h = 0, i = 0;
+    size_t words = (size_t)(end - begin) * j->words_a_thread, part = words / READ_STREAMS;
     const uint64_t *p = j->data + (size_t)begin * j->words_a_thread;
-    const uint64_t *stop = j->data + (size_t)end * j->words_a_thread;
-    for (; p < stop; p += 8) {
-        a += p[0], b += p[1], c += p[2], d += p[3];
-        f += p[4], g += p[5], h += p[6], i += p[7];
-    }
-    j->sink[worker] = a + b + c + d + f + g + h + i;
+    uint64_t sum[8] = {0};
+    for (size_t i = 0; i < part; i += 8)
+        for (size_t s = 0; s < READ_STREAMS; s++)
+            for (size_t w = 0; w < 8; w++)
+                sum[w] += p[s * part + i + w];
+    for (size_t w = 1; w < 8; w++)
+        sum[0] += sum[w];
+    j->sink[worker] = sum[0];
 }
 
 static void fill_share(void *arg, int64_t begin, int64_t end, int worker)
@@ -37,6 +42,13 @@ static void fill_share(void *arg, int64_t begin, int64_t end, int worker)
     (void)worker;
     memset((void *)(uintptr_t)(j->data + (size_t)begin * j->words_a_thread), 1,
            (size_t)(end - begin) * j->words_a_thread * sizeof(uint64_t));
+}
+
+/* As weights have them: with small pages the loop would measure address translation. */
+static void want_huge_pages(void *data, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)data % page) % page;
+    madvise((char *)data + skip, (bytes - skip) / page * page, MADV_HUGEPAGE); /* a hint */
 }
 
 int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e)
@@ -55,6 +67,7 @@ int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct 
         rc = mu_fail_nomem(e, bytes, "a bandwidth measurement");
         goto out;
     }
+    want_huge_pages(data, bytes);
     job->data = data;
     job->words_a_thread = READ_BYTES_A_THREAD / sizeof(uint64_t);
     mu_pool_for(pool, n, 1, fill_share, job);

@@ -207,7 +207,8 @@ static void print_row(const struct bench_args *args, const struct row *r)
 static void fill_shares(const struct bench *b, struct row *r, double steps_per_s)
 {
     double kv = b->kv_bytes_token * r->context * r->batch;
-    r->share_flop = 2.0 * (double)b->info.n_params_active * r->tokens_per_s / b->flop_rate;
+    double flop = 2.0 * (double)b->info.n_params_active / MU_MAX(b->info.ranks, 1);
+    r->share_flop = flop * r->tokens_per_s / b->flop_rate;
     r->share_bandwidth = steps_per_s * (b->weight_bytes + kv) / b->bandwidth;
 }
 
@@ -269,7 +270,8 @@ static double bill_bytes(const struct mu_session *s, const char *line)
     return 0;
 }
 
-/* Before the model is loaded, so that the measurement's memory does not add to the model's. */
+/* What this rank's threads reach while the others measure too. Before the model is loaded, so that the measurement's
+ * memory does not add to the model's. */
 static int measure_machine(struct bench *b, const struct bench_args *args, struct mu_err *e)
 {
     struct mu_pool *pool = NULL;
@@ -288,13 +290,12 @@ static void print_head(const struct bench *b, const struct bench_args *args)
     if (args->csv)
         printf("work,batch,context,tokens_per_s,share_of_arithmetic,share_of_bandwidth,predicted,error\n");
     else if (!args->json)
-        printf(
-            "%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; this machine: %.1f GB/s, %.0f GFLOP/s\n"
-            "%-8s %6s %8s %12s %12s %12s %12s %8s\n",
-            b->info.arch, (double)b->info.n_params * 1e-9, (double)b->info.n_params_active * 1e-9, b->info.weights,
-            b->info.level, b->info.threads, b->bandwidth * 1e-9, b->flop_rate * 1e-9, "work", "batch", "context",
-            "tokens/s", "arithmetic", "bandwidth", b->s.has_machine ? "predicted" : "",
-            b->s.has_machine ? "error" : "");
+        printf("%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; %s: %.1f GB/s, %.0f GFLOP/s\n"
+               "%-8s %6s %8s %12s %12s %12s %12s %8s\n",
+               b->info.arch, (double)b->info.n_params * 1e-9, (double)b->info.n_params_active * 1e-9, b->info.weights,
+               b->info.level, b->info.threads, b->info.ranks > 1 ? "a rank" : "this machine", b->bandwidth * 1e-9,
+               b->flop_rate * 1e-9, "work", "batch", "context", "tokens/s", "arithmetic", "bandwidth",
+               b->s.has_machine ? "predicted" : "", b->s.has_machine ? "error" : "");
 }
 
 /* Of the rank that holds most. */
