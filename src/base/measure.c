@@ -10,7 +10,7 @@
 #include "base/pool.h"
 
 #define READ_BYTES_A_THREAD ((size_t)96 << 20) /* beyond a last-level cache */
-#define READ_STREAMS        4 /* one alone is a page at a time for most prefetchers */
+#define READ_STREAMS        4                  /* one alone is a page at a time for most prefetchers */
 #define READ_PASSES         6
 #define FMA_ROUNDS          2000000
 #define FMA_PASSES          4

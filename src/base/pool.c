@@ -1,7 +1,8 @@
-/* pool.c - spin, then sleep; contiguous runs by index
+/* pool.c - spin, then sleep; contiguous runs by index, given or taken
  *
- * A job is published by raising `epoch`; workers see it, run their share and lower `pending`. A worker
- * spins SPIN_ROUNDS looks at epoch before it sleeps on the futex-backed condition. */
+ * A job is published by raising `epoch`; workers see it, run their share and lower `pending`. A worker looks at epoch
+ * for SPIN_NS before it sleeps on the futex-backed condition; the caller looks at pending for as long before it lets
+ * others have its core between looks: whoever it waits for may need that very core. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -11,9 +12,11 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
-#define SPIN_ROUNDS 20000 /* some 20-50 us: longer than the serial gap between two ops of a step */
+#define SPIN_NS     50000 /* longer than the serial gap between two ops of a step */
+#define SPIN_ROUNDS 64    /* between two looks at the clock */
 
 struct worker {
     struct mu_pool *pool;
@@ -27,7 +30,7 @@ struct mu_pool {
     struct worker *workers;
 
     atomic_uint_fast64_t epoch;
-    atomic_int pending;
+    atomic_uint_fast64_t pending; /* workers at the job */
     atomic_int sleepers;
     atomic_bool closing;
     pthread_mutex_t lock;
@@ -38,6 +41,8 @@ struct mu_pool {
     void *arg;
     int64_t n;
     int64_t grain;
+    bool is_taken;            /* runs are taken from `next`, not given */
+    atomic_int_fast64_t next; /* the first unit of grain that nobody has */
 };
 
 static _Thread_local const struct mu_pool *inside; /* the pool whose job this thread runs */
@@ -49,24 +54,54 @@ static void cpu_relax(void)
 #endif
 }
 
+static void run_units(struct mu_pool *p, int64_t begin, int64_t end, int id)
+{
+    if (begin < end)
+        p->fn(p->arg, begin * p->grain, MU_MIN(end * p->grain, p->n), id);
+}
+
+/* Half of an even share of what is left, at least one unit; false: nothing is left. */
+static bool take_run(struct mu_pool *p, int64_t units, int64_t *begin, int64_t *end)
+{
+    *begin = atomic_load_explicit(&p->next, memory_order_relaxed);
+    do {
+        if (*begin >= units)
+            return false;
+        *end = *begin + MU_MAX((units - *begin) / (2 * p->n_threads), 1);
+    } while (!atomic_compare_exchange_weak_explicit(&p->next, begin, *end, memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
 static void run_share(struct mu_pool *p, int id)
 {
     int64_t units = (p->n + p->grain - 1) / p->grain;
-    int64_t begin = units * id / p->n_threads * p->grain;
-    int64_t end = units * (id + 1) / p->n_threads * p->grain;
-    end = MU_MIN(end, p->n);
-    if (begin < end)
-        p->fn(p->arg, begin, end, id);
+    int64_t begin = units * id / p->n_threads, end = units * (id + 1) / p->n_threads;
+    if (!p->is_taken)
+        run_units(p, begin, end, id);
+    else
+        while (take_run(p, units, &begin, &end))
+            run_units(p, begin, end, id);
+}
+
+/* True when the number has left (or come to) the value, false after SPIN_NS. */
+static bool spin(const atomic_uint_fast64_t *number, uint64_t value, bool leaves)
+{
+    struct mu_clock *clock = mu_clock_real();
+    for (int64_t until = 0, now = 0; now <= until; now = mu_now_ns(clock)) {
+        for (int i = 0; i < SPIN_ROUNDS; i++) {
+            if ((atomic_load_explicit(number, memory_order_acquire) == value) != leaves)
+                return true;
+            cpu_relax();
+        }
+        until = until ? until : mu_now_ns(clock) + SPIN_NS;
+    }
+    return false;
 }
 
 static uint64_t await_epoch(struct mu_pool *p, uint64_t seen)
 {
-    int rounds = p->may_spin ? SPIN_ROUNDS : 0;
-    for (int i = 0; i < rounds; i++) {
-        if (atomic_load_explicit(&p->epoch, memory_order_acquire) != seen)
-            return atomic_load_explicit(&p->epoch, memory_order_acquire);
-        cpu_relax();
-    }
+    if (p->may_spin && spin(&p->epoch, seen, true))
+        return atomic_load_explicit(&p->epoch, memory_order_acquire);
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
     while (atomic_load(&p->epoch) == seen)
@@ -74,6 +109,14 @@ static uint64_t await_epoch(struct mu_pool *p, uint64_t seen)
     atomic_fetch_sub(&p->sleepers, 1);
     pthread_mutex_unlock(&p->lock);
     return atomic_load(&p->epoch);
+}
+
+static void await_workers(struct mu_pool *p)
+{
+    if (p->may_spin && spin(&p->pending, 0, false))
+        return;
+    while (atomic_load_explicit(&p->pending, memory_order_acquire) > 0)
+        sched_yield();
 }
 
 static void *worker_main(void *arg)
@@ -101,7 +144,7 @@ static void publish(struct mu_pool *p)
     }
 }
 
-void mu_pool_for(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg)
+static void run_job(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg, bool is_taken)
 {
     if (n <= 0)
         return;
@@ -113,17 +156,24 @@ void mu_pool_for(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, voi
     p->arg = arg;
     p->n = n;
     p->grain = grain;
-    atomic_store_explicit(&p->pending, p->n_threads - 1, memory_order_relaxed);
+    p->is_taken = is_taken;
+    atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&p->pending, (uint64_t)p->n_threads - 1, memory_order_relaxed);
     publish(p);
     inside = p;
     run_share(p, 0);
     inside = NULL;
-    for (int i = 0; atomic_load_explicit(&p->pending, memory_order_acquire) > 0; i++) {
-        if (p->may_spin && i < SPIN_ROUNDS * 50)
-            cpu_relax();
-        else
-            sched_yield();
-    }
+    await_workers(p);
+}
+
+void mu_pool_for(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg)
+{
+    run_job(p, n, grain, fn, arg, false);
+}
+
+void mu_pool_share(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg)
+{
+    run_job(p, n, grain, fn, arg, true);
 }
 
 /* cgroup v2 "max 100000" or "200000 100000": quota and period in microseconds. */

@@ -1,8 +1,8 @@
 /* pool.h - the one thread pool
  *
  * A pool of n threads: the caller of mu_pool_for() is worker 0, n-1 others wait for work, spinning a
- * little and then sleeping. Each may be pinned to a core. Work is cut into contiguous runs by index, so what
- * a worker gets depends only on (n, grain, threads): deterministic, though no result may depend on it.
+ * little and then sleeping. Each may be pinned to a core. Work is cut into contiguous runs by index: one run a
+ * worker, or runs that are taken as workers become free. No result may depend on who took what.
  * One mu_pool_for() at a time per pool; nested calls run in the calling worker. No allocation after open. */
 #ifndef MU_BASE_POOL_H
 #define MU_BASE_POOL_H
@@ -30,6 +30,10 @@ int mu_pool_threads(const struct mu_pool *p);
 /* Call fn over [0, n) cut into at most one run a worker, run bounds at multiples of grain (>= 1).
  * Returns when all runs are done. p may be NULL: runs in the caller. */
 void mu_pool_for(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg);
+
+/* The same with more runs: each worker takes a part of what is left until nothing is, large runs first. For pieces that
+ * take unequal times, or cores that others use too. */
+void mu_pool_share(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg);
 
 /* Cores this process may use: affinity mask cut by the cgroup's CPU quota; at least 1. */
 int mu_cores_allowed(void);

@@ -1,7 +1,7 @@
 /* calibrate.h - what this machine does in muster's own operations, as the numbers of a plan's machine
  *
- * Each part measures with the code that runs models, keeps the best of several rounds, and fills its fields. Times are
- * those of an otherwise idle machine: on a shared one they are too long, by as much as others took. */
+ * Each part measures with the code that runs models, keeps the median of several rounds, and fills its fields. Times
+ * are those of an otherwise idle machine: on a shared one they are too long, by as much as others took. */
 #ifndef MU_CLI_CALIBRATE_H
 #define MU_CLI_CALIBRATE_H
 
@@ -34,7 +34,7 @@ int mu_calibrate_sums(struct mu_machine *m, struct mu_comm *world, bool is_quick
 /* Reading a file that is written into folder and removed again. */
 int mu_calibrate_storage(struct mu_calibration *c, const char *folder, struct mu_err *e);
 
-/* Seconds of one call in the best of several rounds of `calls` calls: as many rounds as fit into the time of a case,
+/* Seconds of one call in the median of several rounds of `calls` calls: as many rounds as fit into the time of a case,
  * three at least. A round that reads as much as a step does meets what a step meets; the best single call would not. */
 typedef int (*mu_calibrate_fn)(void *arg, int64_t call, struct mu_err *e);
 int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, int64_t calls, double *seconds,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "xt.h"
 
@@ -30,15 +31,17 @@ static void count(void *arg, int64_t begin, int64_t end, int worker)
         atomic_fetch_add(&c->seen[i], 1);
 }
 
-static void check_once(struct mu_pool *p, struct counts *c, int64_t n, int64_t grain)
+typedef void (*pool_fn)(struct mu_pool *p, int64_t n, int64_t grain, mu_pool_fn fn, void *arg);
+
+static void check_once(pool_fn run, struct mu_pool *p, struct counts *c, int64_t n, int64_t grain)
 {
     memset(c, 0, sizeof *c);
     c->n = n;
     c->grain = grain;
     c->threads = mu_pool_threads(p);
-    mu_pool_for(p, n, grain, count, c);
+    run(p, n, grain, count, c);
     XT_CHECK(!atomic_load(&c->is_bad));
-    XT_CHECK(atomic_load(&c->runs) <= c->threads);
+    XT_CHECK(run == mu_pool_share || atomic_load(&c->runs) <= c->threads);
     for (int64_t i = 0; i < N_MAX; i++)
         XT_CHECKF(atomic_load(&c->seen[i]) == (i < n), "index %d of %d seen %d times", (int)i, (int)n,
                   atomic_load(&c->seen[i]));
@@ -61,7 +64,8 @@ XT_TEST(every_index_once)
         struct mu_pool *p = open_pool(threads);
         for (int64_t n = 0; n <= N_MAX; n = n * 2 + 1)
             for (int64_t grain = 1; grain <= 64; grain = grain * 3 + 1)
-                check_once(p, &c, n, grain);
+                for (int i = 0; i < 2; i++)
+                    check_once(i ? mu_pool_share : mu_pool_for, p, &c, n, grain);
         mu_pool_close(p);
     }
 }
@@ -69,9 +73,36 @@ XT_TEST(every_index_once)
 XT_TEST(no_pool_runs_in_the_caller)
 {
     static struct counts c;
-    check_once(NULL, &c, 77, 5);
+    check_once(mu_pool_for, NULL, &c, 77, 5);
+    check_once(mu_pool_share, NULL, &c, 77, 5);
     XT_EQ(atomic_load(&c.runs), 1);
     mu_pool_close(NULL);
+}
+
+/* Whoever has index 0 waits until all that others can take is done: runs given out beforehand would never end. */
+static void wait_for_the_rest(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct counts *c = arg;
+    struct mu_clock *clock = mu_clock_real();
+    int64_t until = mu_now_ns(clock) + 20000000000;
+    (void)worker;
+    while (begin == 0 && atomic_load(&c->runs) < c->n - end)
+        if (mu_now_ns(clock) > until) {
+            atomic_store(&c->is_bad, true);
+            return;
+        }
+    if (begin > 0)
+        atomic_fetch_add(&c->runs, (int)(end - begin));
+}
+
+XT_TEST(a_slow_worker_leaves_the_rest_to_others)
+{
+    static struct counts c;
+    c.n = 100;
+    struct mu_pool *p = open_pool(2);
+    mu_pool_share(p, c.n, 1, wait_for_the_rest, &c);
+    XT_CHECK(!atomic_load(&c.is_bad));
+    mu_pool_close(p);
 }
 
 /* Plain memory written by workers is seen by the caller, and by the next job. */
@@ -126,7 +157,7 @@ XT_TEST(workers_wake_from_sleep)
     for (int i = 0; i < 5; i++) {
         struct timespec t = {0, 3000000}; /* longer than workers spin */
         nanosleep(&t, NULL);
-        check_once(p, &c, 100, 1);
+        check_once(mu_pool_for, p, &c, 100, 1);
     }
     mu_pool_close(p);
 }
@@ -136,7 +167,7 @@ XT_TEST(nothing_is_allocated_after_open)
     static struct counts c;
     struct mu_pool *p = open_pool(4);
     uint64_t before = mu_mem_allocs();
-    check_once(p, &c, 500, 2);
+    check_once(mu_pool_for, p, &c, 500, 2);
     XT_EQ(mu_mem_allocs(), before);
     mu_pool_close(p);
 }

@@ -12,7 +12,8 @@
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/ops_cpu.h"
 
-#define PASS_ROWS 512 /* beyond this, reading the weights again costs little beside the arithmetic */
+#define STREAM_PANELS 4   /* a thread takes at least: what the kernels read side by side */
+#define PASS_ROWS     512 /* beyond this, reading the weights again costs little beside the arithmetic */
 
 struct pass {
     struct mu_linear_job job;
@@ -157,13 +158,13 @@ static void run_pass(struct pass *p, struct mu_device *d)
     else if (j->packed)
         mu_pool_for(d->pool, (j->n + j->block_rows - 1) / j->block_rows, 1, pack_blocks, p);
     if (is_stream(p)) {
-        mu_pool_for(d->pool, n_panels, 1, run_stream, p);
+        mu_pool_share(d->pool, n_panels, STREAM_PANELS, run_stream, p);
         return;
     }
     p->chunk_rows = is_int ? k->piece_rows : j->block_rows * k->piece_blocks;
     p->n_row_chunks = (j->n + p->chunk_rows - 1) / p->chunk_rows;
     p->n_panel_units = (n_panels + k->panel_unit - 1) / k->panel_unit;
-    mu_pool_for(d->pool, p->n_panel_units * p->n_row_chunks, 1, run_pieces, p);
+    mu_pool_share(d->pool, p->n_panel_units * p->n_row_chunks, 1, run_pieces, p);
 }
 
 int mu_cpu_linear(struct mu_device *d, float *y, int64_t ldy, const float *x, int64_t ldx, int64_t n,
