@@ -16,7 +16,7 @@ struct mu_ops;
 struct mu_pool;
 struct mu_device;
 
-/* Memory and transfers of a kind of device. Callbacks may block; none is NULL. */
+/* Memory and transfers of a kind of device. Callbacks may block; none is NULL but adopt. */
 struct mu_device_ops {
     const char *name; /* "cpu", "cuda" */
     int (*alloc)(struct mu_device *d, void **out, size_t bytes, const char *what,
@@ -25,6 +25,11 @@ struct mu_device_ops {
     /* What lies in these bytes of a block is not needed any more. The system gets their memory where it can, and the
      * block stays: read again they hold what they held or zeros, written again they have memory again. */
     void (*give_back)(struct mu_device *d, void *p, size_t bytes);
+    /* Ops will often read these bytes of host memory, which somebody else owns: the i-th of n equal parts of them is
+     * brought into this process, as large pages where the system has them. Processes that share memory nobody has
+     * touched yet take a part each, and all of it once it is written. NULL: this kind of device reads memory of its own
+     * only, so nothing that ranks share. */
+    void (*adopt)(struct mu_device *d, void *host, size_t bytes, int i, int n);
     int (*upload)(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e);
     int (*download)(struct mu_device *d, void *dst_host, const void *src, size_t bytes, struct mu_err *e);
     int (*synchronize)(struct mu_device *d, struct mu_err *e); /* everything queued is done */

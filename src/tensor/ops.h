@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "tensor/device.h"
+#include "tensor/kv_type.h"
 #include "tensor/matrix.h"
 #include <muster/err.h>
 
@@ -37,14 +38,12 @@ enum mu_rope_style {
 /* The paged KV cache of one layer, as ops see it. A page holds MU_KV_PAGE consecutive positions of one sequence:
  *   K part  [n_kv_heads][dk][MU_KV_PAGE]     keys side by side, so that a lane is a key
  *   V part  [n_kv_heads][MU_KV_PAGE][dv]
- * Element type f32, bf16 or f16 (rounded to nearest even when stored). Page p of this layer starts at
- * k + p * page_stride and v + p * page_stride (bytes). For latent attention run absorbed, n_kv_heads is 1 and
- * is_v_in_k says that V is the first dv rows of K: then v is NULL and nothing is stored twice.
+ * Element type f32, bf16 or f16 (rounded to nearest even when stored), or int8 with scales (kv_type.h). Page p of this
+ * layer starts at k + p * page_stride and v + p * page_stride (bytes). For latent attention run absorbed, n_kv_heads is
+ * 1 and is_v_in_k says that V is the first dv rows of K: then v is NULL and nothing is stored twice.
  *
  * Several ranks may share a cache out by strands of keys (MU_ATTN_STRANDS, below): each holds the pages of its own run
  * of them, and page p of a page table lies at p / owners. Rows of other strands are not stored. */
-#define MU_KV_PAGE 16
-
 struct mu_kv_layer {
     enum mu_dtype dtype;
     int n_kv_heads, dk, dv;
@@ -69,10 +68,11 @@ struct mu_rows {
  * pos[r] - j < window when window > 0. Head h reads KV head (first + h) / group: the heads may be a run of a layer's
  * that begins and ends inside a group.
  *
- * Order: keys are tiled at absolute positions, MU_ATTN_TILE a tile. q·k adds by fma in increasing d from +0; the score
- * is q·k * scale, with ALiBi fma(q·k, scale, slope * j), or fma(slope, j, q·k) * scale when alibi_is_scaled. Within a
- * tile: m = max of the visible scores, p[j] = exp(s[j] - m) (0 for hidden keys), l = sum16(p), o[d] = fma over the
- * visible keys in increasing j from +0 (a hidden value is never touched, so that it may be anything).
+ * Order: keys and values are what the cache holds, as f32. Keys are tiled at absolute positions, MU_ATTN_TILE a tile.
+ * q·k adds by fma in increasing d from +0; the score is q·k * scale, with ALiBi fma(q·k, scale, slope * j), or
+ * fma(slope, j, q·k) * scale when alibi_is_scaled. Within a tile: m = max of the visible scores, p[j] = exp(s[j] - m)
+ * (0 for hidden keys), l = sum16(p), o[d] = fma over the visible keys in increasing j from +0 (a hidden value is never
+ * touched, so that it may be anything).
  *
  * A state (M, L, O) is what some of a row's keys make of a head; L is 0 without a visible key, else at least 1. Two
  * states are joined so: M' = max(M, m); a = exp(M - M'), b = exp(m - M'); L = L*a + l*b; O = O*a + o*b (one fma each:

@@ -3,8 +3,8 @@
  * Bound: scores are sums of dk products (dk + 2 roundings of 2^-24 each of sum|q k| * scale), an error e of a score
  * changes its weight by a factor 1 +- e; exp adds 2^-22, sums and joins another (tiles + 64) * 2^-24. The output is a
  * mean of values, so it is off by at most twice that share of the largest value. Page dtypes are compared on the
- * rounded keys and values themselves. The order over tiles and strands is spelled out once more here, for one row at a
- * time, and compared bit for bit. */
+ * rounded keys and values themselves; int8's are spelled out here by the rule of kv_type.h. The order over tiles and
+ * strands is spelled out once more here, for one row at a time, and compared bit for bit. */
 #include "tensor_test.h"
 
 #include "base/check.h"
@@ -33,11 +33,27 @@ struct world {
     int shared, shared_end; /* rows whose page another sequence has filled */
 };
 
-static float rounded(enum mu_dtype t, float v)
+/* One group's scale: a bf16. */
+static float group_scale(const float *x, int n)
 {
+    float max = 0;
+    for (int i = 0; i < n; i++)
+        max = fmaxf(max, fabsf(x[i]));
+    return mu_bf16_to_f32(mu_f32_to_bf16(max / 127));
+}
+
+/* Element d of a key or value x[width] as the cache holds it. */
+static float held(enum mu_dtype t, const float *x, int width, int d)
+{
+    if (t == MU_BF16)
+        return mu_bf16_to_f32(mu_f32_to_bf16(x[d]));
+    if (t == MU_F16)
+        return mu_f16_to_f32(mu_f32_to_f16(x[d]));
     if (t == MU_F32)
-        return v;
-    return t == MU_BF16 ? mu_bf16_to_f32(mu_f32_to_bf16(v)) : mu_f16_to_f32(mu_f32_to_f16(v));
+        return x[d];
+    int first = d / 32 * 32;
+    float scale = group_scale(x + first, MU_MIN(32, width - first));
+    return scale > 0 ? fmaxf(-127, fminf(rintf(x[d] / scale), 127)) * scale : 0;
 }
 
 /* Sequences of different lengths; pages in a random order, with a bad number where no position needs one. The second
@@ -46,7 +62,6 @@ static void make_world(struct world *w, const struct setup *s, uint64_t seed)
 {
     int lens[SEQS] = {s->context, s->context * 2 / 3 + 1, 5}, n = 0;
     int pages_max = s->context / MU_KV_PAGE + 2, n_pages = SEQS * pages_max, next = 0;
-    size_t elem = s->dtype == MU_F32 ? 4 : 2;
     int shared = lens[1] / MU_KV_PAGE / 2;
     memset(w, 0, sizeof *w);
     w->s = *s;
@@ -82,7 +97,8 @@ static void make_world(struct world *w, const struct setup *s, uint64_t seed)
     w->v = v;
     w->shared = lens[0];
     w->shared_end = lens[0] + shared * MU_KV_PAGE;
-    size_t k_bytes = (size_t)ldk * MU_KV_PAGE * elem, v_bytes = s->is_v_in_k ? 0 : (size_t)ldv * MU_KV_PAGE * elem;
+    size_t k_bytes = (size_t)s->n_kv_heads * mu_kv_head_bytes(s->dtype, s->dk);
+    size_t v_bytes = s->is_v_in_k ? 0 : (size_t)s->n_kv_heads * mu_kv_head_bytes(s->dtype, s->dv);
     char *memory = tt_alloc((size_t)n_pages * (k_bytes + v_bytes));
     w->kv_bytes = (size_t)n_pages * (k_bytes + v_bytes);
     memset(memory, 0xff, w->kv_bytes); /* NaN wherever nothing is stored: hidden keys must not matter */
@@ -156,8 +172,9 @@ static void check_row(const struct world *w, int row, int head)
         const float *k = w->k + ((first + j) * s->n_kv_heads + g) * s->dk;
         double dot = 0, size = 0, scale = (double)w->a.scale;
         for (int d = 0; d < s->dk; d++) {
-            dot += (double)q[d] * (double)rounded(s->dtype, k[d]);
-            size += fabs((double)q[d] * (double)rounded(s->dtype, k[d]));
+            double key = (double)held(s->dtype, k, s->dk, d);
+            dot += (double)q[d] * key;
+            size += fabs((double)q[d] * key);
         }
         double bias = s->has_alibi ? (double)w->a.alibi_slopes[head] * j : 0;
         p[j] = s->is_alibi_scaled ? (dot + bias) * scale : dot * scale + bias;
@@ -173,7 +190,7 @@ static void check_row(const struct world *w, int row, int head)
         for (int j = lo; j <= pos; j++) {
             const float *from = s->is_v_in_k ? w->k + ((first + j) * s->n_kv_heads + g) * s->dk
                                              : w->v + ((first + j) * s->n_kv_heads + g) * s->dv;
-            double v = (double)rounded(s->dtype, from[d]);
+            double v = (double)held(s->dtype, from, s->is_v_in_k ? s->dk : s->dv, d);
             o += p[j] / sum * v;
             largest = fmax(largest, fabs(v));
         }
@@ -209,14 +226,30 @@ static void all_ways(struct mu_device *d, void *arg)
     tt_same_bits("row by row", d, out, w->want, n * w->ldo);
 }
 
+/* With all stored, and what the reference makes of it in want. */
+static void make_answered(struct world *w, const struct setup *s, uint64_t seed)
+{
+    make_world(w, s, seed);
+    float *want = tt_alloc((size_t)(w->rows.n * w->ldo) * 4);
+    w->want = want;
+    store(tt_ref(), w, 0, w->rows.n);
+    attend(tt_ref(), w, want, 0, w->rows.n);
+}
+
+static void each_setup(const struct setup *s, size_t n, uint64_t seed, void (*fn)(struct mu_device *d, void *arg))
+{
+    for (size_t i = 0; i < n; i++) {
+        struct world w;
+        make_answered(&w, &s[i], seed + i);
+        tt_each_device(fn, &w);
+        tt_free_all();
+    }
+}
+
 static void try_setup(const struct setup *s, uint64_t seed)
 {
     struct world w;
-    make_world(&w, s, seed);
-    float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-    w.want = want;
-    store(tt_ref(), &w, 0, w.rows.n);
-    attend(tt_ref(), &w, want, 0, w.rows.n);
+    make_answered(&w, s, seed);
     for (int r = 0; r < w.rows.n; r += 1 + r % 7)
         for (int h = 0; h < s->n_heads; h += 1 + h / 3)
             check_row(&w, r, h);
@@ -235,6 +268,10 @@ XT_TEST(head_sizes_and_groups)
         {.n_heads = 35, .n_kv_heads = 1, .dk = 8, .dv = 128, .dtype = MU_F32, .context = 40},
         {.n_heads = 2, .n_kv_heads = 2, .dk = 192, .dv = 128, .dtype = MU_F16, .context = 66},
         {.n_heads = 3, .n_kv_heads = 3, .dk = 7, .dv = 1, .dtype = MU_F32, .context = 200},
+        {.n_heads = 8, .n_kv_heads = 2, .dk = 64, .dv = 64, .dtype = MU_I8, .context = 150},
+        {.n_heads = 5, .n_kv_heads = 5, .dk = 80, .dv = 80, .dtype = MU_I8, .context = 65},
+        {.n_heads = 9, .n_kv_heads = 3, .dk = 7, .dv = 33, .dtype = MU_I8, .context = 90},
+        {.n_heads = 18, .n_kv_heads = 1, .dk = 20, .dv = 128, .dtype = MU_I8, .context = 70},
     };
     for (size_t i = 0; i < MU_COUNT(s); i++)
         try_setup(&s[i], i + 1);
@@ -244,7 +281,7 @@ XT_TEST(windows)
 {
     for (int window = 1; window <= 130; window = window * 3 + 2) {
         struct setup s = {.n_heads = 4, .n_kv_heads = 2, .dk = 16, .dv = 24, .window = window, .context = 140};
-        s.dtype = window % 2 ? MU_F32 : MU_BF16;
+        s.dtype = window % 2 ? MU_F32 : window % 4 ? MU_BF16 : MU_I8;
         try_setup(&s, (uint64_t)window);
     }
 }
@@ -257,15 +294,100 @@ XT_TEST(alibi_both_ways)
     s.is_alibi_scaled = true;
     s.dtype = MU_F16;
     try_setup(&s, 4);
+    s.dtype = MU_I8;
+    try_setup(&s, 5);
 }
 
 XT_TEST(values_inside_keys)
 {
     struct setup s = {.n_heads = 19, .n_kv_heads = 1, .dk = 72, .dv = 56, .is_v_in_k = true, .context = 77};
-    for (int i = 0; i < 3; i++) {
-        s.dtype = i == 0 ? MU_F32 : i == 1 ? MU_BF16 : MU_F16;
-        try_setup(&s, 10 + (uint64_t)i);
+    static const enum mu_dtype types[] = {MU_F32, MU_BF16, MU_F16, MU_I8};
+    for (size_t i = 0; i < MU_COUNT(types); i++) {
+        s.dtype = types[i];
+        try_setup(&s, 10 + i);
     }
+}
+
+/* ---- int8 pages ---- */
+
+#define WIDE 70 /* two groups and a short one */
+
+/* One key and value of head 1 of 2 at position 21, stored alone. */
+static void store_one(const struct mu_kv_layer *kv, const float *k, const float *v)
+{
+    static const int32_t pos = 21, seq = 0, table[] = {-1000000, 0};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_rows rows = {1, &pos, &seq, table, 2};
+    XT_OK(tt_ref()->ops->kv_store(tt_ref(), kv, &rows, k, 2 * WIDE, v, 2 * WIDE, &err));
+}
+
+static void check_group(const int8_t *q, int64_t stride, uint16_t scale_bits, const float *x, int n)
+{
+    float max = 0, scale = mu_bf16_to_f32(scale_bits);
+    for (int i = 0; i < n; i++)
+        max = fmaxf(max, fabsf(x[i]));
+    XT_NEAR(scale, max / 127, max / 127 / 256);
+    for (int i = 0; i < n; i++) {
+        XT_CHECK(q[i * stride] >= -127);
+        XT_NEAR(q[i * stride] * (double)scale, x[i], (double)scale / 2 * (1 + 0x1p-16));
+    }
+}
+
+XT_TEST(int8_pages_are_laid_out_as_described)
+{
+    enum { HEAD = 16 * (WIDE + 2 * 3) };
+    XT_EQ(mu_kv_head_bytes(MU_I8, WIDE), HEAD);
+    int8_t *page = tt_alloc(4 * HEAD);
+    struct mu_kv_layer kv = {.dtype = MU_I8,
+                             .n_kv_heads = 2,
+                             .dk = WIDE,
+                             .dv = WIDE,
+                             .k = page,
+                             .v = page + 2 * HEAD,
+                             .page_stride = 4 * HEAD};
+    for (uint64_t seed = 1; seed < 40; seed++) {
+        uint64_t at = seed;
+        float size = ldexpf(1, (int)(seed * 6) - 120), *k = tt_random(&at, 2 * WIDE, size),
+              *v = tt_random(&at, 2 * WIDE, size);
+        store_one(&kv, k, v);
+        const int8_t *key = page + HEAD, *value = page + 3 * HEAD;
+        const uint16_t *key_scale = (const uint16_t *)(const void *)(key + 16 * WIDE);
+        const uint16_t *value_scale = (const uint16_t *)(const void *)(value + 16 * WIDE);
+        for (int g = 0; g < 3; g++) {
+            int n = MU_MIN(32, WIDE - g * 32);
+            check_group(key + g * 32 * 16 + 5, 16, key_scale[g * 16 + 5], k + WIDE + g * 32, n);
+            check_group(value + 5 * WIDE + g * 32, 1, value_scale[5 * 3 + g], v + WIDE + g * 32, n);
+        }
+    }
+    tt_free_all();
+}
+
+XT_TEST(int8_groups_of_zeros_ties_and_nan)
+{
+    enum { HEAD = 16 * (WIDE + 2 * 3) };
+    int8_t *page = tt_alloc(4 * HEAD);
+    float *x = tt_alloc(2 * WIDE * 4);
+    struct mu_kv_layer kv = {.dtype = MU_I8,
+                             .n_kv_heads = 2,
+                             .dk = WIDE,
+                             .dv = WIDE,
+                             .k = page,
+                             .v = page + 2 * HEAD,
+                             .page_stride = 4 * HEAD};
+    memset(x, 0, 2 * WIDE * 4);
+    x[WIDE] = 127, x[WIDE + 1] = 0.5f, x[WIDE + 2] = 1.5f, x[WIDE + 3] = -2.5f, x[WIDE + 4] = -0.51f; /* scale 1 */
+    x[WIDE + 64] = INFINITY;
+    store_one(&kv, x, x);
+    const int8_t *q = page + 3 * HEAD + 5 * WIDE;
+    const uint16_t *scale = (const uint16_t *)(const void *)(page + 3 * HEAD + 16 * WIDE) + 5 * 3;
+    static const int8_t want[] = {127, 0, 2, -2, -1, 0};
+    XT_CHECK(memcmp(q, want, sizeof want) == 0);
+    XT_EQ(scale[0], 0x3f80);
+    for (int i = 32; i < WIDE; i++)
+        XT_EQ(q[i], 0);
+    XT_EQ(scale[1], 0);
+    XT_CHECK(isnan(mu_bf16_to_f32(scale[2])));
+    tt_free_all();
 }
 
 /* ---- the order over tiles and strands ---- */
@@ -381,21 +503,73 @@ XT_TEST(strands_are_joined_by_halves)
         struct setup s = {
             .n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .window = windows[i], .dtype = MU_F32, .context = 1500};
         struct world w;
-        make_world(&w, &s, 77);
-        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-        w.want = want;
-        store(tt_ref(), &w, 0, w.rows.n);
-        attend(tt_ref(), &w, want, 0, s.context);
+        make_answered(&w, &s, 77);
         for (int r = 0; r < s.context; r += 1 + r % 61) {
             for (int h = 0; h < s.n_heads; h++) {
                 float own[DV_MAX];
                 spell_out(&w, r, h, own);
-                tt_same_bits("spelled out", tt_ref(), want + r * w.ldo + h * s.dv, own, s.dv);
+                tt_same_bits("spelled out", tt_ref(), w.want + r * w.ldo + h * s.dv, own, s.dv);
             }
             check_row(&w, r, r % 2);
         }
         tt_each_device(one_row, &w);
         tt_each_device(one_row_alone, &w);
+        tt_free_all();
+    }
+}
+
+/* ---- sequences that begin with the same pages ---- */
+
+/* Rows of several sequences in one step, by their numbers: each as if it were alone. */
+static void attend_some(struct mu_device *d, const struct world *w, const int *row, int n)
+{
+    struct mu_err err = MU_ERR_INIT;
+    int32_t pos[16], seq[16];
+    struct mu_rows rows = {n, pos, seq, w->rows.page_table, w->rows.pages_max};
+    struct mu_attn a = w->a;
+    float *q = tt_alloc((size_t)(n * a.ldq) * 4), *out = tt_alloc((size_t)(n * a.ldo) * 4);
+    for (int i = 0; i < n; i++) {
+        pos[i] = w->rows.pos[row[i]];
+        seq[i] = w->rows.seq[row[i]];
+        memcpy(q + i * a.ldq, w->a.q + row[i] * a.ldq, (size_t)a.ldq * 4);
+    }
+    a.q = q;
+    a.out = out;
+    tt_reserve(d, d->ops->attention_work_bytes(d, a.n_heads, w->s.dk, w->s.dv, n, w->s.context));
+    XT_OK(d->ops->attention(d, &a, &w->kv, &rows, &err));
+    for (int i = 0; i < n; i++)
+        tt_same_bits("begun alike", d, out + i * a.ldo, w->want + row[i] * a.ldo, w->s.n_heads * w->s.dv);
+}
+
+/* The second sequence has the first's pages up to `shared`; rows before, inside and behind them. */
+static void begun_alike(struct mu_device *d, void *arg)
+{
+    const struct world *w = arg;
+    int a = w->s.context - 1, b = w->shared, shared = w->shared_end - w->shared, end = w->rows.n - 6;
+    attend_some(d, w, (const int[]){a - 2, a - 1, a, end - 1, end, w->rows.n - 1}, 6);
+    attend_some(d, w, (const int[]){end - 4, end - 3, end - 2, end - 1, end, a}, 6);
+    attend_some(d, w, (const int[]){a, b + shared - 2, b + shared - 1, b + shared, b + shared + 1, w->rows.n - 1}, 6);
+    attend_some(d, w, (const int[]){b + 70, b + 71, 62, 63, 64, a}, 6);
+}
+
+XT_TEST(sequences_that_begin_alike_share_tiles)
+{
+    const struct setup s[] = {
+        {.n_heads = 8, .n_kv_heads = 1, .dk = 16, .dv = 20, .dtype = MU_F32, .context = 500},
+        {.n_heads = 6, .n_kv_heads = 2, .dk = 40, .dv = 36, .dtype = MU_I8, .context = 500},
+        {.n_heads = 3, .n_kv_heads = 3, .dk = 12, .dv = 8, .dtype = MU_BF16, .window = 300, .context = 500},
+        {.n_heads = 35, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F16, .context = 500},
+    };
+    for (size_t i = 0; i < MU_COUNT(s); i++) {
+        struct world w;
+        make_world(&w, &s[i], 300 + i);
+        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
+        w.want = want;
+        XT_CHECK(w.shared_end - w.shared >= 2 * MU_ATTN_TILE);
+        store(tt_ref(), &w, 0, w.rows.n);
+        for (int r = 0; r < w.rows.n; r++)
+            attend(tt_ref(), &w, want, r, 1);
+        tt_each_device(begun_alike, &w);
         tt_free_all();
     }
 }
@@ -513,17 +687,10 @@ XT_TEST(ranks_share_strands)
         {.n_heads = 4, .n_kv_heads = 4, .dk = 8, .dv = 7, .window = 90, .dtype = MU_F32, .context = 600},
         {.n_heads = 5, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 540},
         {.n_heads = 3, .n_kv_heads = 1, .dk = 8, .dv = 8, .has_alibi = true, .dtype = MU_F32, .context = 60},
+        {.n_heads = 6, .n_kv_heads = 2, .dk = 40, .dv = 20, .dtype = MU_I8, .context = 700},
+        {.n_heads = 5, .n_kv_heads = 1, .dk = 40, .dv = 32, .is_v_in_k = true, .dtype = MU_I8, .context = 540},
     };
-    for (size_t i = 0; i < MU_COUNT(s); i++) {
-        struct world w;
-        make_world(&w, &s[i], 190 + i);
-        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-        w.want = want;
-        store(tt_ref(), &w, 0, w.rows.n);
-        attend(tt_ref(), &w, want, 0, w.rows.n);
-        tt_each_device(share, &w);
-        tt_free_all();
-    }
+    each_setup(s, MU_COUNT(s), 190, share);
 }
 
 /* ---- runs of heads ---- */
@@ -533,13 +700,12 @@ static void attend_run(struct mu_device *d, const struct world *w, int begin, in
 {
     struct mu_err err = MU_ERR_INIT;
     int group = w->s.n_heads / w->s.n_kv_heads, kv0 = begin / group;
-    size_t skip = (size_t)kv0 * MU_KV_PAGE * (w->s.dtype == MU_F32 ? 4 : 2);
     struct mu_kv_layer kv = w->kv;
     struct mu_rows rows = w->rows;
     struct mu_attn a = w->a;
 
-    kv.k = (char *)kv.k + skip * (size_t)kv.dk;
-    kv.v = kv.v ? (char *)kv.v + skip * (size_t)kv.dv : NULL;
+    kv.k = (char *)kv.k + (size_t)kv0 * mu_kv_head_bytes(kv.dtype, kv.dk);
+    kv.v = kv.v ? (char *)kv.v + (size_t)kv0 * mu_kv_head_bytes(kv.dtype, kv.dv) : NULL;
     kv.n_kv_heads = (end + group - 1) / group - kv0;
     rows.pos += first;
     rows.seq += first;
@@ -578,17 +744,9 @@ XT_TEST(runs_of_heads_may_cut_groups)
         {.n_heads = 8, .n_kv_heads = 2, .dk = 16, .dv = 24, .has_alibi = true, .dtype = MU_BF16, .context = 400},
         {.n_heads = 40, .n_kv_heads = 2, .dk = 8, .dv = 8, .dtype = MU_F16, .context = 40},
         {.n_heads = 7, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 30},
+        {.n_heads = 12, .n_kv_heads = 3, .dk = 40, .dv = 36, .dtype = MU_I8, .context = 300},
     };
-    for (size_t i = 0; i < MU_COUNT(s); i++) {
-        struct world w;
-        make_world(&w, &s[i], 90 + i);
-        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
-        w.want = want;
-        store(tt_ref(), &w, 0, w.rows.n);
-        attend(tt_ref(), &w, want, 0, w.rows.n);
-        tt_each_device(runs_of_heads, &w);
-        tt_free_all();
-    }
+    each_setup(s, MU_COUNT(s), 90, runs_of_heads);
 }
 
 XT_MAIN()

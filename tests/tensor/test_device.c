@@ -1,6 +1,8 @@
 /* test_device.c - opening the CPU device, choosing levels, memory and scratch */
 #include "tensor_test.h"
 
+#include <sys/mman.h>
+
 #include "base/mem.h"
 
 XT_TEST(auto_takes_the_first_available)
@@ -65,6 +67,28 @@ XT_TEST(memory_is_zeroed_and_aligned)
         XT_CHECK(memcmp(there, back, n) == 0);
         d->dev->free(d, p);
     }
+}
+
+/* Memory of somebody else's stays what it was, whoever takes which share of it and wherever it begins. */
+XT_TEST(adopted_memory_keeps_its_bytes)
+{
+    struct mu_device *d = tt_device("ref", 2);
+    size_t bytes = ((size_t)9 << 20) + 4096 + 777;
+    unsigned char *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    XT_CHECK(map != MAP_FAILED);
+    for (size_t skip = 0; skip < 9000; skip += 4096 + 64) {
+        map[skip] = 7;
+        map[bytes - 1] = 9;
+        for (int i = 0; i < 3; i++)
+            d->dev->adopt(d, map + skip, bytes - skip, i, 3);
+        d->dev->adopt(d, map + skip, 100, 0, 1); /* no large page lies in it */
+        XT_CHECK(map[skip] == 7 && map[bytes - 1] == 9);
+        unsigned char sum = 0;
+        for (size_t i = skip + 1; i < bytes - 1; i++)
+            sum |= map[i];
+        XT_EQ(sum, 0);
+    }
+    munmap(map, bytes);
 }
 
 XT_TEST(scratch_grows_and_never_shrinks)

@@ -1,10 +1,11 @@
 /* attention.c - cuts attention into items for threads; the tiles are the kernels'
  *
- * An item is a chunk of rows of one sequence times a block of heads that read one KV head: its queries share every
- * tile of keys and values that is read. An item walks its strands by halves and joins each tile at once; the states of
- * the halves that wait lie in levels of slots. With fewer items than threads (one row, long context) each strand of an
- * item is a piece of work of its own, its states go to the shared area and are joined afterwards, which is the same
- * arithmetic.
+ * An item is a chunk of rows times a block of heads that read one KV head. Its rows are of one sequence, and share
+ * every tile of keys and values that is read, or of neighbouring sequences that begin with the same pages: those tiles
+ * are read once for all of them, and each sequence's own after that. An item walks its strands by halves and joins each
+ * tile at once; the states of the halves that wait lie in levels of slots. With fewer items than threads (one row, long
+ * context) each strand of an item is a piece of work of its own, its states go to the shared area and are joined
+ * afterwards, which is the same arithmetic.
  *
  *   work: | first row of each chunk | scratch of worker 0 | ... | shared area |
  *   a slot holds one query's state:  | M L - ... (SLOT_HEAD floats) | O [dv rounded up to 16] | */
@@ -22,6 +23,7 @@
 #define SHARED_TILES 4 /* contexts of fewer tiles are not worth sharing */
 #define LEVELS       4 /* states of an item that wait: of half, a quarter, an eighth of the strands, and the newest */
 #define SLOT_HEAD    16
+#define TILE_PAGES   (MU_ATTN_TILE / MU_KV_PAGE)
 
 struct scratch { /* a worker's */
     float *p, *vt, *slots;
@@ -38,6 +40,7 @@ struct job {
     int group, head_blocks, heads; /* query heads a KV head, blocks of them, heads a block */
     int first;                     /* heads of the first group that are not there: some blocks are short or empty */
     int chunk_rows;
+    int mixed_rows;  /* of a chunk to which rows of another sequence may be added */
     int32_t *chunks; /* [n_chunks + 1] first rows */
     int64_t n_chunks, n_items;
     int64_t slot; /* floats */
@@ -50,6 +53,7 @@ struct item {
     int64_t row, row_end;
     int head, head_end, kv_head;
     int32_t pos_min, pos_max;
+    int64_t shared; /* leading tiles that are the same pages for all rows */
 };
 
 static size_t round64(size_t bytes)
@@ -102,6 +106,23 @@ static int32_t first_key(const struct job *j, int32_t pos)
     return j->a->window > 0 && pos >= j->a->window ? pos - j->a->window + 1 : 0;
 }
 
+/* Leading tiles that row r has in common with the row before it: all of them in one sequence; of two, those that both
+ * see whole and whose pages are the same. A window's first pages may be missing, so it has none. */
+static int64_t shared_tiles(const struct job *j, int64_t r)
+{
+    const struct mu_rows *rows = j->rows;
+    const int32_t *a = rows->page_table + (int64_t)rows->seq[r - 1] * rows->pages_max;
+    const int32_t *b = rows->page_table + (int64_t)rows->seq[r] * rows->pages_max;
+    int64_t whole = (MU_MIN(rows->pos[r - 1], rows->pos[r]) + 1) / MU_ATTN_TILE, n = 0;
+    if (a == b)
+        return INT64_MAX;
+    if (j->a->window > 0)
+        return 0;
+    while (n < whole && memcmp(a + n * TILE_PAGES, b + n * TILE_PAGES, TILE_PAGES * sizeof *a) == 0)
+        n++;
+    return n;
+}
+
 static struct item item_at(const struct job *j, int64_t i)
 {
     struct item it;
@@ -114,22 +135,23 @@ static struct item item_at(const struct job *j, int64_t i)
     it.row = j->chunks[chunk];
     it.row_end = j->chunks[chunk + 1];
     it.pos_min = it.pos_max = j->rows->pos[it.row];
+    it.shared = INT64_MAX;
     for (int64_t r = it.row + 1; r < it.row_end; r++) {
         it.pos_min = MU_MIN(it.pos_min, j->rows->pos[r]);
         it.pos_max = MU_MAX(it.pos_max, j->rows->pos[r]);
+        it.shared = MU_MIN(it.shared, shared_tiles(j, r));
     }
     return it;
 }
 
-/* Pages of the tile that some query sees; others may not exist. */
-static void find_pages(const struct job *j, const struct item *it, int lo, int hi, struct mu_attn_tile *t)
+/* Pages of the tile that some query sees, of row's sequence; others may not exist. */
+static void find_pages(const struct job *j, const struct item *it, int64_t row, int lo, int hi, struct mu_attn_tile *t)
 {
     const struct mu_kv_layer *kv = j->kv;
     int owners = MU_MAX(kv->owners, 1);
-    size_t elem = kv->dtype == MU_F32 ? 4 : 2;
-    size_t k_off = (size_t)it->kv_head * (size_t)kv->dk * MU_KV_PAGE * elem;
-    size_t v_off = (size_t)it->kv_head * (size_t)kv->dv * MU_KV_PAGE * elem;
-    const int32_t *table = j->rows->page_table + (int64_t)j->rows->seq[it->row] * j->rows->pages_max;
+    size_t k_off = (size_t)it->kv_head * mu_kv_head_bytes(kv->dtype, kv->dk);
+    size_t v_off = (size_t)it->kv_head * mu_kv_head_bytes(kv->dtype, kv->dv);
+    const int32_t *table = j->rows->page_table + (int64_t)j->rows->seq[row] * j->rows->pages_max;
     for (int i = lo / MU_KV_PAGE; i * MU_KV_PAGE < hi; i++) {
         size_t page = (size_t)(table[t->j0 / MU_KV_PAGE + i] / owners) * kv->page_stride;
         t->k[i] = (const char *)kv->k + page + k_off;
@@ -137,9 +159,9 @@ static void find_pages(const struct job *j, const struct item *it, int lo, int h
     }
 }
 
-/* One tile joined to the states of an item's queries, which lie `stride` floats apart. */
-static void run_tile(const struct job *j, const struct item *it, int64_t tile, struct scratch *s, float *slots,
-                     int64_t stride)
+/* One tile joined to the states of the queries of an item's rows [row, row_end), which lie `stride` floats apart. */
+static void run_rows(const struct job *j, const struct item *it, int64_t row, int64_t row_end, int64_t tile,
+                     struct scratch *s, float *slots, int64_t stride)
 {
     const struct mu_attn *a = j->a;
     struct mu_attn_tile t = {.dtype = j->kv->dtype,
@@ -156,7 +178,7 @@ static void run_tile(const struct job *j, const struct item *it, int64_t tile, s
     int lo_min = MU_ATTN_TILE, hi_max = 0;
     int64_t i = 0;
 
-    for (int64_t r = it->row; r < it->row_end; r++) {
+    for (int64_t r = row; r < row_end; r++) {
         int32_t pos = j->rows->pos[r];
         int64_t lo = MU_MAX(first_key(j, pos) - t.j0, 0), hi = MU_MIN(pos + 1 - t.j0, MU_ATTN_TILE);
         for (int h = it->head; h < it->head_end; h++, i++) {
@@ -176,8 +198,22 @@ static void run_tile(const struct job *j, const struct item *it, int64_t tile, s
     }
     if (t.n == 0)
         return;
-    find_pages(j, it, lo_min, hi_max, &t);
+    find_pages(j, it, row, lo_min, hi_max, &t);
     j->k->attention(&t);
+}
+
+/* One tile for the whole item: at once where its rows share it, else a sequence at a time. */
+static void run_tile(const struct job *j, const struct item *it, int64_t tile, struct scratch *s, float *slots,
+                     int64_t stride)
+{
+    const int32_t *seq = j->rows->seq;
+    int64_t heads = it->head_end - it->head;
+    for (int64_t row = it->row, end; row < it->row_end; row = end) {
+        end = tile < it->shared ? it->row_end : row + 1;
+        while (end < it->row_end && seq[end] == seq[row])
+            end++;
+        run_rows(j, it, row, end, tile, s, slots + (row - it->row) * heads * stride, stride);
+    }
 }
 
 /* ---- states ---- */
@@ -314,12 +350,19 @@ static void join_shared(void *arg, int64_t begin, int64_t end, int worker)
     }
 }
 
-/* Chunks: runs of rows of one sequence, at most chunk_rows each. */
+static bool begins_chunk(const struct job *j, int r, int first)
+{
+    if (r == 0 || r - first >= j->chunk_rows)
+        return true;
+    return j->rows->seq[r] != j->rows->seq[r - 1] && (r - first >= j->mixed_rows || shared_tiles(j, r) == 0);
+}
+
+/* Chunks: runs of rows of one sequence, or of some that begin alike, at most chunk_rows each. */
 static void cut_rows(struct job *j)
 {
     int64_t n = 0;
     for (int r = 0; r < j->rows->n; r++) {
-        if (r == 0 || j->rows->seq[r] != j->rows->seq[r - 1] || r - j->chunks[n - 1] >= j->chunk_rows)
+        if (begins_chunk(j, r, n ? j->chunks[n - 1] : 0))
             j->chunks[n++] = r;
     }
     j->chunks[n] = j->rows->n;
@@ -361,6 +404,7 @@ static int run(struct job *j, struct mu_device *d, struct mu_err *e)
     j->head_blocks = (j->group + HEADS_MAX - 1) / HEADS_MAX;
     j->heads = (j->group + j->head_blocks - 1) / j->head_blocks;
     j->chunk_rows = QUERIES_MAX / j->heads;
+    j->mixed_rows = (int)((int64_t)j->rows->n * j->head_blocks * j->kv->n_kv_heads / mu_pool_threads(d->pool));
     cut_rows(j);
     if (!may_share(j, d, used)) {
         mu_pool_for(d->pool, j->n_items, 1, run_items, j);

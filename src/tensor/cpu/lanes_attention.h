@@ -1,7 +1,8 @@
 /* lanes_attention.h - one tile of keys for some queries, on lanes
  *
- * Scores: a lane is a key. QUERIES queries times PAGES pages of keys keep their sums in registers while d runs.
- * Outputs: a lane is an element of the value; queries that see the same keys share the values they load. Values that
+ * Scores: a lane is a key. QUERIES queries times PAGES pages of keys keep their sums in registers while d runs; one
+ * query alone takes as many pages as make up for it, so that its sums do not wait for each other. Outputs: a lane is an
+ * element of the value; queries that see the same keys share the values they load. Values that
  * lie in K are first turned round into vt, once for all queries. */
 #ifndef MU_TENSOR_CPU_LANES_ATTENTION_H
 #define MU_TENSOR_CPU_LANES_ATTENTION_H
@@ -11,18 +12,20 @@
 
 #define TILE_PAGES (MU_ATTN_TILE / MU_KV_PAGE)
 #define QUERIES    4
+#define WIDE       4 /* pages, or chunks of 16 elements of the value, of one query */
 #ifdef __AVX512F__
-#define PAGES  4 /* 16 sums of 32 registers */
-#define CHUNKS 4 /* of 16 elements of the value */
+#define NARROW 4 /* of several: 16 sums of 32 registers */
 #else
-#define PAGES  1 /* 4 sums of two registers each */
-#define CHUNKS 1
+#define NARROW 1 /* 4 sums of two registers each */
 #endif
 
+/* Sixteen elements; those of int8 without their scale. */
 MU_INLINE v16 load_kv(const enum mu_dtype t, const void *p, int64_t i)
 {
     if (t == MU_F32)
         return v16_load((const float *)p + i);
+    if (t == MU_I8)
+        return v16_from_i8((const int8_t *)p + i);
     if (t == MU_BF16)
         return v16_from_bf16((const uint16_t *)p + i);
     return v16_from_f16((const uint16_t *)p + i);
@@ -31,50 +34,98 @@ MU_INLINE v16 load_kv(const enum mu_dtype t, const void *p, int64_t i)
 /* n elements from i on, zeros beyond. */
 MU_INLINE v16 load_kv_some(const enum mu_dtype t, const void *p, int64_t i, int n)
 {
+    const size_t elem = t == MU_I8 ? sizeof(int8_t) : sizeof(uint16_t);
     uint16_t h[MU_LANES] = {0};
     if (n == MU_LANES)
         return load_kv(t, p, i);
     if (t == MU_F32)
         return v16_loadn((const float *)p + i, n);
-    memcpy(h, (const uint16_t *)p + i, (size_t)n * sizeof(uint16_t));
+    memcpy(h, (const char *)p + (size_t)i * elem, (size_t)n * elem);
     return load_kv(t, h, 0);
 }
 
-/* q·k of n queries with the keys of PAGES pages from `page` on; a missing page is read as another, its scores unused.
- */
-MU_INLINE void dots(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query, int page)
+/* Scales of a head's part of a page, which holds n elements. */
+MU_INLINE const uint16_t *scales_of(const void *page, int64_t n)
 {
-    v16 sum[QUERIES][PAGES];
-    const void *k[PAGES], *some = NULL;
-    for (int g = 0; g < PAGES; g++)
+    return (const uint16_t *)(const void *)((const int8_t *)page + n);
+}
+
+/* Element d of a page's sixteen keys, `scale` those of the group. */
+MU_INLINE v16 load_keys(const enum mu_dtype type, const void *page, int64_t d, v16 scale)
+{
+    v16 key = load_kv(type, page, d * MU_KV_PAGE);
+    return type == MU_I8 ? v16_mul(key, scale) : key;
+}
+
+MU_INLINE v16 key_scales(const enum mu_dtype type, const struct mu_attn_tile *t, const void *page, int64_t d)
+{
+    if (type != MU_I8)
+        return v16_zero();
+    return v16_from_bf16(scales_of(page, (int64_t)t->dk * MU_KV_PAGE) + d / MU_KV_GROUP * MU_KV_PAGE);
+}
+
+/* Elements [d, d + 16) of value j of the tile, zeros from n on. */
+MU_INLINE v16 load_value(const enum mu_dtype type, const struct mu_attn_tile *t, int j, int64_t d, int n)
+{
+    if (t->is_v_in_k)
+        return load_kv_some(MU_F32, t->vt, (int64_t)j * t->dv + d, n);
+    const void *page = t->v[j / MU_KV_PAGE];
+    int64_t row = j % MU_KV_PAGE;
+    v16 value = load_kv_some(type, page, row * t->dv + d, n);
+    if (type != MU_I8)
+        return value;
+    const uint16_t *scale = scales_of(page, (int64_t)t->dv * MU_KV_PAGE) + row * mu_kv_groups(t->dv);
+    return v16_mul(value, v16_set_bf16(scale[d / MU_KV_GROUP]));
+}
+
+/* The pages' keys; a missing page is read as another, its scores unused. False: all are missing. */
+MU_INLINE bool find_keys(const struct mu_attn_tile *t, const int pages, int page, const void **k)
+{
+    const void *some = NULL;
+    for (int g = 0; g < pages; g++)
         some = t->k[page + g] ? t->k[page + g] : some;
-    if (!some)
-        return;
     MU_UNROLL
-    for (int g = 0; g < PAGES; g++)
+    for (int g = 0; g < pages; g++)
         k[g] = t->k[page + g] ? t->k[page + g] : some;
+    return some;
+}
+
+/* q·k of n queries with the keys of some pages from `page` on. */
+MU_INLINE void dots(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, const int pages, int query,
+                    int page)
+{
+    const int64_t group = type == MU_I8 ? MU_KV_GROUP : t->dk;
+    v16 sum[QUERIES][WIDE], scale[WIDE], key[WIDE];
+    const void *k[WIDE];
+    if (!find_keys(t, pages, page, k))
+        return;
     MU_UNROLL
     for (int i = 0; i < n; i++)
         MU_UNROLL
-    for (int g = 0; g < PAGES; g++)
+    for (int g = 0; g < pages; g++)
         sum[i][g] = v16_zero();
-    for (int64_t d = 0; d < t->dk; d++) {
-        v16 key[PAGES];
+    for (int64_t d = 0, end; d < t->dk;) {
+        end = MU_MIN(d + group, t->dk);
         MU_UNROLL
-        for (int g = 0; g < PAGES; g++)
-            key[g] = load_kv(type, k[g], d * MU_KV_PAGE);
-        MU_UNROLL
-        for (int i = 0; i < n; i++) {
-            v16 q = v16_set(t->query[query + i].q[d]);
+        for (int g = 0; g < pages; g++)
+            scale[g] = key_scales(type, t, k[g], d);
+        for (; d < end; d++) {
             MU_UNROLL
-            for (int g = 0; g < PAGES; g++)
-                sum[i][g] = v16_fma(q, key[g], sum[i][g]);
+            for (int g = 0; g < pages; g++)
+                key[g] = load_keys(type, k[g], d, scale[g]);
+            MU_UNROLL
+            for (int i = 0; i < n; i++) {
+                v16 q = v16_set(t->query[query + i].q[d]);
+                MU_UNROLL
+                for (int g = 0; g < pages; g++)
+                    sum[i][g] = v16_fma(q, key[g], sum[i][g]);
+            }
         }
     }
     MU_UNROLL
     for (int i = 0; i < n; i++)
         MU_UNROLL
-    for (int g = 0; g < PAGES; g++)
+    for (int g = 0; g < pages; g++)
         v16_store(t->p + (query + i) * MU_ATTN_TILE + (page + g) * MU_KV_PAGE, sum[i][g]);
 }
 
@@ -136,7 +187,7 @@ static struct fold fold_in(const struct mu_attn_query *u, float m, float l)
 MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, const int chunks, int query,
                        int64_t d, int last, const struct fold *f)
 {
-    v16 sum[QUERIES][CHUNKS];
+    v16 sum[QUERIES][WIDE];
     const struct mu_attn_query *u = t->query + query;
     const float *p = t->p + (int64_t)query * MU_ATTN_TILE;
     const bool is_first = f->is_first;
@@ -146,15 +197,11 @@ MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, c
     for (int c = 0; c < chunks; c++)
         sum[i][c] = v16_zero();
     for (int j = u->lo; j < u->hi; j++) {
-        v16 value[CHUNKS];
+        v16 value[WIDE];
         MU_UNROLL
         for (int c = 0; c < chunks; c++) {
             int some = c == chunks - 1 ? last : MU_LANES;
-            if (t->is_v_in_k)
-                value[c] = load_kv_some(MU_F32, t->vt, (int64_t)j * t->dv + d + c * MU_LANES, some);
-            else
-                value[c] = load_kv_some(type, t->v[j / MU_KV_PAGE],
-                                        (int64_t)(j % MU_KV_PAGE) * t->dv + d + c * MU_LANES, some);
+            value[c] = load_value(type, t, j, d + c * MU_LANES, some);
         }
         MU_UNROLL
         for (int i = 0; i < n; i++) {
@@ -181,9 +228,10 @@ MU_INLINE void outputs(const struct mu_attn_tile *t, const enum mu_dtype type, c
 MU_INLINE void all_outputs(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query,
                            const struct fold *f)
 {
+    const int chunks = n == 1 ? WIDE : NARROW;
     int64_t d = 0;
-    for (; d + CHUNKS * MU_LANES <= t->dv; d += CHUNKS * MU_LANES)
-        outputs(t, type, n, CHUNKS, query, d, MU_LANES, f);
+    for (; d + chunks * MU_LANES <= t->dv; d += chunks * MU_LANES)
+        outputs(t, type, n, chunks, query, d, MU_LANES, f);
     for (; d < t->dv; d += MU_LANES)
         outputs(t, type, n, 1, query, d, (int)MU_MIN(MU_LANES, t->dv - d), f);
 }
@@ -194,7 +242,7 @@ MU_INLINE void turn_values(const struct mu_attn_tile *t, const enum mu_dtype typ
     for (int g = 0; g < TILE_PAGES; g++) {
         for (int64_t d = 0; t->k[g] && d < t->dv; d++) {
             float keys[MU_KV_PAGE];
-            v16_store(keys, load_kv(type, t->k[g], d * MU_KV_PAGE));
+            v16_store(keys, load_keys(type, t->k[g], d, key_scales(type, t, t->k[g], d)));
             for (int64_t j = 0; j < MU_KV_PAGE; j++)
                 t->vt[(g * MU_KV_PAGE + j) * t->dv + d] = keys[j];
         }
@@ -213,8 +261,9 @@ MU_INLINE bool see_same(const struct mu_attn_query *u, const struct fold *f, int
 MU_INLINE void some_queries(const struct mu_attn_tile *t, const enum mu_dtype type, const int n, int query)
 {
     struct fold f[QUERIES];
-    for (int page = 0; page < TILE_PAGES; page += PAGES)
-        dots(t, type, n, query, page);
+    const int pages = n == 1 ? WIDE : NARROW;
+    for (int page = 0; page < TILE_PAGES; page += pages)
+        dots(t, type, n, pages, query, page);
     for (int i = 0; i < n; i++) {
         const struct mu_attn_query *u = &t->query[query + i];
         float l, m = softmax(t, u, t->p + (int64_t)(query + i) * MU_ATTN_TILE, &l);
@@ -254,14 +303,21 @@ static void attention_f16(const struct mu_attn_tile *t)
     attention_as(t, MU_F16);
 }
 
+static void attention_int8(const struct mu_attn_tile *t)
+{
+    attention_as(t, MU_I8);
+}
+
 void MU_LEVEL(attention)(const struct mu_attn_tile *t)
 {
     if (t->dtype == MU_F32)
         attention_f32(t);
     else if (t->dtype == MU_BF16)
         attention_bf16(t);
-    else
+    else if (t->dtype == MU_F16)
         attention_f16(t);
+    else
+        attention_int8(t);
 }
 
 void MU_LEVEL(attention_join)(float *M, float *L, float *O, float m, float l, const float *o, int dv)

@@ -13,16 +13,33 @@ static float load(enum mu_dtype t, const void *p, int64_t i)
     return t == MU_BF16 ? mu_bf16_to_f32(h) : mu_f16_to_f32(h);
 }
 
+/* Element i of a head's part of a page, whose scales begin after n elements; `scale` counts them. */
+static float load_int8(const void *p, int64_t i, int64_t n, int64_t scale)
+{
+    const int8_t *q = p;
+    return (float)q[i] * mu_bf16_to_f32(((const uint16_t *)(const void *)(q + n))[scale]);
+}
+
 static float key(const struct mu_attn_tile *t, int j, int d)
 {
-    return load(t->dtype, t->k[j / MU_KV_PAGE], (int64_t)d * MU_KV_PAGE + j % MU_KV_PAGE);
+    const void *page = t->k[j / MU_KV_PAGE];
+    int64_t lane = j % MU_KV_PAGE;
+    if (t->dtype == MU_I8)
+        return load_int8(page, (int64_t)d * MU_KV_PAGE + lane, (int64_t)t->dk * MU_KV_PAGE,
+                         (int64_t)(d / MU_KV_GROUP) * MU_KV_PAGE + lane);
+    return load(t->dtype, page, (int64_t)d * MU_KV_PAGE + lane);
 }
 
 static float value(const struct mu_attn_tile *t, int j, int d)
 {
     if (t->is_v_in_k)
         return key(t, j, d);
-    return load(t->dtype, t->v[j / MU_KV_PAGE], (int64_t)(j % MU_KV_PAGE) * t->dv + d);
+    const void *page = t->v[j / MU_KV_PAGE];
+    int64_t row = j % MU_KV_PAGE;
+    if (t->dtype == MU_I8)
+        return load_int8(page, row * t->dv + d, (int64_t)t->dv * MU_KV_PAGE,
+                         row * mu_kv_groups(t->dv) + d / MU_KV_GROUP);
+    return load(t->dtype, page, row * t->dv + d);
 }
 
 static float score(const struct mu_attn_tile *t, const struct mu_attn_query *u, int j)

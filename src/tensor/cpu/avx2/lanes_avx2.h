@@ -84,6 +84,23 @@ MU_INLINE v16 v16_from_f16(const uint16_t *p)
                   _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 8))));
 }
 
+MU_INLINE __m256 mu_i8_half(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p)));
+}
+
+MU_INLINE v16 v16_from_i8(const int8_t *p)
+{
+    return MU_V16(mu_i8_half(p), mu_i8_half(p + 8));
+}
+
+/* One bf16 in all lanes. */
+MU_INLINE v16 v16_set_bf16(uint16_t x)
+{
+    __m256 v = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_set1_epi16((short)x), 16));
+    return MU_V16(v, v);
+}
+
 MU_INLINE v16 v16_add(v16 a, v16 b)
 {
     return MU_V16(_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi));

@@ -53,6 +53,17 @@ MU_INLINE v16 v16_from_f16(const uint16_t *p)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 
+MU_INLINE v16 v16_from_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)));
+}
+
+/* One bf16 in all lanes. */
+MU_INLINE v16 v16_set_bf16(uint16_t x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_set1_epi16((short)x), 16));
+}
+
 MU_INLINE v16 v16_add(v16 a, v16 b)
 {
     return _mm512_add_ps(a, b);
