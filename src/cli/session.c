@@ -18,6 +18,7 @@
 #include "plan/bill.h"
 #include "plan/plan.h"
 #include "tensor/device.h"
+#include "tensor/ops.h"
 
 #define INTERRUPT_POLL_NS 100000000ll /* a tenth of a second: soon for a person, nothing for the engine */
 
@@ -135,6 +136,13 @@ static int open_device(struct mu_session *s, const struct mu_model_args *args, s
     return mu_device_open_cpu(&s->device, &cpu, e);
 }
 
+static void show_level(const struct mu_session *s)
+{
+    int n = mu_pool_threads(s->device->pool);
+    if (!s->quiet)
+        fprintf(stderr, "cpu     level %s, %d thread%s\n", s->device->ops->level, n, n == 1 ? "" : "s");
+}
+
 /* A rank that fails by itself tells the others, which would wait for it. */
 static int follow(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
@@ -246,6 +254,7 @@ int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *arg
     if (!args->endpoint) {
         MU_TRY(mu_machine_kept(&s->machine, args->cluster, &s->has_machine, e));
         MU_TRY(open_device(s, args, e));
+        show_level(s);
     }
     struct mu_engine_opts o = mu_session_engine_opts(args);
     o.machine = s->has_machine ? &s->machine : NULL;

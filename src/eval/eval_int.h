@@ -9,9 +9,8 @@
 #include "eval/results.h"
 #include "eval/run.h"
 #include "eval/sandbox.h"
+#include "tensor/numerics.h"
 #include "tok/chat.h"
-
-#define MU_NUMERICS_VERSION 3 /* part of the journal's keys: raise it when an answer's bits change */
 
 /* The model of a run: open, or known from the journal. */
 struct mu_eval_model {
