@@ -57,7 +57,10 @@ static uint64_t cache_bytes(hwloc_topology_t t, hwloc_obj_type_t type)
 
 uint64_t mu_process_peak_bytes(void)
 {
-    return number_after("/proc/self/status", "VmHWM") * 1024;
+    uint64_t peak = number_after("/proc/self/status", "VmHWM"), all = number_after("/proc/self/status", "RssShmem");
+    uint64_t own = all > 0 ? number_after("/proc/self/smaps_rollup", "Pss_Shmem") : 0;
+    uint64_t of_others = own > 0 && own < all ? all - own : 0;
+    return (peak > of_others ? peak - of_others : 0) * 1024;
 }
 
 /* proc(5): 5 resets the peak of the resident set. */

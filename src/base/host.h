@@ -24,7 +24,8 @@ struct mu_host {
 
 int mu_host_discover(struct mu_host *m, struct mu_err *e);
 
-/* The most resident memory this process has had, in bytes (VmHWM); 0 where /proc does not tell. */
+/* The most resident memory this process has had, in bytes (VmHWM); of memory that it shares with other processes now,
+ * its share alone (Pss), so that such processes' figures add up. 0 where /proc does not tell. */
 uint64_t mu_process_peak_bytes(void);
 
 /* From here on the peak counts anew, where the system lets it. */

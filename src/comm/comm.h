@@ -109,10 +109,13 @@ int mu_comm_probe(struct mu_comm *c, int from, int tag, int64_t timeout_ns, int 
 
 /* ---- memory of a node ---- */
 
-/* One block that all ranks of c see, which must run on one node; zeroed, 64-byte aligned. Collective. Stores become
- * visible to others at the next collective of c. Freed by the last. */
+/* One block that all ranks of c see, which must run on one node; zeroed, 64-byte aligned, a large one so that large
+ * pages fit it. Memory is taken as it is touched. Collective. Stores become visible to others at the next collective of
+ * c. Freed by the last, also when ranks are killed. */
 struct mu_comm_shared;
 int mu_comm_shared_open(struct mu_comm_shared **out, struct mu_comm *c, size_t bytes, void **p, struct mu_err *e);
+void mu_comm_shared_seal(struct mu_comm_shared *s);  /* this rank only reads it from here on, and is held to that where
+                                                        ranks are processes; NULL is fine */
 void mu_comm_shared_close(struct mu_comm_shared *s); /* NULL is fine */
 
 /* ---- parts ---- */

@@ -156,6 +156,7 @@ struct mu_comm_transport {
      * mu_comm_in_*(). *own is the transport's. NULL: MU_EUNSUPPORTED. */
     int (*shared_open)(struct mu_comm *c, size_t bytes, void **p, void **own, struct mu_err *e);
     void (*shared_close)(struct mu_comm_world *w, void *p, size_t bytes, void *own);
+    void (*shared_seal)(struct mu_comm_world *w, void *p, size_t bytes); /* NULL: nothing is done */
 };
 
 /* ---- a group ---- */

@@ -1,4 +1,6 @@
 /* shared.c - one block of memory that the ranks of a node see */
+#include <inttypes.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "comm/comm_int.h"
@@ -14,11 +16,16 @@ static int shared_in(struct mu_comm_shared **out, struct mu_comm *c, size_t byte
 {
     struct mu_comm_shared *s = NULL;
     int rc = MU_NEW(&s, "shared memory", e);
-    int64_t worst = rc;
-    MU_TRY(mu_comm_in_all_reduce(c, &worst, 1, MU_REDUCE_MAX_I64, e));
-    if (worst != MU_OK) {
-        rc = s ? mu_fail(e, (int)worst, "shared memory of group %s: another rank has no memory for it", c->name) : rc;
-        rc = rc ? rc : (int)worst;
+    int64_t most[3] = {rc, (int64_t)bytes, -(int64_t)bytes};
+    MU_TRY(mu_comm_in_all_reduce(c, most, 3, MU_REDUCE_MAX_I64, e));
+    if (most[0] != MU_OK) {
+        rc = s ? mu_fail(e, (int)most[0], "shared memory of group %s: another rank has no memory for it", c->name) : rc;
+        rc = rc ? rc : (int)most[0];
+        goto out;
+    }
+    if (most[1] != -most[2]) {
+        rc = mu_fail(e, MU_EINTERNAL, "shared memory of group %s: ranks ask for %" PRId64 " and for %" PRId64 " bytes",
+                     c->name, -most[2], most[1]);
         goto out;
     }
     *s = (struct mu_comm_shared){.world = c->world, .is_alone = c->size == 1, .bytes = bytes};
@@ -41,6 +48,12 @@ int mu_comm_shared_open(struct mu_comm_shared **out, struct mu_comm *c, size_t b
         return mu_fail(e, MU_EUNSUPPORTED, "%s ranks have no shared memory", c->world->ops->name);
     MU_TRY_RETURN(mu_comm_begin(c, "shared_open", e));
     return mu_comm_end(c, shared_in(out, c, bytes, p, e));
+}
+
+void mu_comm_shared_seal(struct mu_comm_shared *s)
+{
+    if (s && !s->is_alone && s->world->ops->shared_seal)
+        s->world->ops->shared_seal(s->world, s->p, s->bytes);
 }
 
 void mu_comm_shared_close(struct mu_comm_shared *s)

@@ -202,6 +202,36 @@ static int share_across(void *arg, struct mu_comm *world, struct mu_err *e)
     return rc;
 }
 
+/* One rank would look past the end of another's. */
+static int share_unequally(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_comm_shared *s = NULL;
+    void *p = NULL;
+    (void)arg;
+    SAME(mu_comm_shared_open(&s, world, mu_comm_rank(world) == 1 ? 64 : 65, &p, e), MU_EINTERNAL);
+    TRUE_OR_FAIL(!s && strstr(e->text, "ask for 64 and for 65 bytes"));
+    return mu_comm_barrier(world, e); /* refused, not dead */
+}
+
+static int share_too_much(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_comm_shared *s = NULL;
+    void *p = NULL;
+    SAME(mu_comm_shared_open(&s, world, 65, &p, e), MU_ENOMEM);
+    TRUE_OR_FAIL(!s && strstr(e->text, "a fake node has 64 for a block"));
+    MU_TRY_RETURN(mu_comm_shared_open(&s, world, 64, &p, e));
+    mu_comm_shared_seal(s);
+    mu_comm_shared_seal(NULL);
+    mu_comm_shared_close(s);
+    return share(arg, world, e) == MU_ENOMEM ? mu_comm_barrier(world, e) : MU_EINTERNAL;
+}
+
+XT_TEST(memory_that_cannot_be_shared)
+{
+    run_ranks(3, NULL, share_unequally, NULL);
+    run_ranks(2, &(struct mu_fake_opts_comm){.shared_bytes_max = 64}, share_too_much, NULL);
+}
+
 XT_TEST(memory_of_a_node)
 {
     for (int n = 1; n <= 5; n++)

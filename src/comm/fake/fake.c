@@ -103,6 +103,7 @@ void mu_fake_world_close(struct mu_fake_world *w)
         mu_free(r->slots);
         pthread_cond_destroy(&r->wake);
     }
+    mu_fake_shared_free_all(w);
     pthread_mutex_destroy(&w->lock);
     mu_free(w->ranks);
     mu_free(w);

@@ -31,6 +31,7 @@ struct mu_fake_opts_comm {
     int64_t notice_ns;            /* how long until a killed, stopped or cut rank is noticed; 0: 10 ms */
     int64_t latency_ns;           /* of every message */
     double bytes_per_s;           /* of every message; 0: no limit */
+    size_t shared_bytes_max;      /* of a block that ranks of a node share; 0: no limit */
     const struct mu_clock *clock; /* NULL: the machine's */
 };
 

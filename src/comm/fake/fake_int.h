@@ -51,6 +51,12 @@ struct mu_fake_rank {
     char clause[MU_COMM_CLAUSE_MAX], own_clause[MU_COMM_CLAUSE_MAX]; /* for the others, for itself (cut) */
 };
 
+/* Memory that ranks share; what they see begins MU_MEM_ALIGN after its head. */
+struct mu_fake_block {
+    struct mu_fake_block *next;
+    int users;
+};
+
 struct mu_fake_world {
     struct mu_fake_opts_comm o;
     const struct mu_clock *clock;
@@ -59,6 +65,7 @@ struct mu_fake_world {
     pthread_mutex_t lock;
     atomic_int n_gone;
     int n_running, n_stopped; /* threads of mu_fake_world_run() */
+    struct mu_fake_block *blocks;
 };
 
 /* fake_messages.c */
@@ -82,5 +89,6 @@ void mu_fake_wake_all(struct mu_fake_world *w);            /* lock held */
 /* fake_shared.c */
 int mu_fake_shared_open(struct mu_comm *c, size_t bytes, void **p, void **own, struct mu_err *e);
 void mu_fake_shared_close(struct mu_comm_world *w, void *p, size_t bytes, void *own);
+void mu_fake_shared_free_all(struct mu_fake_world *w); /* after the ranks' threads have ended */
 
 #endif

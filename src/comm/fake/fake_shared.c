@@ -1,45 +1,69 @@
-/* fake_shared.c - memory of a node: threads see all of it anyway */
-#include <stdatomic.h>
-
+/* fake_shared.c - memory of a node: threads see all of it anyway
+ *
+ * The last user frees a block. In a world that dies while a block is handed round nobody knows who has it: such a one
+ * is freed with the world. */
 #include "base/check.h"
 #include "base/mem.h"
 #include "comm/fake/fake_int.h"
 
-struct block {
-    atomic_int users;
-};
+_Static_assert(sizeof(struct mu_fake_block) <= MU_MEM_ALIGN, "what follows keeps the heap's alignment");
 
-/* The head takes a cache line, so that what follows keeps the heap's alignment. */
-static void *start_of(struct block *b)
+static struct mu_fake_world *world_of(struct mu_comm_world *w)
 {
-    return (unsigned char *)b + MU_MEM_ALIGN;
+    return ((struct mu_fake_rank *)w)->world;
+}
+
+/* NULL: no memory. */
+static struct mu_fake_block *make(struct mu_comm *c, size_t bytes)
+{
+    struct mu_fake_world *w = world_of(c->world);
+    struct mu_fake_block *b = bytes <= SIZE_MAX - MU_MEM_ALIGN ? mu_calloc(1, bytes + MU_MEM_ALIGN) : NULL;
+    if (!b)
+        return NULL;
+    pthread_mutex_lock(&w->lock);
+    b->users = c->size;
+    b->next = w->blocks;
+    w->blocks = b;
+    pthread_mutex_unlock(&w->lock);
+    return b;
 }
 
 int mu_fake_shared_open(struct mu_comm *c, size_t bytes, void **p, void **own, struct mu_err *e)
 {
-    struct block *b = NULL;
-    if (c->rank == 0) {
-        b = bytes <= SIZE_MAX - MU_MEM_ALIGN ? mu_calloc(1, bytes + MU_MEM_ALIGN) : NULL;
-        if (b)
-            atomic_init(&b->users, c->size);
-    }
-    int rc = mu_comm_in_broadcast(c, &b, sizeof b, 0, e);
-    if (rc != MU_OK) {
-        if (c->rank == 0)
-            mu_free(b); /* a world that died while it began: nobody else uses the block */
-        return rc;
-    }
+    size_t most = world_of(c->world)->o.shared_bytes_max;
+    struct mu_fake_block *b = NULL;
+    if (most > 0 && bytes > most)
+        return mu_fail(e, MU_ENOMEM, "%zu bytes of shared memory: a fake node has %zu for a block", bytes, most);
+    if (c->rank == 0)
+        b = make(c, bytes);
+    MU_TRY_RETURN(mu_comm_in_broadcast(c, &b, sizeof b, 0, e));
     if (!b)
         return mu_fail_nomem(e, bytes, "shared memory");
     *own = b;
-    *p = start_of(b);
+    *p = (unsigned char *)b + MU_MEM_ALIGN;
     return MU_OK;
 }
 
 void mu_fake_shared_close(struct mu_comm_world *w, void *p, size_t bytes, void *own)
 {
-    struct block *b = own;
-    (void)w, (void)p, (void)bytes;
-    if (atomic_fetch_sub(&b->users, 1) == 1)
+    struct mu_fake_world *world = world_of(w);
+    struct mu_fake_block *b = own, **at = &world->blocks;
+    (void)p, (void)bytes;
+    pthread_mutex_lock(&world->lock);
+    bool is_last = --b->users == 0;
+    while (is_last && *at != b)
+        at = &(*at)->next;
+    if (is_last)
+        *at = b->next;
+    pthread_mutex_unlock(&world->lock);
+    if (is_last)
         mu_free(b);
+}
+
+void mu_fake_shared_free_all(struct mu_fake_world *w)
+{
+    for (struct mu_fake_block *b = w->blocks, *next; b; b = next) {
+        next = b->next;
+        mu_free(b);
+    }
 }

@@ -266,6 +266,7 @@ static const struct mu_comm_transport mpi_transport = {
     .close = close_world,
     .shared_open = mu_mpi_shared_open,
     .shared_close = mu_mpi_shared_close,
+    .shared_seal = mu_mpi_shared_seal,
 };
 
 /* ---- the way in ---- */

@@ -12,5 +12,6 @@ int mu_mpi_load(const struct mu_mpi_table **out, struct mu_err *e);
 
 int mu_mpi_shared_open(struct mu_comm *c, size_t bytes, void **p, void **own, struct mu_err *e);
 void mu_mpi_shared_close(struct mu_comm_world *w, void *p, size_t bytes, void *own);
+void mu_mpi_shared_seal(struct mu_comm_world *w, void *p, size_t bytes);
 
 #endif

@@ -13,6 +13,8 @@
 #include "base/check.h"
 #include "comm/mpi/mpi_int.h"
 
+#define LARGE_PAGE_BYTES ((size_t)2 << 20) /* of x86-64, and of others with pages of 4 KiB */
+
 /* What the first rank tells; fd -1: it has none. */
 struct offer {
     int pid, fd;
@@ -49,11 +51,31 @@ static int take(const struct offer *o, int *fd, struct mu_err *e)
     return MU_OK;
 }
 
+/* Room for the block at a multiple of a large page, as its bytes lie in the file: else it could have none. The rest of
+ * the room is given up. */
+static void *find_room(size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), used = (bytes + page - 1) / page * page;
+    char *at = mmap(NULL, used + LARGE_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    size_t skip = (LARGE_PAGE_BYTES - (uintptr_t)at % LARGE_PAGE_BYTES) % LARGE_PAGE_BYTES;
+    if (skip > 0)
+        (void)munmap(at, skip);
+    (void)munmap(at + skip + used, LARGE_PAGE_BYTES - skip); /* never empty */
+    return at + skip;
+}
+
 static int map(int fd, size_t bytes, void **p, struct mu_err *e)
 {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
-        return mu_fail(e, MU_ENOMEM, "mapping %zu bytes of shared memory: %s", bytes, strerror(errno));
+    void *room = bytes >= LARGE_PAGE_BYTES ? find_room(bytes) : NULL;
+    void *at = mmap(room, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (room ? MAP_FIXED : 0), fd, 0);
+    if (at == MAP_FAILED) {
+        int why = errno;
+        if (room)
+            (void)munmap(room, bytes);
+        return mu_fail(e, MU_ENOMEM, "mapping %zu bytes of shared memory: %s", bytes, strerror(why));
+    }
     *p = at;
     return MU_OK;
 }
@@ -99,4 +121,10 @@ void mu_mpi_shared_close(struct mu_comm_world *w, void *p, size_t bytes, void *o
     (void)w, (void)own;
     if (p)
         (void)munmap(p, MU_MAX(bytes, (size_t)1));
+}
+
+void mu_mpi_shared_seal(struct mu_comm_world *w, void *p, size_t bytes)
+{
+    (void)w;
+    (void)mprotect(p, MU_MAX(bytes, (size_t)1), PROT_READ); /* a guard: without it nothing is wrong yet */
 }
