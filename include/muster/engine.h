@@ -68,7 +68,7 @@ struct mu_engine_work {
 struct mu_engine_opts {
     const char *model;    /* folder, .safetensors or .gguf file */
     const char *weights;  /* "f32", "bf16", "f16", "int8", "int4"; NULL: the checkpoint's own */
-    const char *kv_dtype; /* "f32", "bf16", "f16"; NULL: f32 */
+    const char *kv_dtype; /* "f32", "bf16", "f16", "int8"; NULL: f32 */
     const char *mla;      /* latent attention: "absorbed" (small cache) or "naive"; NULL: absorbed */
     const char *level;    /* CPU code: "ref", "avx2", "avx512"; NULL: the best this CPU has */
     int threads;          /* 0: the cores this process may use */

@@ -5,11 +5,13 @@
 #include "base/check.h"
 #include "cli/cmd.h"
 #include "cli/plan_inputs.h"
+#include "model/model.h"
 #include "plan/plan.h"
+#include <muster/engine.h>
 
 struct plan_args {
     const char *machine, *cluster, *task, *weights, *kv_dtype, *strategy, *layout;
-    int64_t nodes, devices, prompt, output, batch, requests, shared;
+    int64_t nodes, devices, prompt, output, batch, requests, shared, redundant_experts;
     uint64_t memory;
     bool all, json;
 };
@@ -67,8 +69,8 @@ static int get_formats(struct mu_workload *w, const struct plan_args *a, const s
     else if (mu_wformat_from_name(&w->weights, s->default_dtype, NULL) != MU_OK)
         w->weights = MU_WBF16;
     if (a->kv_dtype)
-        w->kv_dtype = strcmp(a->kv_dtype, "f32") == 0 ? MU_F32 : strcmp(a->kv_dtype, "f16") == 0 ? MU_F16 : MU_BF16;
-    return MU_OK;
+        MU_TRY_RETURN(mu_kv_type_from_name(&w->kv_dtype, a->kv_dtype, e));
+    return mu_model_check_kv(s, w->kv_dtype, e);
 }
 
 /* Requests where no lengths were asked for: 512 tokens, or half the context of a model that holds fewer. */
@@ -81,6 +83,7 @@ static void get_lengths(struct mu_workload *w, const struct plan_args *a, const 
     w->shared = a->shared;
     w->batch = a->batch;
     w->requests = a->requests;
+    w->redundant_experts = (int)a->redundant_experts;
 }
 
 static int get_layout(struct mu_layout *l, const struct plan_args *a, const struct mu_machine *m, struct mu_err *e)
@@ -186,11 +189,13 @@ static const struct mu_opt plan_opts[] = {
      .dflt = "what fits and is useful"},
     {MU_OPT_INT, "requests", 'r', FIELD(requests), "N", .lo = 0, .hi = 1e12,
      .help = "Requests in all; loading then counts in the choice.", .dflt = "no end"},
+    {MU_OPT_INT, "redundant-experts", 0, FIELD(redundant_experts), "N", .lo = 0, .hi = MU_REDUNDANT_MAX,
+     .help = "Copies a layer beyond one of each expert, for ranks that share experts (ep).", .dflt = "0"},
     {MU_OPT_TEXT, "weights", 'w', FIELD(weights), "FORMAT", .choices = "f32|bf16|f16|int8|int4",
      .help = "Hold the weights in this format and no other.",
      .dflt = "the checkpoint's own, then int8, then int4 where memory is short"},
-    {MU_OPT_TEXT, "kv-dtype", 0, FIELD(kv_dtype), "TYPE", .choices = "f32|bf16|f16", .help = "Type of the KV cache.",
-     .dflt = "bf16 on GPUs, f32 on CPUs"},
+    {MU_OPT_TEXT, "kv-dtype", 0, FIELD(kv_dtype), "TYPE", .choices = "f32|bf16|f16|int8",
+     .help = "Type of the KV cache.", .dflt = "bf16 on GPUs, f32 on CPUs"},
     {MU_OPT_TEXT, "strategy", 's', FIELD(strategy), "NAME", .choices = "auto|tensor|pipeline|hybrid|data|expert",
      .help = "Which splits of a replica to look at; replicas fill the machine.", .dflt = "auto"},
     {MU_OPT_TEXT, "layout", 'l', FIELD(layout), "LAYOUT", .help = "Look at this one only, such as tp=4,pp=2.",

@@ -81,13 +81,17 @@ struct mu_session {
     {MU_OPT_TEXT, "model",                                                                                             \
      'm',         (base) + offsetof(struct mu_model_args, model),                                                      \
      "PATH",      .help = "The model: a checkpoint folder, a .safetensors or a .gguf file."},                          \
-        {MU_OPT_TEXT,                                                                                                  \
-         "tokenizer",                                                                                                  \
-         0,                                                                                                            \
-         (base) + offsetof(struct mu_model_args, tokenizer),                                                           \
-         "PATH",                                                                                                       \
-         .help = "Tokenizer folder or file.",                                                                          \
-         .dflt = "the model's own"},                                                                                   \
+        MU_MODEL_OPTS_UNNAMED(base)
+
+/* The same but for --model itself. */
+#define MU_MODEL_OPTS_UNNAMED(base)                                                                                    \
+    {MU_OPT_TEXT,                                                                                                      \
+     "tokenizer",                                                                                                      \
+     0,                                                                                                                \
+     (base) + offsetof(struct mu_model_args, tokenizer),                                                               \
+     "PATH",                                                                                                           \
+     .help = "Tokenizer folder or file.",                                                                              \
+     .dflt = "the model's own"},                                                                                       \
         {MU_OPT_TEXT,                                                                                                  \
          "weights",                                                                                                    \
          0,                                                                                                            \
@@ -109,8 +113,8 @@ struct mu_session {
          0,                                                                                                            \
          (base) + offsetof(struct mu_model_args, kv_dtype),                                                            \
          "TYPE",                                                                                                       \
-         .choices = "f32|bf16|f16",                                                                                    \
-         .help = "Hold the KV cache in this type.",                                                                    \
+         .choices = "f32|bf16|f16|int8",                                                                               \
+         .help = "Hold the KV cache in this type; int8 in groups of 32 with a scale each.",                            \
          .dflt = "f32"},                                                                                               \
         {MU_OPT_TEXT,                                                                                                  \
          "mla",                                                                                                        \

@@ -53,7 +53,8 @@ int mu_forecast_open(struct mu_forecast *f, const struct mu_spec *s, const struc
     *f = (struct mu_forecast){.spec = MU_SPEC_INIT, .is_calibrated = o->machine != NULL};
     MU_TRY_RETURN(copy_spec(&f->spec, s, e));
     f->layout = layout ? *layout : (struct mu_layout){.dp = 1, .pp = 1, .tp = 1, .ep = 1};
-    f->work = (struct mu_workload){.weights = weights, .kv_dtype = kv_dtype};
+    f->work = (struct mu_workload){
+        .weights = weights, .kv_dtype = kv_dtype, .redundant_experts = layout ? o->redundant_experts : 0};
     mu_forecast_machine(&f->machine, o, threads, 0);
     f->is_there = true;
     return MU_OK;

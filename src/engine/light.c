@@ -516,7 +516,7 @@ void mu_light_info(const mu_engine *eng, struct mu_engine_info *out)
                                    .arch = l->parts.arch,
                                    .level = l->parts.level,
                                    .weights = mu_wformat_name(b->weights),
-                                   .kv_dtype = mu_dtype_name(b->kv_dtype),
+                                   .kv_dtype = mu_kv_type_name(b->kv_dtype),
                                    .vocab = l->parts.runner->vocab,
                                    .context_max = b->context,
                                    .n_params = l->parts.n_params,

@@ -33,16 +33,6 @@ static int choose_weights(enum mu_wformat *out, const char *name, const struct m
     return MU_OK;
 }
 
-static int choose_kv(enum mu_dtype *out, const char *name, struct mu_err *e)
-{
-    *out = MU_F32;
-    if (!name)
-        return MU_OK;
-    if (!mu_dtype_from_name(out, name) || (*out != MU_F32 && *out != MU_BF16 && *out != MU_F16))
-        return mu_fail(e, MU_EUSAGE, "KV cache type \"%s\": f32, bf16 and f16 are supported", name);
-    return MU_OK;
-}
-
 static int choose_mla(enum mu_mla_form *out, const char *name, struct mu_err *e)
 {
     *out = MU_MLA_ABSORBED;
@@ -87,7 +77,9 @@ static int can_handle(const struct mu_engine_opts *o, struct mu_err *why)
 int mu_light_parts_begin(struct mu_light_parts *p, const struct mu_engine_opts *o, struct mu_err *e)
 {
     p->bos = -1;
-    MU_TRY_RETURN(choose_kv(&p->kv_dtype, o->kv_dtype, e));
+    p->kv_dtype = MU_F32;
+    if (o->kv_dtype)
+        MU_TRY_RETURN(mu_kv_type_from_name(&p->kv_dtype, o->kv_dtype, e));
     MU_TRY_RETURN(MU_NEW(&p->checkpoint, "the checkpoint", e));
     MU_TRY_RETURN(mu_checkpoint_open(p->checkpoint, o->model, e));
     MU_TRY_RETURN(choose_weights(&p->weights, o->weights, &p->checkpoint->spec, e));

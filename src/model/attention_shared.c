@@ -60,12 +60,12 @@ static int gather_queries(const struct shared *s, struct mu_err *e)
 static struct mu_kv_layer read_by(const struct shared *s, int r)
 {
     struct mu_kv_layer kv = s->l->kv;
-    size_t skip = (size_t)(s->l->reader[r].kv_head0 - s->l->own.kv_head0) * MU_KV_PAGE * (kv.dtype == MU_F32 ? 4 : 2);
+    size_t skip = (size_t)(s->l->reader[r].kv_head0 - s->l->own.kv_head0);
     if (kv.is_v_in_k)
         return kv;
     kv.n_kv_heads = s->l->reader[r].n_kv_heads;
-    kv.k = (char *)kv.k + skip * (size_t)kv.dk;
-    kv.v = (char *)kv.v + skip * (size_t)kv.dv;
+    kv.k = (char *)kv.k + skip * mu_kv_head_bytes(kv.dtype, kv.dk);
+    kv.v = (char *)kv.v + skip * mu_kv_head_bytes(kv.dtype, kv.dv);
     return kv;
 }
 

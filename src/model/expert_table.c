@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "model/expert_place.h"
 
+#define NO_EXPERTS "this model has no experts: leave --redundant-experts and --expert-loads out"
+
 static int experts_of(const struct mu_spec *s, int layer)
 {
     return s->layers[layer].mlp == MU_MLP_MOE ? s->layers[layer].moe.n_experts : 0;
@@ -32,6 +34,19 @@ static int check_room(int n_experts, int redundant, int n_ranks, struct mu_err *
     return mu_fail(e, MU_EUSAGE,
                    "%d experts and %d redundant ones cannot be shared out evenly over %d ranks: take %d or %d",
                    n_experts, redundant, n_ranks, below, above);
+}
+
+int mu_expert_table_room(const struct mu_spec *s, int redundant, int n_ranks, struct mu_err *e)
+{
+    if (redundant == 0)
+        return MU_OK;
+    if (mu_experts_most(s) == 0)
+        return mu_fail(e, MU_EUSAGE, NO_EXPERTS);
+    for (int i = 0; i < s->n_layers; i++) {
+        if (experts_of(s, i) > 0)
+            MU_TRY_RETURN(check_room(experts_of(s, i), redundant, n_ranks, e));
+    }
+    return MU_OK;
 }
 
 /* Numbers of copies by rank, then expert: place has them by expert, so counting ranks keeps that order. */
@@ -100,7 +115,7 @@ int mu_expert_table_make(struct mu_expert_table **out, const struct mu_spec *s, 
     if (!loads && redundant == 0)
         return MU_OK;
     if (mu_experts_most(s) == 0)
-        return mu_fail(e, MU_EUSAGE, "this model has no experts: leave --redundant-experts and --expert-loads out");
+        return mu_fail(e, MU_EUSAGE, NO_EXPERTS);
     MU_TRY(MU_NEW(&t, "the places of experts", e));
     MU_TRY(MU_NEW(&k.place, "the places of a layer's experts", e));
     MU_TRY(MU_NEW_ARRAY(&k.even, MU_EXPERTS_MAX, "even loads", e));

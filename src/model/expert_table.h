@@ -33,6 +33,9 @@ int mu_expert_table_make(struct mu_expert_table **out, const struct mu_spec *s, 
                          int redundant, int n_ranks, struct mu_err *e);
 void mu_expert_table_free(struct mu_expert_table *t); /* NULL is fine */
 
+/* The same question without making one: whether so many copies a layer can be shared out. */
+int mu_expert_table_room(const struct mu_spec *s, int redundant, int n_ranks, struct mu_err *e);
+
 /* Whether it was made for this network and so many ranks. */
 int mu_expert_table_check(const struct mu_expert_table *t, const struct mu_spec *s, int n_ranks, struct mu_err *e);
 

@@ -97,8 +97,7 @@ void mu_kv_shape(const struct mu_spec *s, const struct mu_layer_spec *l, const s
 
 static size_t kv_part(const struct mu_kv_layer *kv, int width)
 {
-    size_t elem = kv->dtype == MU_F32 ? 4 : 2;
-    return round64((size_t)kv->n_kv_heads * (size_t)width * MU_KV_PAGE * elem);
+    return round64((size_t)kv->n_kv_heads * mu_kv_head_bytes(kv->dtype, width));
 }
 
 size_t mu_kv_page_bytes(const struct mu_spec *s, const struct mu_model_opts *o)

@@ -75,6 +75,12 @@ static int place_use(void *arg, const struct mu_slot_use *u)
 
 /* ---- tables ---- */
 
+/* Tables lie with the weights: of a block that ranks share the first sees to them. */
+static bool fills_tables(const struct mu_model *m)
+{
+    return !m->shard.weights || mu_comm_rank(m->shard.alike) == 0;
+}
+
 /* A block of rows of the rope table at a time, so that a device gets it through little host memory. */
 static int fill_rope_table(struct mu_model *m, struct mu_err *e)
 {
@@ -86,7 +92,7 @@ static int fill_rope_table(struct mu_model *m, struct mu_err *e)
     mu_rope_frequencies(r, 0, m->inv_freq);
     if (r->dim > ROWS * 16)
         return mu_fail(e, MU_EINTERNAL, "rope dimension %d", r->dim);
-    for (int64_t p = 0; p < m->context; p += per_turn) {
+    for (int64_t p = 0; fills_tables(m) && p < m->context; p += per_turn) {
         int n = (int)MU_MIN(per_turn, m->context - p);
         for (int i = 0; i < n; i++)
             mu_rope_row(r, m->inv_freq, p + i, rows + i * r->dim);
@@ -171,14 +177,23 @@ static int fill_tables(struct mu_model *m, struct mu_err *e)
     MU_TRY_RETURN(fill_indices(m, e));
     if (m->rope_table)
         MU_TRY_RETURN(fill_rope_table(m, e));
-    if (m->alibi) {
+    if (m->alibi && fills_tables(m))
         MU_TRY_RETURN(fill_alibi(m, e));
-        MU_TRY_RETURN(fill_alibi_queries(m, e));
-    }
-    return MU_OK;
+    return m->alibi ? fill_alibi_queries(m, e) : MU_OK;
 }
 
 /* ---- open and close ---- */
+
+static int take_weights(struct mu_model *m, struct mu_err *e)
+{
+    const struct mu_shard *sh = &m->shard;
+    size_t bytes = m->sizes.weights;
+    m->weights = sh->weights;
+    if (!m->weights)
+        return m->d->dev->alloc(m->d, &m->weights, bytes, "weights", e);
+    m->d->dev->adopt(m->d, m->weights, bytes, mu_comm_rank(sh->alike), mu_comm_size(sh->alike));
+    return MU_OK;
+}
 
 static int allocate(struct mu_model *m, const struct mu_spec *s, struct mu_err *e)
 {
@@ -189,7 +204,7 @@ static int allocate(struct mu_model *m, const struct mu_spec *s, struct mu_err *
     if (!m->host)
         return mu_fail_nomem(e, m->sizes.host, "bookkeeping of the model");
     mu_layout_host(s, &m->opts, m);
-    MU_TRY_RETURN(dev->alloc(m->d, &m->weights, m->sizes.weights, "weights", e));
+    MU_TRY_RETURN(take_weights(m, e));
     MU_TRY_RETURN(dev->alloc(m->d, &m->activations, m->sizes.activations, "activations", e));
     MU_TRY_RETURN(dev->alloc(m->d, &m->logits, m->sizes.logits, "logits", e));
     MU_TRY_RETURN(mu_device_reserve_work(m->d, m->sizes.work, e));
@@ -250,7 +265,8 @@ void mu_model_free(struct mu_model *m)
         return;
     m->d->dev->free(m->d, m->logits);
     m->d->dev->free(m->d, m->activations);
-    m->d->dev->free(m->d, m->weights);
+    if (!m->shard.weights)
+        m->d->dev->free(m->d, m->weights);
     mu_free(m->host);
     mu_spec_fini(&m->spec);
     mu_free(m);

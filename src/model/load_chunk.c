@@ -143,19 +143,21 @@ static int pack_failed(struct mu_loader *l, const struct job *j)
 static int pack_piece(struct mu_loader *l, const struct mu_fill *f, const struct mu_slot_use *piece, size_t row_bytes,
                       int64_t r, int64_t n)
 {
+    int64_t begin = MU_MAX(r, piece->row0), end = MU_MIN(r + n, piece->row0 + piece->n_out);
+    int64_t unit = mu_load_row_unit(&l->m->spec, piece);
+    struct mu_run own = mu_load_pack_share(l, MU_MAX(end - begin, 0), unit);
     struct job j = {.l = l,
                     .s = &f->src,
                     .piece = piece,
                     .to = mu_model_matrix(l->m, piece),
                     .row_bytes = row_bytes,
                     .chunk0 = r,
-                    .row0 = MU_MAX(r, piece->row0),
+                    .row0 = begin + own.begin,
                     .failure = MU_LOAD_FAILURE_INIT};
-    int64_t end = MU_MIN(r + n, piece->row0 + piece->n_out);
 
-    if (end <= j.row0)
+    if (own.n == 0)
         return MU_OK;
-    mu_pool_for(l->m->d->pool, end - j.row0, mu_load_row_unit(&l->m->spec, piece), pack_run, &j);
+    mu_pool_for(l->m->d->pool, own.n, unit, pack_run, &j);
     return j.failure.row < 0 ? MU_OK : pack_failed(l, &j);
 }
 
@@ -202,8 +204,9 @@ int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t ele
                            piece->row0 + i);
     }
     float *to = vector_of(l->m, piece);
-    if (f->use.slot != MU_SLOT_ROUTER_BIAS)
+    if (f->use.slot == MU_SLOT_ROUTER_BIAS) /* host memory, each rank's own */
+        memcpy(to, l->f32, (size_t)n * sizeof(float));
+    else if (mu_load_pack_share(l, n, n).n > 0)
         return l->m->d->dev->upload(l->m->d, to, l->f32, (size_t)n * sizeof(float), l->e);
-    memcpy(to, l->f32, (size_t)n * sizeof(float));
     return MU_OK;
 }

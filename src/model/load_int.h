@@ -122,6 +122,14 @@ static inline int64_t mu_load_words(int64_t n_fills)
 /* What all of them return: rc, or the first failure of a peer. */
 int mu_load_meet(struct mu_loader *l, int rc);
 
+/* ---- load_alike.c: ranks that pack one block of weights ---- */
+
+/* Of n rows of a piece, cut between units, this rank's to pack. */
+struct mu_run mu_load_pack_share(const struct mu_loader *l, int64_t n, int64_t unit);
+
+/* When all have packed: every rank of the block sees what the others did. */
+int mu_load_finish_block(struct mu_loader *l);
+
 /* This rank's pieces of rows [r, r + n) of the slot, which lie in raw (the whole tensor when it is transposed). */
 int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
 int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t elem);

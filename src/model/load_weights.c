@@ -169,6 +169,8 @@ static int run_together(struct mu_loader *l)
     int rc = run(l);
     if (!l->has_ended)
         rc = mu_load_meet(l, rc);
+    if (rc == MU_OK)
+        rc = mu_load_finish_block(l);
     return rc == MU_OK ? add_up_content(l) : rc;
 }
 

@@ -20,7 +20,7 @@ enum mu_mla_form { MU_MLA_ABSORBED, MU_MLA_NAIVE }; /* cache the latent, or expa
 
 struct mu_model_opts {
     enum mu_wformat format; /* of linear weights; norms, biases, routers and rope tables stay f32 */
-    enum mu_dtype kv_dtype; /* F32, BF16 or F16 */
+    enum mu_dtype kv_dtype; /* tensor/kv_type.h */
     enum mu_mla_form mla;
     int64_t context_max;          /* positions the rope table covers; 0: the spec's */
     int rows_max;                 /* rows of the largest step */
@@ -28,6 +28,9 @@ struct mu_model_opts {
     const struct mu_shard *shard; /* the part to hold, copied by mu_model_load(); NULL: the whole */
     int slice_rows; /* a step from which tensor ranks see to slices of their rows of experts; 0: chosen (moe.c) */
 };
+
+/* Whether a model of this spec can have a KV cache of this type. */
+int mu_model_check_kv(const struct mu_spec *s, enum mu_dtype kv, struct mu_err *e);
 
 /* Bytes of everything a loaded model needs beside the KV pages, exactly as mu_model_load() will take them. */
 struct mu_model_sizes {
@@ -39,8 +42,9 @@ struct mu_model_sizes {
     size_t logits;       /* [logit_rows_max, vocab] f32, and what gathering them takes */
     size_t kv_page;      /* one page of MU_KV_PAGE positions, all layers held */
     int kv_owners;       /* ranks that share the pages out (shard.h): each has one in so many */
+    int weights_holders; /* ranks that have the weights in one block between them; 0 stands for 1 */
 };
-/* The groups of a shard may be NULL; only `together` counts, in load_staging. */
+/* The groups of a shard may be NULL; only `together` counts, in load_staging, and n_alike, in weights_holders. */
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
                    struct mu_model_sizes *out, struct mu_err *e);
 
@@ -54,7 +58,7 @@ typedef int (*mu_progress_fn)(void *arg, uint64_t done, uint64_t total); /* nonz
  * A part is packed out of the whole: the ranks of shard->node read each chunk of the files once between them, into
  * memory they share (so the content's hash is the whole model's on each). When one of them fails, all fail with its
  * sentence. Without shard->node a rank reads everything by itself; with shard->together all of this holds over nodes.
- */
+ * Into shard->weights the ranks of shard->alike pack a share each: it is theirs together, and outlives the model. */
 int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_model_opts *o, struct mu_weights *w,
                   struct mu_device *d, mu_progress_fn progress, void *progress_arg, struct mu_err *e);
 void mu_model_free(struct mu_model *m);

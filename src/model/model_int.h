@@ -95,7 +95,7 @@ struct mu_model {
     struct mu_device *d;
     struct mu_model_sizes sizes;
     int64_t context;                             /* positions */
-    void *weights, *activations, *logits, *host; /* the blocks */
+    void *weights, *activations, *logits, *host; /* the blocks; weights may be shard.weights, not ours to free */
     struct mu_layer *layers;                     /* [n_layers + 1]; the last holds what is outside */
     float *rope_table;                           /* [context][rope dim], unless by length */
     float *alibi;                                /* [context][query heads of the KV heads held] */

@@ -35,6 +35,12 @@ struct mu_shard {
     struct mu_comm *column;   /* of them one reader of each node, in nodes' order; NULL: this rank is no reader */
     int n_columns;            /* readers of a node, its first ranks */
 
+    /* Ranks of the node that hold the very same part: this seat in other replicas. They pack the weights between them
+     * into one block, if there is one. */
+    int n_alike;           /* this rank included; 0 or 1: there is no other */
+    struct mu_comm *alike; /* NULL: alone */
+    void *weights; /* the block, of mu_comm_shared_open() over alike: sizes.weights bytes; NULL: each has its own */
+
     const struct mu_expert_table *placed; /* experts of all ranks of the stage, borrowed; NULL: even blocks */
 };
 

@@ -97,10 +97,20 @@ static int check_sharing(const struct mu_spec *s, const struct mu_model_opts *o,
     return MU_OK;
 }
 
+int mu_model_check_kv(const struct mu_spec *s, enum mu_dtype kv, struct mu_err *e)
+{
+    if (!mu_kv_type_is(kv))
+        return mu_fail(e, MU_EINVAL, "the KV cache holds " MU_KV_TYPES ", not %s", mu_dtype_name(kv));
+    if (kv == MU_I8 && s->position == MU_POS_ALIBI)
+        return mu_fail(e, MU_EUNSUPPORTED,
+                       "an int8 KV cache with ALiBi, whose biases lie beside the keys and would be rounded with them: "
+                       "take bf16, which holds them exactly");
+    return MU_OK;
+}
+
 static int check_opts(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_err *e)
 {
-    if (o->kv_dtype != MU_F32 && o->kv_dtype != MU_BF16 && o->kv_dtype != MU_F16)
-        return mu_fail(e, MU_EINVAL, "the KV cache holds f32, bf16 or f16, not %s", mu_dtype_name(o->kv_dtype));
+    MU_TRY_RETURN(mu_model_check_kv(s, o->kv_dtype, e));
     if (o->rows_max < 1 || o->rows_max > MU_STEP_ROWS_MAX || o->logit_rows_max < 1 ||
         o->logit_rows_max > MU_STEP_ROWS_MAX)
         return mu_fail(e, MU_EINVAL, "a step of %d rows with logits of %d; both must lie from 1 to %d", o->rows_max,
@@ -131,6 +141,7 @@ int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const
                                    .logits = mu_layout_logits(s, o, NULL),
                                    .host = sizeof(struct mu_model) + mu_layout_host(s, o, NULL),
                                    .kv_page = mu_kv_page_bytes(s, o),
-                                   .kv_owners = mu_shard_cp(o->shard)};
+                                   .kv_owners = mu_shard_cp(o->shard),
+                                   .weights_holders = o->shard ? MU_MAX(o->shard->n_alike, 1) : 1};
     return MU_OK;
 }

@@ -44,6 +44,13 @@ static size_t cache_bytes(const struct mu_bill_ask *ask, const struct mu_bill_li
     return c->model.kv_page * (size_t)(l->pages / owners_of(ask));
 }
 
+/* A block that several ranks hold is billed in equal parts. */
+static size_t weights_bytes(const struct cost *c)
+{
+    size_t n = (size_t)MU_MAX(c->model.weights_holders, 1);
+    return (c->model.weights + n - 1) / n;
+}
+
 static size_t peak(const struct cost *c)
 {
     return MU_MAX(c->loading, c->running);
@@ -53,7 +60,7 @@ static int work_out(const struct mu_bill_ask *ask, const struct mu_bill_limits *
 {
     MU_TRY_RETURN(ask->model_sizes(ask->arg, l, &c->model, e));
     c->tables = ask->table_bytes(ask->arg, l);
-    size_t always = MU_BILL_RUNTIME_BYTES + ask->bytes_in_use + c->model.weights + c->model.host +
+    size_t always = MU_BILL_RUNTIME_BYTES + ask->bytes_in_use + weights_bytes(c) + c->model.host +
                     c->model.activations + c->model.work + c->model.logits;
     c->loading = always + c->model.load_staging;
     c->running = always + c->tables + ask->bytes_requests + cache_bytes(ask, l, c);
@@ -174,11 +181,22 @@ static __attribute__((format(printf, 5, 6))) void add_line(struct mu_bill *b, co
     va_end(ap);
 }
 
+static void add_weights(struct mu_bill *b, const struct cost *c)
+{
+    const char *format = mu_wformat_name(b->limits.weights);
+    int n = c->model.weights_holders;
+    if (n > 1)
+        add_line(b, "weights", MU_BILL_ALWAYS, weights_bytes(c), "%s, packed; a share of one copy for %d ranks", format,
+                 n);
+    else
+        add_line(b, "weights", MU_BILL_ALWAYS, weights_bytes(c), "%s, packed", format);
+}
+
 static void write_lines(struct mu_bill *b, const struct mu_bill_ask *ask, const struct cost *c)
 {
     const struct mu_bill_limits *l = &b->limits;
-    const char *kv = mu_dtype_name(l->kv_dtype);
-    add_line(b, "weights", MU_BILL_ALWAYS, c->model.weights, "%s, packed", mu_wformat_name(l->weights));
+    const char *kv = mu_kv_type_name(l->kv_dtype);
+    add_weights(b, c);
     add_line(b, "model", MU_BILL_ALWAYS, c->model.host, "its layers' bookkeeping");
     add_line(b, "staging", MU_BILL_LOADING, c->model.load_staging, "while loading");
     add_line(b, "KV cache", MU_BILL_RUNNING, cache_bytes(ask, l, c),
@@ -253,6 +271,7 @@ static void try_context(struct ways *w, const struct mu_bill_ask *ask)
 
 static void try_cache(struct ways *w, const struct mu_bill_ask *ask)
 {
+    static const enum mu_dtype smaller[] = {MU_BF16, MU_I8};
     struct mu_bill_limits try = ask->limits;
     size_t need;
     char text[24];
@@ -262,9 +281,14 @@ static void try_cache(struct ways *w, const struct mu_bill_ask *ask)
         return;
     }
     try = ask->limits;
-    try.kv_dtype = MU_BF16;
-    if (ask->limits.kv_dtype == MU_F32 && would_fit(ask, &try, &need))
-        add_way(w, "a bf16 KV cache (%s)", mu_bytes_text(text, need));
+    for (size_t i = 0; i < MU_COUNT(smaller); i++) {
+        try.kv_dtype = smaller[i];
+        if (mu_kv_element_bytes(try.kv_dtype) < mu_kv_element_bytes(ask->limits.kv_dtype) &&
+            would_fit(ask, &try, &need)) {
+            add_way(w, "the KV cache in %s (%s)", mu_kv_type_name(try.kv_dtype), mu_bytes_text(text, need));
+            return;
+        }
+    }
 }
 
 static void try_weights(struct ways *w, const struct mu_bill_ask *ask)

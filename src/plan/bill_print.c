@@ -52,7 +52,7 @@ json_t *mu_bill_json(const struct mu_bill *b)
                      "bytes_loading", (json_int_t)b->bytes_loading, "bytes_running", (json_int_t)b->bytes_running,
                      "bytes_peak", (json_int_t)b->bytes_peak, "bytes_max", (json_int_t)b->bytes_max, "fits",
                      (int)b->fits, "limits", "weights", mu_wformat_name(l->weights), "kv_dtype",
-                     mu_dtype_name(l->kv_dtype), "context", (json_int_t)l->context, "rows", l->rows, "logit_rows",
+                     mu_kv_type_name(l->kv_dtype), "context", (json_int_t)l->context, "rows", l->rows, "logit_rows",
                      l->logit_rows, "sequences", l->sequences, "kv_tokens", (json_int_t)(l->pages * MU_KV_PAGE),
                      "choices", choices, "verdict", b->verdict);
 }

@@ -47,12 +47,13 @@ int cost_at_init(struct cost_at *at, struct mu_layout *cut, const struct mu_spec
         mu_layout_cut_stages(cut, s);
     *at = (struct cost_at){.s = s, .l = cut, .m = m, .w = w, .g = w->engine ? w->engine : mu_cost_engine_own()};
     at->weight_bytes = cost_element_bytes(w);
-    at->kv_bytes = (double)mu_dtype_block_bytes(w->kv_dtype) / (double)mu_dtype_block_elems(w->kv_dtype);
+    at->kv_bytes = mu_kv_element_bytes(w->kv_dtype);
     at->tp = l->tp;
     at->product = rate_of(w) == MU_RATE_FP4 && at->g->product_fp4 > 0 ? at->g->product_fp4 : at->g->product;
     at->expert_ranks = mu_layout_lanes(l) * l->tp;
     if (!m)
         return MU_OK;
+    at->by_rank = cost_cut_by_rank(at);
     at->peak = cost_peak(&m->device, rate_of(w));
     at->attention_peak = cost_peak(&m->device, MU_RATE_BF16);
     if (at->peak <= 0 || at->attention_peak <= 0 || m->device.memory_rate <= 0)

@@ -2,9 +2,10 @@
  *
  * Pure. Rooflines with curves: a product takes the larger of its FLOP and its bytes over what the device reaches at
  * that size; collectives take latency and bytes over what the link reaches, between nodes over the slower link. Each
- * concern is one file and names its sources: cost_product.c, cost_attention.c, cost_experts.c, cost_comm.c,
- * cost_pipeline.c, cost_memory.c, cost_engine.c. Constants belong to a kind of device or link (machine.h) or to a
- * program (struct mu_cost_engine), never to a model or a run. How well they predict: docs/planner-accuracy.md. */
+ * concern is one file and names its sources: cost_product.c, cost_attention.c, cost_experts.c, cost_cut.c,
+ * cost_comm.c, cost_pipeline.c, cost_memory.c, cost_engine.c. Constants belong to a kind of device or link (machine.h)
+ * or to a program (struct mu_cost_engine), never to a model or a run. How well they predict: docs/planner-accuracy.md.
+ */
 #ifndef MU_PLAN_COST_H
 #define MU_PLAN_COST_H
 
@@ -26,7 +27,7 @@ struct mu_cost_engine {
     double act_bytes;           /* of one activation element, in memory and on links */
     int64_t chunk_rows;         /* prompts are computed in steps of so many rows; 0: all at once */
     int64_t micro_rows;         /* pipeline: prompts go in micro-batches of at most so many rows; 0: one a stage */
-    bool is_tree;               /* sums over ranks are the fixed tree of comm/tree.h, else rings */
+    bool is_own_comm;           /* ranks meet as comm/ and model/moe*.c have them, else as NCCL and DeepEP do */
     bool is_decode_whole;       /* pipeline: the batch of a decoding step is not cut */
     bool is_flushed;          /* pipeline: a step is cut as engine/ranks/rank.h does, and ends before the next begins */
     bool is_attention_square; /* prefill computes the half of the scores that the mask removes */
@@ -46,6 +47,7 @@ struct mu_workload {
     int64_t scored;         /* prompt rows of a request whose logits are wanted; 0: the last */
     int64_t batch;          /* sequences of one replica at a time */
     int64_t requests;       /* in all, over all replicas; 0: a rate is enough */
+    int redundant_experts;  /* copies a layer beyond one of each expert */
     enum mu_wformat weights;
     enum mu_dtype kv_dtype;
     const struct mu_cost_engine *engine; /* NULL: our own */

@@ -1,10 +1,13 @@
-/* cost_attention.c - projections, scores and values of one layer's attention, on the rank with most heads
+/* cost_attention.c - projections, scores and values of one layer's attention, on the rank with most heads, and the sum
+ *
  *
  * Latent attention (DeepSeek-V2, arXiv 2405.04434) is counted in its absorbed form, as our forward pass computes it:
  * queries of kv_lora + dk_rope elements meet one latent cache, which every tensor rank reads.
  *
  * Ranks that share a cache read it once between them, for the heads of all; queries and states travel between them
  * (model/attention_shared.c). */
+#include <math.h>
+
 #include "plan/cost_int.h"
 
 #include "base/check.h"
@@ -20,15 +23,18 @@ double cost_kv_elements(const struct cost_at *at, const struct mu_layer_spec *l)
     return n / mu_layout_cp(at->l);
 }
 
-/* Queries to all that share the cache, states back. */
+/* Queries to all that share the cache, states back; a piece of the rows at a time. */
 static void exchange(const struct cost_at *at, const struct mu_layer_spec *l, double rows, double heads,
                      struct mu_cost_step *to)
 {
     int cp = mu_layout_cp(at->l);
     bool is_latent = l->attn == MU_ATTN_LATENT;
+    double pieces = ceil(rows / MU_SHARED_ROWS), each = rows / pieces * heads * cp; /* rows of one head */
     double q = is_latent ? l->kv_lora + l->dk_rope : l->dk, state = 2 + (is_latent ? l->kv_lora : l->dv);
-    to->comm += cost_all_to_all_s(at, cp, rows * heads * cp * q * at->g->act_bytes);
-    to->comm += cost_all_to_all_s(at, cp, rows * heads * cp * state * (double)sizeof(float));
+    if (cp == 1)
+        return;
+    to->comm += pieces * cost_all_gather_s(at, cp, each * q * (double)sizeof(float));
+    to->comm += pieces * cost_all_to_all_s(at, cp, each * state * (double)sizeof(float));
 }
 
 static void projections(const struct cost_at *at, const struct mu_layer_spec *l, double rows, double heads,
@@ -55,7 +61,8 @@ static void projections(const struct cost_at *at, const struct mu_layer_spec *l,
 void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
                     struct mu_cost_step *to)
 {
-    double heads = cost_share(l->n_heads, at->tp);
+    struct cost_cut cut = cost_cut_of(at, l->n_heads, l->dv, mu_shard_o_tile(l));
+    double heads = cut.widest;
     double width = l->attn == MU_ATTN_LATENT ? 2.0 * l->kv_lora + l->dk_rope : (double)l->dk + l->dv;
     double keys = r->keys, keys_end = r->keys_end, part = at->g->attention;
     if (l->window && keys > l->window)
@@ -69,4 +76,5 @@ void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, con
     projections(at, l, r->rows, heads, to);
     exchange(at, l, r->rows, heads, to);
     cost_roofline(at, flop / (at->attention_peak * part), cost_read_s(at, read, at->g->kv), to);
+    to->comm += cost_sum_s(at, &cut, r->rows * cost_row_bytes(at));
 }

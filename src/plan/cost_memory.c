@@ -20,7 +20,7 @@ static double layer_weights(const struct cost_at *at, const struct mu_layer_spec
         n += hidden * (l->q_lora + l->kv_lora + l->dk_rope) + heads * (l->dk_nope + l->dv) * l->kv_lora +
              heads * (l->dk_nope + l->dk_rope) * (l->q_lora ? l->q_lora : hidden);
     if (l->mlp == MU_MLP_MOE)
-        return n + 3 * hidden * l->moe.ffn * cost_share(l->moe.n_experts, at->expert_ranks) +
+        return n + 3 * hidden * l->moe.ffn * cost_share(l->moe.n_experts + at->w->redundant_experts, at->expert_ranks) +
                3 * hidden * cost_share((double)l->moe.n_shared * l->moe.ffn, at->tp) + hidden * l->moe.n_experts;
     return n + (l->mlp == MU_MLP_GATED ? 3 : 2) * hidden * cost_share(l->ffn, at->tp);
 }

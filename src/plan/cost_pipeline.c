@@ -17,7 +17,7 @@ void cost_pipeline(const struct cost_at *at, const struct cost_rows *r, double n
     micro.rows /= n;
     micro.sequences = MU_MAX(micro.sequences / n, MU_MIN(micro.sequences, 1));
     micro.logits /= n;
-    double send = at->l->pp > 1 ? cost_send_s(at, micro.rows * (double)at->s->hidden * at->g->act_bytes) : 0;
+    double send = at->l->pp > 1 ? cost_send_s(at, micro.rows * cost_row_bytes(at)) : 0;
     for (int i = 0; i < at->l->pp; i++) {
         struct mu_cost_step one = {0};
         cost_stage(at, i, &micro, &one);

@@ -2,6 +2,7 @@
  *
  * Row operations (norms, residuals, rotary, activation) read and write memory: counted as ROW_PASSES passes over a
  * row's hidden elements and GATE_PASSES over its MLP elements. */
+#include <math.h>
 #include <string.h>
 
 #include "plan/cost_int.h"
@@ -10,27 +11,30 @@
 
 #define ROW_PASSES  10
 #define GATE_PASSES 3
+#define LOGIT_ROWS  16 /* gathered at a time: model/logits.c */
 
-static double mlp_width(const struct cost_at *at, const struct mu_layer_spec *l)
+/* Returns the width of its inner rows on one rank. */
+static double dense(const struct cost_at *at, const struct mu_layer_spec *l, double rows, struct mu_cost_step *to)
 {
-    if (l->mlp == MU_MLP_MOE)
-        return (double)l->moe.ffn * (l->moe.top_k + l->moe.n_shared) / at->tp;
-    return cost_share(l->ffn, at->tp);
+    struct cost_cut c = cost_cut_of(at, l->ffn, 1, mu_shard_down_tile(l->ffn));
+    double hidden = (double)at->s->hidden;
+    cost_product(at, rows, l->mlp == MU_MLP_GATED ? 2 * c.widest : c.widest, hidden, to);
+    cost_product(at, rows, hidden, c.widest, to);
+    to->comm += cost_sum_s(at, &c, rows * cost_row_bytes(at));
+    return c.widest;
 }
 
 static void layer(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
                   struct mu_cost_step *to)
 {
-    double hidden = (double)at->s->hidden, width = mlp_width(at, l);
+    double width = (double)l->moe.ffn * (l->moe.top_k + l->moe.n_shared) / at->tp;
     cost_attention(at, l, r, to);
-    if (l->mlp == MU_MLP_MOE) {
+    if (l->mlp == MU_MLP_MOE)
         cost_experts(at, l, r->rows, to);
-    } else {
-        cost_product(at, r->rows, l->mlp == MU_MLP_GATED ? 2 * width : width, hidden, to);
-        cost_product(at, r->rows, hidden, width, to);
-    }
-    to->memory += cost_read_s(at, r->rows * (ROW_PASSES * hidden + GATE_PASSES * width) * at->g->act_bytes, 1);
-    to->comm += 2 * cost_all_reduce_s(at, at->tp, r->rows * hidden * at->g->act_bytes);
+    else
+        width = dense(at, l, r->rows, to);
+    to->memory +=
+        cost_read_s(at, r->rows * (ROW_PASSES * cost_row_bytes(at) + GATE_PASSES * width * at->g->act_bytes), 1);
     to->launch += at->g->layer_ops * at->m->device.launch_s;
 }
 
@@ -42,10 +46,20 @@ static void add(struct mu_cost_step *to, const struct mu_cost_step *one)
     to->launch += one->launch;
 }
 
+/* Logits to the first tensor rank, a few rows at a time, and from there, where that is another one, to the rank that
+ * drives the replica (engine/ranks/rank.h): all lanes' rows. */
+static double own_logits_s(const struct cost_at *at, double rows)
+{
+    int lanes = mu_layout_lanes(at->l), others = at->l->pp > 1 ? lanes : lanes - 1;
+    double row = (double)at->s->vocab * (double)sizeof(float), calls = ceil(rows / LOGIT_ROWS);
+    double s = calls > 0 ? calls * cost_all_to_all_s(at, at->tp, row * rows / calls) : 0;
+    return at->g->is_flushed ? s + rows * others * cost_send_s(at, row) : s;
+}
+
 static void head(const struct cost_at *at, const struct cost_rows *r, struct mu_cost_step *to)
 {
     cost_product(at, r->logits, cost_share((double)at->s->vocab, at->tp), (double)at->s->hidden, to);
-    to->comm += cost_all_reduce_s(at, at->tp, r->logits * 8);
+    to->comm += at->g->is_own_comm ? own_logits_s(at, r->logits) : cost_sum_s(at, NULL, r->logits * 8);
 }
 
 void cost_stage(const struct cost_at *at, int stage, const struct cost_rows *r, struct mu_cost_step *to)
@@ -62,7 +76,7 @@ void cost_stage(const struct cost_at *at, int stage, const struct cost_rows *r, 
         add(to, &one);
     }
     if (stage == 0)
-        to->comm += cost_all_reduce_s(at, at->tp, r->rows * (double)at->s->hidden * at->g->act_bytes);
+        to->comm += cost_sum_s(at, &at->by_rank, r->rows * cost_row_bytes(at));
     if (stage == at->l->pp - 1)
         head(at, r, to);
     to->launch += at->g->step_s / at->l->pp + at->g->row_s * r->sequences / at->l->pp;

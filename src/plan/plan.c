@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "model/expert_table.h"
 #include "plan/bill.h"
 #include "plan/plan_int.h"
 
@@ -170,11 +171,16 @@ static void try_fit(struct plan_search *s, const struct mu_layout *l, int idle)
     keep(s->p, &c);
 }
 
+static int check_copies(const struct mu_plan_ask *a, const struct mu_layout *l, struct mu_err *e)
+{
+    return mu_expert_table_room(a->spec, a->work.redundant_experts, l->tp * mu_layout_lanes(l), e);
+}
+
 static void try_layout(struct plan_search *s, const struct mu_layout *l, int idle)
 {
     struct mu_err why = MU_ERR_INIT;
     s->n_tried++;
-    if (mu_layout_check(l, s->ask->spec, &why) == MU_OK)
+    if (mu_layout_check(l, s->ask->spec, &why) == MU_OK && check_copies(s->ask, l, &why) == MU_OK)
         try_fit(s, l, idle);
     else
         refuse(s, l, 0, why.text);
@@ -331,6 +337,7 @@ static int check_ask(const struct mu_plan_ask *a, int devices, struct mu_err *e)
     if (!a->layout)
         return MU_OK;
     MU_TRY_RETURN(mu_layout_check(a->layout, a->spec, e));
+    MU_TRY_RETURN(check_copies(a, a->layout, e));
     if (mu_layout_ranks(a->layout) > devices)
         return mu_fail(e, MU_EINVAL, "the layout has %d ranks, but there are %d devices", mu_layout_ranks(a->layout),
                        devices);
@@ -355,7 +362,7 @@ static struct mu_cost_engine engine_of(const struct mu_plan_ask *a)
     g = *like;
     g.act_bytes = sizeof(float);
     g.chunk_rows = MU_PLAN_ROWS_MAX;
-    g.is_tree = true;
+    g.is_own_comm = true;
     return g;
 }
 

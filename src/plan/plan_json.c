@@ -31,7 +31,7 @@ static json_t *choice_json(const struct mu_plan_choice *c)
 {
     return json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f}", "layout",
                      layout_json(&c->layout), "weights", mu_wformat_name(c->work.weights), "kv_dtype",
-                     mu_dtype_name(c->work.kv_dtype), "batch", (json_int_t)c->work.batch, "rows",
+                     mu_kv_type_name(c->work.kv_dtype), "batch", (json_int_t)c->work.batch, "rows",
                      (json_int_t)c->limits.rows, "logit_rows", (json_int_t)c->limits.logit_rows, "kv_tokens",
                      (json_int_t)(c->limits.pages * MU_KV_PAGE), "idle", c->idle, "fullest_rank", c->fullest, "memory",
                      bill_json(&c->bill), "prefill_s", step_json(&c->cost.prefill), "decode_s",

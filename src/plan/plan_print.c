@@ -57,7 +57,7 @@ static void print_choice(const struct mu_plan_choice *c, FILE *f)
     fprintf(f, "plan      %s: %d replica%s of %d device%s, batch %" PRId64 "%s, %s weights, %s KV cache\n",
             plan_layout_text(text, l), replicas, plural(replicas), l->tp * l->pp * lanes, plural(l->tp * l->pp * lanes),
             c->work.batch, lanes > 1 ? " a lane" : "", mu_wformat_name(c->work.weights),
-            mu_dtype_name(c->work.kv_dtype));
+            mu_kv_type_name(c->work.kv_dtype));
     if (l->ep > 1)
         fprintf(f, "          attention: %d group%s of %d rank%s; experts: %d group%s of %d ranks\n", l->dp * l->pp,
                 plural(l->dp * l->pp), l->tp, plural(l->tp), replicas * l->pp, plural(replicas * l->pp), l->tp * lanes);
@@ -83,7 +83,11 @@ static void print_bill(const struct mu_plan_choice *c, const struct mu_machine *
     char note[96], all[24];
     fprintf(f, "\nmemory of the fullest rank (%d: stage %d, lane %d, tensor rank %d)\n", c->fullest, at.stage, at.lane,
             at.t);
-    print_line("weights", b->weights, mu_wformat_name(c->work.weights), f);
+    snprintf(note, sizeof note, "%s", mu_wformat_name(c->work.weights));
+    if (b->weights_holders > 1)
+        snprintf(note, sizeof note, "%s, a share of one copy for %d ranks", mu_wformat_name(c->work.weights),
+                 b->weights_holders);
+    print_line("weights", b->weights, note, f);
     snprintf(note, sizeof note, "%" PRId64 " pages of %d tokens", c->limits.pages, MU_KV_PAGE);
     print_line("KV cache", b->kv, note, f);
     snprintf(note, sizeof note, "%" PRId64 " rows", c->limits.rows);

@@ -24,7 +24,9 @@ const char *plan_layout_text(char buf[64], const struct mu_layout *l)
     if (l->dp > 1)
         n += snprintf(buf + n, (size_t)(64 - n), ",dp=%d", l->dp);
     if (l->ep > 1)
-        snprintf(buf + n, (size_t)(64 - n), ",ep=%d", l->ep);
+        n += snprintf(buf + n, (size_t)(64 - n), ",ep=%d", l->ep);
+    if (l->cp > 1)
+        snprintf(buf + n, (size_t)(64 - n), ",cp=%d", l->cp);
     return buf;
 }
 
@@ -116,6 +118,16 @@ static void say_split(const struct plan_search *s)
                  l->pp, l->stage_end[0], s->ask->spec->n_layers - l->stage_end[l->pp - 2]);
 }
 
+static void say_copies(const struct plan_search *s)
+{
+    const struct mu_layout *l = &s->p->choice.layout;
+    int experts = mu_layout_experts(s->ask->spec), copies = s->ask->work.redundant_experts;
+    int ranks = l->tp * mu_layout_lanes(l);
+    if (copies > 0)
+        plan_say(s->p, "%d redundant experts a layer: each rank holds %d, not %d", copies, (experts + copies) / ranks,
+                 (experts + ranks - 1) / ranks);
+}
+
 static void say_format(const struct plan_search *s, enum mu_wformat wanted)
 {
     if (s->format != wanted)
@@ -138,6 +150,7 @@ void plan_explain(const struct plan_search *s, enum mu_wformat wanted)
     say_batch(s);
     say_replicas(s);
     say_split(s);
+    say_copies(s);
     say_format(s, wanted);
     say_idle(s);
 }

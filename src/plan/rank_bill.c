@@ -144,14 +144,14 @@ static size_t attention(struct counting *c, const struct mu_layer_spec *l)
 
 static size_t page_of(const struct counting *c, const struct mu_layer_spec *l)
 {
-    size_t elem = (c->w->kv_dtype == MU_F32 ? 4 : 2) * MU_KV_PAGE;
+    enum mu_dtype t = c->w->kv_dtype;
     int64_t kv = mu_shard_kv_heads(&c->sh, l).n;
     if (l->attn == MU_ATTN_LATENT)
         return (mu_shard_cp(&c->sh) > 1 ? kv : mu_shard_heads(&c->sh, l).n) > 0
-                   ? round64((size_t)(l->kv_lora + l->dk_rope) * elem)
+                   ? round64(mu_kv_head_bytes(t, l->kv_lora + l->dk_rope))
                    : 0;
     int dk = l->dk + (c->s->position == MU_POS_ALIBI ? l->n_heads / l->n_kv_heads : 0);
-    return round64((size_t)(kv * dk) * elem) + round64((size_t)(kv * l->dv) * elem);
+    return round64((size_t)kv * mu_kv_head_bytes(t, dk)) + round64((size_t)kv * mu_kv_head_bytes(t, l->dv));
 }
 
 /* ---- MLP ---- */
@@ -164,10 +164,17 @@ static size_t dense(struct counting *c, const struct mu_layer_spec *l, int64_t f
     return (is_gated ? 2 : 1) * biased(c, own, D, has_bias) + shared_sum(c, D, ffn, mu_shard_down_tile(ffn), has_bias);
 }
 
+/* Even shares of all copies where there are further ones (model/expert_table.h). */
+static int64_t experts_held(const struct counting *c, const struct mu_moe_spec *m)
+{
+    int64_t ranks = (int64_t)c->sh.n_lanes * c->sh.tp_size, redundant = c->w->redundant_experts;
+    return redundant > 0 ? (m->n_experts + redundant) / ranks : mu_shard_experts(&c->sh, m).n;
+}
+
 static size_t experts(struct counting *c, const struct mu_layer_spec *l)
 {
     const struct mu_moe_spec *m = &l->moe;
-    int64_t D = c->s->hidden, held = mu_shard_experts(&c->sh, m).n;
+    int64_t D = c->s->hidden, held = experts_held(c, m);
     size_t n = matrix_in(c, MU_WF32, m->n_experts, D, MU_TILE_K);
     n += (size_t)held * (2 * matrix(c, m->ffn, D) + matrix(c, D, m->ffn));
     if (m->n_shared > 0)
@@ -283,6 +290,24 @@ static void add_host(struct mu_rank_need *n, const struct counting *c, const str
     n->runtime = MU_BILL_RUNTIME_BYTES + (size_t)layers * (LAYER_HOST_BYTES + (size_t)c->held * EXPERT_HOST_BYTES);
 }
 
+/* Processes of a host with this seat in other replicas read one copy. Replicas are taken as alike: where nodes have
+ * different numbers of them, the fewest count. */
+static int holders_of(const struct mu_layout *l, int rank, const struct mu_machine *m)
+{
+    int each = mu_layout_ranks(l) / mu_layout_replicas(l), fewest = 0, n = 0, node = -1;
+    if (!m->is_host || m->devices < 1)
+        return 1;
+    for (int r = rank % each; r < mu_layout_ranks(l); r += each) {
+        if (r / m->devices != node) {
+            fewest = n > 0 && (fewest == 0 || n < fewest) ? n : fewest;
+            node = r / m->devices;
+            n = 0;
+        }
+        n++;
+    }
+    return fewest > 0 ? MU_MIN(fewest, n) : n;
+}
+
 void mu_rank_need_of(struct mu_rank_need *out, const struct mu_spec *s, const struct mu_layout *l, int rank,
                      const struct mu_machine *m, const struct mu_workload *w)
 {
@@ -293,6 +318,7 @@ void mu_rank_need_of(struct mu_rank_need *out, const struct mu_spec *s, const st
     out->row = row_bytes(&c);
     out->shared_row = (size_t)c.shared * sizeof(float);
     out->page_owners = mu_shard_cp(&c.sh);
+    out->weights_holders = holders_of(l, rank, m);
     out->rows_multiple = c.sh.n_lanes * c.sh.tp_size;
     count_logits(out, &c);
     if (m->is_host) {
@@ -316,7 +342,9 @@ void mu_rank_bill_of(struct mu_rank_bill *out, const struct mu_rank_need *n, con
 {
     int64_t rounded = (k->rows + n->rows_multiple - 1) / n->rows_multiple * n->rows_multiple;
     size_t gathered = n->gather_row * (size_t)MU_MIN(k->logit_rows, GATHERED_LOGITS);
-    *out = (struct mu_rank_bill){.weights = n->weights,
+    int holders = MU_MAX(n->weights_holders, 1);
+    *out = (struct mu_rank_bill){.weights = (n->weights + (size_t)holders - 1) / (size_t)holders,
+                                 .weights_holders = holders,
                                  .kv = n->page * (size_t)pages_held(n, k),
                                  .activations = n->row * (size_t)(rounded + 1), /* and one row of zeros */
                                  .work = n->work + n->work_row * (size_t)MU_MIN(rounded, LINEAR_PASS_ROWS),

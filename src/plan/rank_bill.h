@@ -31,7 +31,7 @@ struct mu_rank_limits {
 };
 
 struct mu_rank_bill {
-    size_t weights;     /* packed matrices, norms, tables */
+    size_t weights;     /* packed matrices, norms, tables; this rank's share where others have them too */
     size_t kv;          /* pages */
     size_t activations; /* of a step */
     size_t work;        /* scratch of operations */
@@ -39,13 +39,15 @@ struct mu_rank_bill {
     size_t comm;    /* buffers of its groups */
     size_t runtime; /* program or context, what the allocator loses */
     size_t total;
+    int weights_holders; /* ranks that share one copy of the weights; 1: this one alone */
 };
 
 /* Bytes, and bytes for each unit of the limits. */
 struct mu_rank_need {
     size_t weights, page, row, shared_row, logit_row, gather_row, work, work_row, comm, runtime;
-    int page_owners;   /* ranks that share the cache */
-    int rows_multiple; /* buffers hold a round of equal shares of the stage's ranks */
+    int page_owners;     /* ranks that share the cache */
+    int weights_holders; /* ranks of a node that share one copy of the weights, in other replicas; 0 stands for 1 */
+    int rows_multiple;   /* buffers hold a round of equal shares of the stage's ranks */
 };
 
 /* l: with its stages cut. */

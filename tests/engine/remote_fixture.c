@@ -69,6 +69,15 @@ struct mu_result *rf_ask(struct rf *f, const struct mu_request *q)
     return r;
 }
 
+struct mu_result *rf_play(struct rf *f, void (*answer)(struct remote_server *, int, int, const char *, const char *),
+                          const char *text, const struct mu_request *q)
+{
+    rf_begin(f, answer);
+    f->server.arg = (void *)(uintptr_t)text;
+    rf_open(f);
+    return rf_ask(f, q);
+}
+
 const int32_t rf_context[3] = {11, 12, 13}, rf_continuation[3] = {14, 15, 16};
 
 struct mu_request rf_score_request(void)

@@ -23,6 +23,10 @@ void rf_end(struct rf *f);                /* nothing may have leaked */
 struct mu_result *rf_drive(struct rf *f); /* the next result, the fake clock moving; NULL: nothing in flight */
 struct mu_result *rf_ask(struct rf *f, const struct mu_request *q);
 
+/* All of it for one request: a server that sends text, or what `answer` makes of it. */
+struct mu_result *rf_play(struct rf *f, void (*answer)(struct remote_server *, int, int, const char *, const char *),
+                          const char *text, const struct mu_request *q);
+
 extern const int32_t rf_context[3], rf_continuation[3];
 struct mu_request rf_score_request(void);
 struct mu_request rf_generate_request(int max_tokens);

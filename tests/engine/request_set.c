@@ -1,6 +1,8 @@
 /* request_set.c - see request_set.h */
 #include "request_set.h"
 
+#include <stdio.h>
+
 #include "fake_engine.h"
 #include "xt.h"
 
@@ -43,6 +45,17 @@ void request_set_make(struct request_set *s, uint64_t seed)
     }
 }
 
+void request_set_run_one(const struct request_set *s, int64_t short_max, struct mu_result **results)
+{
+    struct fake_setup setup = FAKE_SETUP_INIT;
+    struct mu_err err = MU_ERR_INIT;
+    mu_engine *eng = NULL;
+    setup.model.short_max = short_max;
+    XT_OK(fake_engine_open(&eng, &setup, &err));
+    XT_OK(mu_engine_run(eng, s->r, N_REQUESTS, results, &err));
+    mu_engine_close(eng);
+}
+
 static void check_logprobs(int i, const struct mu_logprobs *a, const struct mu_logprobs *b)
 {
     XT_EQ(a->n, b->n);
@@ -73,4 +86,34 @@ void results_free(struct mu_result **r)
 {
     for (int i = 0; i < N_REQUESTS; i++)
         mu_result_free(r[i]);
+}
+
+/* ---- ranks that are lost ---- */
+
+bool ending_take(struct ending *end, int code, struct mu_result **r)
+{
+    end->code = code;
+    if (code != MU_OK || !*r)
+        return false;
+    *((*r)->code == MU_OK ? &end->n_done : &end->n_failed) += 1;
+    if ((*r)->code != MU_OK)
+        memcpy(end->text, (*r)->err.text, sizeof end->text);
+    mu_result_free(*r);
+    return true;
+}
+
+void ending_check_ranks(const struct ending *end, int n, const int *rc, const struct mu_err *errs,
+                        const struct mu_fake_order *lost)
+{
+    char name[32];
+    snprintf(name, sizeof name, "rank %d ", lost->rank);
+    for (int r = 0; r < n; r++) {
+        if (r == lost->rank)
+            continue;
+        XT_CHECKF(rc[r] == MU_EPEER || rc[r] == MU_OK, "call %d: rank %d ended with %d: %s", (int)lost->at_call, r,
+                  rc[r], errs[r].text);
+        XT_CHECKF(rc[r] == MU_OK || strstr(errs[r].text, name), "rank %d: %s", r, errs[r].text);
+    }
+    if (lost->rank > 0 && end->n_failed > 0)
+        XT_CHECKF(strstr(end->text, name), "a request: %s", end->text);
 }

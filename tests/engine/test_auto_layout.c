@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "comm/fake/fake.h"
+#include "comm/ranks.h"
 #include "plan/bill.h"
 #include "plan/machine.h"
 #include <muster/engine.h>
@@ -98,13 +98,8 @@ static int on_rank(void *arg, struct mu_comm *world, struct mu_err *e)
 
 static void ask(struct asked *a, int ranks)
 {
-    struct mu_fake_opts_comm o = {.ranks_per_node = ranks};
-    struct mu_fake_world *w = NULL;
-    struct mu_err err = MU_ERR_INIT;
-    o.comm.timeout_ns = 60000000000ll;
-    XT_OK(mu_fake_world_open(&w, ranks, &o, &err));
-    XT_EQ(mu_fake_world_run(w, on_rank, a, NULL, NULL), MU_OK);
-    mu_fake_world_close(w);
+    struct mu_fake_opts_comm o = {.comm = {.timeout_ns = 60000000000ll}, .ranks_per_node = ranks};
+    run_ranks(ranks, &o, on_rank, a);
 }
 
 static struct asked asked_of(const struct mu_machine *m, const char *layout)

@@ -17,6 +17,8 @@
 #define GREEDY_MAX  64
 #define CASES_MAX   64
 
+#define INT8_CACHE_NEAR 0.05
+
 struct prompt {
     int32_t ids[IDS_MAX];
     int n;
@@ -226,6 +228,46 @@ static void check_bits(const struct golden *g)
     free_results(g, first);
 }
 
+/* A cache of fewer bits moves log-probabilities by hundredths where weights are random, far more where a router then
+ * takes other experts: so half must be near. A broken path or a scale of another group moves most by more. */
+static void check_int8_cache(const struct golden *g)
+{
+    struct mu_engine_opts o = MU_ENGINE_OPTS_INIT;
+    struct mu_result *exact[2 * PROMPTS_MAX], *held[2 * PROMPTS_MAX];
+    double most = 0;
+    int n = 0, n_near = 0;
+    if (strstr(g->path, "alibi"))
+        return;
+    o.model = g->path;
+    o.weights = "f32";
+    o.threads = 2;
+    run(g, &o, exact);
+    o.kv_dtype = "int8";
+    run(g, &o, held);
+    for (int i = 0; i < g->n; i++) {
+        const struct mu_logprobs *a = &exact[2 * i + 1]->tokens, *b = &held[2 * i + 1]->tokens;
+        XT_CHECKF(exact[2 * i + 1]->code == MU_OK && held[2 * i + 1]->code == MU_OK, "%s: %s", g->path,
+                  held[2 * i + 1]->err.text);
+        XT_EQ(a->n, b->n);
+        for (int t = 0; t < a->n; t++, n++) {
+            double off = fabs(a->logprob[t] - b->logprob[t]);
+            most = fmax(most, off);
+            n_near += off <= INT8_CACHE_NEAR;
+        }
+    }
+    XT_CHECKF(most > 0 && n_near * 2 >= n, "%s: %d of %d log-probabilities are near, one off by %g", g->path, n_near, n,
+              most);
+    xt_note("%s, cache in int8: %d of %d log-probabilities are near, the farthest off by %.2g", g->path, n_near, n,
+            most);
+    free_results(g, exact);
+    free_results(g, held);
+}
+
+XT_TEST(an_int8_cache_keeps_log_probabilities_near)
+{
+    for_each_case(check_int8_cache);
+}
+
 static int open_small(void *arg, struct mu_err *e)
 {
     mu_engine *eng = NULL;
@@ -263,8 +305,12 @@ XT_TEST(options_that_name_nothing_are_refused)
     o.weights = "f17";
     XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUSAGE, "f17");
     o.weights = NULL;
+    o.kv_dtype = "int7";
+    XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUSAGE, "KV cache type \"int7\"");
     o.kv_dtype = "int8";
-    XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUSAGE, "KV cache type \"int8\"");
+    o.model = GOLDEN "/falcon_alibi";
+    XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUNSUPPORTED, "int8 KV cache with ALiBi");
+    o.model = GOLDEN "/llama2";
     o.kv_dtype = NULL;
     o.mla = "magic";
     XT_FAILS(mu_engine_open(&eng, &o, &err), MU_EUSAGE, "latent attention \"magic\"");

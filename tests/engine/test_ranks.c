@@ -27,17 +27,6 @@ static int run_set(void *arg, mu_engine *eng, struct mu_err *e)
     return MU_OK;
 }
 
-static void run_one(struct mixed *m, int64_t short_max)
-{
-    struct fake_setup setup = FAKE_SETUP_INIT;
-    struct mu_err err = MU_ERR_INIT;
-    mu_engine *eng = NULL;
-    setup.model.short_max = short_max;
-    XT_OK(fake_engine_open(&eng, &setup, &err));
-    XT_OK(mu_engine_run(eng, m->set.r, N_REQUESTS, m->one, &err));
-    mu_engine_close(eng);
-}
-
 static struct fake_replica replica_of(int stages, int lanes, int tp)
 {
     struct fake_replica f = {.setup = FAKE_SETUP_INIT, .stages = stages, .lanes = lanes, .tp = tp};
@@ -77,7 +66,7 @@ static void check_cuts(int64_t short_max)
                                   {1, 2, 1}, {1, 3, 2}, {2, 2, 1}, {2, 4, 1}, {3, 2, 2}};
     static struct mixed m;
     request_set_make(&m.set, 11);
-    run_one(&m, short_max);
+    request_set_run_one(&m.set, short_max, m.one);
     for (size_t i = 0; i < MU_COUNT(cuts); i++) {
         for (int v = 0; v < 16; v += 3 * XT_STRIDE)
             check_cut(&m, cuts[i][0], cuts[i][1], cuts[i][2], v, short_max);
@@ -111,7 +100,7 @@ XT_TEST(the_same_bits_when_pages_move_after_every_step_on_all_ranks)
     static const int cuts[][3] = {{1, 1, 2}, {3, 1, 1}, {1, 2, 1}, {2, 2, 2}};
     static struct mixed m;
     request_set_make(&m.set, 11);
-    run_one(&m, 60);
+    request_set_run_one(&m.set, 60, m.one);
     for (size_t i = 0; i < MU_COUNT(cuts); i++) {
         for (int v = 0; v < 2; v++) {
             struct fake_replica f = replica_of(cuts[i][0], cuts[i][1], cuts[i][2]);
@@ -208,12 +197,6 @@ XT_TEST(a_step_that_overflows_on_one_rank_fails_its_request_alone)
 
 /* ---- ranks that are lost ---- */
 
-struct ending {
-    int n_done, n_failed;
-    int code; /* of the poll that ended it */
-    char text[MU_ERR_TEXT_MAX];
-};
-
 /* Polls to the end: good results first, then those that the loss ended, then the loss itself. */
 static int run_to_the_end(void *arg, mu_engine *eng, struct mu_err *e)
 {
@@ -224,15 +207,8 @@ static int run_to_the_end(void *arg, mu_engine *eng, struct mu_err *e)
     request_set_make(&set, 7);
     for (int i = 0; i < N_REQUESTS; i++)
         MU_TRY_RETURN(mu_engine_submit(eng, &set.r[i], &id, e));
-    for (;;) {
-        end->code = mu_engine_poll(eng, &r, MU_WAIT_FOREVER, e);
-        if (end->code != MU_OK || !r)
-            break;
-        *(r->code == MU_OK ? &end->n_done : &end->n_failed) += 1;
-        if (r->code != MU_OK)
-            memcpy(end->text, r->err.text, sizeof end->text);
-        mu_result_free(r);
-    }
+    while (ending_take(end, mu_engine_poll(eng, &r, MU_WAIT_FOREVER, e), &r))
+        ;
     if (end->code != MU_OK) {
         struct mu_err again = MU_ERR_INIT;
         XT_EQ(mu_engine_submit(eng, &set.r[0], &id, &again), end->code);
@@ -245,8 +221,6 @@ static int check_loss(struct fake_replica *f, int rank, enum mu_fake_fault fault
 {
     struct ending end = {0};
     struct mu_fake_order order = {.fault = fault, .rank = rank, .at_call = at};
-    char name[32];
-    int n = f->stages * f->lanes * f->tp;
     f->comm.orders = &order;
     f->comm.n_orders = 1;
     f->arg = &end;
@@ -256,16 +230,7 @@ static int check_loss(struct fake_replica *f, int rank, enum mu_fake_fault fault
         check_no_failure(f);
         return 0;
     }
-    snprintf(name, sizeof name, "rank %d ", rank);
-    for (int r = 0; r < n; r++) {
-        if (r == rank)
-            continue;
-        XT_CHECKF(f->rc[r] == MU_EPEER || f->rc[r] == MU_OK, "call %d: rank %d ended with %d: %s", (int)at, r, f->rc[r],
-                  f->errs[r].text);
-        XT_CHECKF(f->rc[r] == MU_OK || strstr(f->errs[r].text, name), "rank %d: %s", r, f->errs[r].text);
-    }
-    if (rank > 0 && end.n_failed > 0)
-        XT_CHECKF(strstr(end.text, name), "a request: %s", end.text);
+    ending_check_ranks(&end, f->stages * f->lanes * f->tp, f->rc, f->errs, &order);
     return 1;
 }
 
@@ -301,7 +266,7 @@ XT_TEST(a_slow_rank_is_waited_for)
     struct mu_fake_order order = {.fault = MU_FAKE_SLOW, .rank = 1, .at_call = 20, .delay_ns = 200000000};
     struct fake_replica f = replica_of(2, 1, 1);
     request_set_make(&m.set, 11);
-    run_one(&m, 0);
+    request_set_run_one(&m.set, 0, m.one);
     f.comm.orders = &order;
     f.comm.n_orders = 1;
     f.drive = run_set;

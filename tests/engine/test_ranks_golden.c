@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "comm/fake/fake.h"
+#include "comm/ranks.h"
 #include <muster/engine.h>
 
 #define GOLDEN    "tests/golden/"
@@ -176,15 +176,10 @@ static int on_rank(void *arg, struct mu_comm *world, struct mu_err *e)
     return MU_OK;
 }
 
-static void run_ranks(struct job *j, int ranks, int ranks_per_node)
+static void run_job(struct job *j, int ranks, int ranks_per_node)
 {
-    struct mu_fake_opts_comm o = {.ranks_per_node = ranks_per_node};
-    struct mu_fake_world *w = NULL;
-    struct mu_err err = MU_ERR_INIT;
-    o.comm.timeout_ns = 60000000000ll;
-    XT_OK(mu_fake_world_open(&w, ranks, &o, &err));
-    XT_EQ(mu_fake_world_run(w, on_rank, j, NULL, NULL), MU_OK);
-    mu_fake_world_close(w);
+    struct mu_fake_opts_comm o = {.comm = {.timeout_ns = 60000000000ll}, .ranks_per_node = ranks_per_node};
+    run_ranks(ranks, &o, on_rank, j);
 }
 
 static void check_logprobs(const char *what, int i, const struct mu_logprobs *a, const struct mu_logprobs *b)
@@ -236,7 +231,7 @@ static bool check_layout(const char *dir, const struct split *split, struct aske
     struct job j = {dir, split->layout, asked, &many, rc, errs, 0, NULL, NULL};
     snprintf(what, sizeof what, "%s %s", dir, split->layout);
     many = (struct told){.n_streamed = 0};
-    run_ranks(&j, split->ranks, split->ranks_per_node);
+    run_job(&j, split->ranks, split->ranks_per_node);
     if (rc[0] == MU_EINVAL && strstr(errs[0].text, "cannot be"))
         return false;
     for (int r = 0; r < split->ranks; r++)
@@ -435,7 +430,7 @@ static void run_placed(const char *name, const struct split *splits, size_t n)
         snprintf(what, sizeof what, "%s %s, experts placed", name, splits[i].layout);
         many = (struct told){.n_streamed = 0};
         struct job j = {dir, splits[i].layout, &asked, &many, rc, errs, splits[i].ranks_per_node, loads, counts};
-        run_ranks(&j, splits[i].ranks, 0);
+        run_job(&j, splits[i].ranks, 0);
         for (int r = 0; r < splits[i].ranks; r++)
             XT_CHECKF(rc[r] == MU_OK, "%s, rank %d: %s", what, r, errs[r].text);
         check_told(what, &one, &many);
@@ -469,7 +464,7 @@ static void check_refused(const char *name, const char *layout, int ranks, int c
     int rc[RANKS_MAX];
     struct job j = {dir, layout, &asked, &told, rc, errs, 0, NULL, NULL};
     snprintf(dir, sizeof dir, GOLDEN "%s", name);
-    run_ranks(&j, ranks, 0);
+    run_job(&j, ranks, 0);
     XT_CHECKF(rc[0] == code && strstr(errs[0].text, part), "%s: %d, %s", layout, rc[0], errs[0].text);
     for (int r = 1; r < ranks; r++)
         XT_CHECKF(rc[r] == code && errs[r].text[0] == '\0', "%s, rank %d: %d, %s", layout, r, rc[r], errs[r].text);
@@ -492,7 +487,7 @@ static void check_placing_refused(const char *name, const char *loads, int redun
     int rc[RANKS_MAX];
     struct job j = {dir, "tp=2,ep=2", &asked, &told, rc, errs, redundant, loads, NULL};
     snprintf(dir, sizeof dir, GOLDEN "%s", name);
-    run_ranks(&j, 2, 0);
+    run_job(&j, 2, 0);
     XT_CHECKF(rc[0] == code && strstr(errs[0].text, part), "%d, %s", rc[0], errs[0].text);
     XT_CHECKF(rc[1] == code && errs[1].text[0] == '\0', "rank 1: %d, %s", rc[1], errs[1].text);
 }

@@ -30,10 +30,7 @@ static void check_fault(const struct fault *x)
 {
     struct rf f;
     struct mu_request q = rf_score_request();
-    rf_begin(&f, answer_raw);
-    f.server.arg = (void *)(uintptr_t)x->raw;
-    rf_open(&f);
-    struct mu_result *r = rf_ask(&f, &q);
+    struct mu_result *r = rf_play(&f, answer_raw, x->raw, &q);
     XT_CHECKF(r->code == x->code, "%s for %s: %s", mu_code_name(r->code), x->part, r->err.text);
     XT_CHECKF(strstr(r->err.text, x->part), "\"%s\" lacks \"%s\"", r->err.text, x->part);
     XT_CHECKF(strstr(r->err.text, f.server.endpoint), "\"%s\" does not name the endpoint", r->err.text);
@@ -97,10 +94,7 @@ static void answer_flood(struct remote_server *s, int n, int fd, const char *req
 static struct mu_result *ask_flood(struct rf *f, const char *head)
 {
     struct mu_request q = rf_score_request();
-    rf_begin(f, answer_flood);
-    f->server.arg = (void *)(uintptr_t)head;
-    rf_open(f);
-    return rf_ask(f, &q);
+    return rf_play(f, answer_flood, head, &q);
 }
 
 XT_TEST(an_answer_that_is_too_large_is_cut_off)

@@ -21,10 +21,7 @@ static void answer_text(struct remote_server *s, int n, int fd, const char *requ
 
 static struct mu_result *generate(struct rf *f, const char *json, const struct mu_request *q)
 {
-    rf_begin(f, answer_text);
-    f->server.arg = (void *)(uintptr_t)json;
-    rf_open(f);
-    return rf_ask(f, q);
+    return rf_play(f, answer_text, json, q);
 }
 
 XT_TEST(a_text_comes_with_its_tokens_and_without_the_one_that_ended_it)
@@ -168,10 +165,7 @@ static struct mu_result *stream(struct rf *f, const char *text, struct heard *h,
     q.on_token_arg = h;
     q.stop = &stop;
     q.n_stop = stop != NULL;
-    rf_begin(f, answer_pieces);
-    f->server.arg = (void *)(uintptr_t)text;
-    rf_open(f);
-    return rf_ask(f, &q);
+    return rf_play(f, answer_pieces, text, &q);
 }
 
 XT_TEST(a_stream_is_shown_as_it_comes)

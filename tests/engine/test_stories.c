@@ -434,6 +434,11 @@ XT_TEST(the_same_bits_in_every_batch_with_int8_and_bf16_cache)
     same_bits("int8", "bf16");
 }
 
+XT_TEST(the_same_bits_in_every_batch_with_bf16_and_int8_cache)
+{
+    same_bits("bf16", "int8");
+}
+
 XT_TEST(the_same_bits_in_every_batch_with_int4_and_f16_cache)
 {
     same_bits("int4", "f16");

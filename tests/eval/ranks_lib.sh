@@ -21,7 +21,7 @@ pause_ms() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 # One sequence at a time and nothing shared, so that a small model takes its time.
 arguments() { # FOLDER: of an evaluation that writes there
     echo eval --model "$model" --tasks muster,muster_generate --limit "$limit" --log-samples --threads 1 --batch-size 1 \
-        --work naive --output "$1"
+        --work naive ${options:-} --output "$1"
 }
 
 # Our processes that still run: the guardian's, mpirun's and the ranks' command lines all name the folder.

@@ -39,10 +39,23 @@ static void compare(const char *dir, enum mu_mla_form mla)
                       mu_wformat_name(o.format), chunk);
         }
     }
-    for (int kv = 0; kv < 2; kv++) {
-        struct rig_opts o = {.mla = mla, .kv_dtype = kv ? MU_BF16 : MU_F16};
+}
+
+static void compare_caches(const char *dir, enum mu_mla_form mla, bool has_int8)
+{
+    static const struct {
+        enum mu_dtype type;
+        double bound;
+    } caches[] = {{MU_F16, 2e-5}, {MU_BF16, 1e-3}, {MU_I8, 1e-3}};
+    float exact[512] = {0}, whole[512] = {0}, parts[512] = {0};
+
+    run(dir, &(struct rig_opts){.mla = mla}, N, exact);
+    for (size_t i = 0; i < MU_COUNT(caches) - !has_int8; i++) {
+        struct rig_opts o = {.mla = mla, .kv_dtype = caches[i].type};
         run(dir, &o, N, whole);
-        XT_CHECKF(xt_nmse(whole, exact, 512) <= (kv ? 1e-3 : 2e-5), "%s: nmse %g", dir, xt_nmse(whole, exact, 512));
+        double nmse = xt_nmse(whole, exact, 512);
+        XT_CHECKF(nmse > 0 && nmse <= caches[i].bound, "%s: nmse %g", dir, nmse);
+        xt_note("%s, cache in %s: nmse %.2g", dir, mu_kv_type_name(o.kv_dtype), nmse);
         run(dir, &o, 5, parts);
         XT_CHECK(memcmp(whole, parts, sizeof whole) == 0);
     }
@@ -53,12 +66,17 @@ XT_TEST(dense)
     compare("tests/golden/llama_bias", MU_MLA_ABSORBED);
     compare("tests/golden/falcon_alibi", MU_MLA_ABSORBED);
     compare("tests/golden/gpt2", MU_MLA_ABSORBED);
+    compare_caches("tests/golden/llama_bias", MU_MLA_ABSORBED, true);
+    compare_caches("tests/golden/falcon_alibi", MU_MLA_ABSORBED, false);
+    compare_caches("tests/golden/gpt2", MU_MLA_ABSORBED, true);
 }
 
 XT_TEST(latent)
 {
     compare("tests/golden/deepseek_v2_lite", MU_MLA_ABSORBED);
     compare("tests/golden/deepseek_v2_lite", MU_MLA_NAIVE);
+    compare_caches("tests/golden/deepseek_v2_lite", MU_MLA_ABSORBED, true);
+    compare_caches("tests/golden/deepseek_v2_lite", MU_MLA_NAIVE, true);
 }
 
 XT_MAIN()

@@ -15,6 +15,24 @@
 
 static const int chunks[][STEPS] = {{7, 5, 1, 1, 6, 1}, {3, 0, 8, 1, 1, 8}, {0, 0, 21, 0, 0, 0}, {1, 1, 1, 1, 1, 16}};
 
+const char *const shard_sparse[] = {"mixtral",     "mixtral_window_v5", "deepseek_v2",     "deepseek_v2_lite",
+                                    "deepseek_v3", "deepseek_v3_fp8",   "deepseek_v3_mtp", "deepseek_v3_v5"};
+
+const struct shard_plan shard_lanes[] = {{.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},
+                                         {.tp = 1, .pp = 1, .lanes = 2, .ends = {-1}},
+                                         {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},
+                                         {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
+                                         {.tp = 1, .pp = 1, .lanes = 3, .ends = {-1}}};
+
+struct shard_case shard_golden(const char *name)
+{
+    static char path[4][128];
+    static int at;
+    char *p = path[at++ % 4];
+    snprintf(p, sizeof path[0], "tests/golden/%s", name);
+    return (struct shard_case){.dir = p};
+}
+
 static int rows_of(const struct shard_case *c)
 {
     return SHARD_ROWS * MU_MAX(c->length, 1);

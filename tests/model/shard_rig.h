@@ -21,6 +21,11 @@ struct shard_case {
     int length;             /* rows in SHARD_ROWS, chunks grow with them; 0 stands for 1 */
 };
 
+struct shard_case shard_golden(const char *name); /* dir lives until the fourth call after */
+
+#define SHARD_SPARSE_N 8
+extern const char *const shard_sparse[SHARD_SPARSE_N]; /* golden checkpoints with experts */
+
 enum shard_loads {
     SHARD_LOADS_NONE,
     SHARD_LOADS_RANDOM, /* every layer its own; some experts have none */
@@ -38,6 +43,9 @@ struct shard_plan {
     bool is_long;           /* lane 0 has all its rows in one step */
     int slice_rows;         /* of struct mu_model_opts */
 };
+
+#define SHARD_LANES_N 5
+extern const struct shard_plan shard_lanes[SHARD_LANES_N]; /* 1 to 8 lanes of one rank */
 
 /* One rank's model with everything it needs. */
 #define SHARD_LENGTH_MAX 32

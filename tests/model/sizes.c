@@ -115,11 +115,12 @@ XT_TEST(copied_pages_continue_a_sequence)
 {
     static const int32_t ids[] = {5, 60, 17, 80, 9, 33, 41, 22, 90, 11, 12, 13, 55, 54, 53, 52, 51, 8};
     static const enum mu_mla_form forms[] = {MU_MLA_ABSORBED, MU_MLA_NAIVE};
-    for (int f = 0; f < 2; f++) {
+    for (int f = 0; f < 4; f++) {
         struct mu_err err = MU_ERR_INIT;
         struct rig r;
         float first[512];
-        rig_open(&r, folder("deepseek_v3"), &(struct rig_opts){.n_seqs = 2, .mla = forms[f]});
+        rig_open(&r, folder("deepseek_v3"),
+                 &(struct rig_opts){.n_seqs = 2, .mla = forms[f % 2], .kv_dtype = f < 2 ? MU_F32 : MU_I8});
         size_t bytes = (size_t)r.vocab * sizeof(float);
         rig_feed(&r, 0, 0, ids, 17);
         for (int p = 0; p < 2; p++)
@@ -130,6 +131,28 @@ XT_TEST(copied_pages_continue_a_sequence)
         XT_CHECK(memcmp(first, rig_logits(&r, 0), bytes) == 0);
         rig_close(&r);
     }
+}
+
+/* Bytes a token by hand: 16-position pages rounded up to 64 bytes a part, whose layers are alike. */
+XT_TEST(an_int8_page_counts_its_scales)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_cpu_opts cpu = {.level = "ref", .n_threads = 1};
+    struct mu_device *d;
+    struct mu_spec spec;
+    struct mu_model_sizes z;
+    struct mu_model_opts o = {.kv_dtype = MU_I8, .rows_max = 4, .logit_rows_max = 1};
+
+    rig_read_spec(&spec, "models/muster-llama-tiny"); /* 4 layers, 4 KV heads of 32 */
+    XT_OK(mu_device_open_cpu(&d, &cpu, &err));
+    XT_OK(mu_model_sizes(&spec, &o, d, &z, &err));
+    XT_EQ(z.kv_page, 4 * 2 * 4 * 16 * (32 + 2));
+    mu_spec_fini(&spec);
+    rig_read_spec(&spec, "models/muster-dsv3-tiny"); /* 4 layers of a latent of 64 and a rotated key of 16 */
+    XT_OK(mu_model_sizes(&spec, &o, d, &z, &err));
+    XT_EQ(z.kv_page, 4 * 16 * (64 + 16 + 3 * 2) + 4 * 32); /* 1376 in 64s is 1408 */
+    mu_spec_fini(&spec);
+    mu_device_close(d);
 }
 
 XT_TEST(impossible_options_are_refused)
@@ -150,8 +173,12 @@ XT_TEST(impossible_options_are_refused)
     o.rows_max = 0;
     XT_FAILS(mu_model_sizes(&spec, &o, d, &z, &err), MU_EINVAL, "step of 0 rows");
     o.rows_max = 4;
+    o.kv_dtype = MU_I16;
+    XT_FAILS(mu_model_sizes(&spec, &o, d, &z, &err), MU_EINVAL, "not i16");
+    mu_spec_fini(&spec);
+    rig_read_spec(&spec, folder("falcon_alibi"));
     o.kv_dtype = MU_I8;
-    XT_FAILS(mu_model_sizes(&spec, &o, d, &z, &err), MU_EINVAL, "not i8");
+    XT_FAILS(mu_model_sizes(&spec, &o, d, &z, &err), MU_EUNSUPPORTED, "int8 KV cache with ALiBi");
     mu_spec_fini(&spec);
     mu_device_close(d);
 }

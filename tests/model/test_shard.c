@@ -35,18 +35,7 @@ static const char *const dense[] = {"alia",
                                     "qwen3",
                                     "qwen3_sharded",
                                     "qwen3_yarn_v5"};
-static const char *const sparse[] = {"mixtral",     "mixtral_window_v5", "deepseek_v2",     "deepseek_v2_lite",
-                                     "deepseek_v3", "deepseek_v3_fp8",   "deepseek_v3_mtp", "deepseek_v3_v5"};
 static const int sizes[] = {1, 2, 3, 4, 6, 8};
-
-static struct shard_case golden(const char *name)
-{
-    static char path[4][128];
-    static int at;
-    char *p = path[at++ % 4];
-    snprintf(p, sizeof path[0], "tests/golden/%s", name);
-    return (struct shard_case){.dir = p};
-}
 
 XT_TEST(no_checkpoint_is_forgotten)
 {
@@ -59,7 +48,7 @@ XT_TEST(no_checkpoint_is_forgotten)
         n += access(path, F_OK) == 0;
     }
     closedir(d);
-    XT_EQ(n, MU_COUNT(dense) + MU_COUNT(sparse));
+    XT_EQ(n, MU_COUNT(dense) + SHARD_SPARSE_N);
 }
 
 static void tensor_sizes(const struct shard_case *c)
@@ -74,15 +63,15 @@ static void tensor_sizes(const struct shard_case *c)
 XT_TEST(dense_checkpoints_over_tensor_ranks)
 {
     for (size_t i = 0; i < MU_COUNT(dense); i += XT_STRIDE) {
-        struct shard_case c = golden(dense[i]);
+        struct shard_case c = shard_golden(dense[i]);
         tensor_sizes(&c);
     }
 }
 
 XT_TEST(sparse_checkpoints_over_tensor_ranks)
 {
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
         tensor_sizes(&c);
     }
 }
@@ -104,8 +93,8 @@ static void stages(const struct shard_case *c, int tp)
 
 XT_TEST(every_checkpoint_over_stages)
 {
-    for (size_t i = 0; i < MU_COUNT(dense) + MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(i < MU_COUNT(dense) ? dense[i] : sparse[i - MU_COUNT(dense)]);
+    for (size_t i = 0; i < MU_COUNT(dense) + SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(i < MU_COUNT(dense) ? dense[i] : shard_sparse[i - MU_COUNT(dense)]);
         stages(&c, 1 + (int)(i % 2));
     }
 }
@@ -125,14 +114,9 @@ static void lanes(const struct shard_case *c, const struct shard_plan *plans, si
 
 XT_TEST(expert_groups)
 {
-    static const struct shard_plan plans[] = {{.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 2, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 3, .ends = {-1}}};
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
-        lanes(&c, plans, MU_COUNT(plans));
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
+        lanes(&c, shard_lanes, SHARD_LANES_N);
     }
 }
 
@@ -147,8 +131,8 @@ XT_TEST(tensor_times_experts_times_stages)
         {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}},
         {.tp = 2, .pp = 3, .lanes = 1, .ends = {1, 1, -1}, .ranks_per_node = 2},
     };
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
         lanes(&c, plans, MU_COUNT(plans));
     }
 }
@@ -166,7 +150,7 @@ XT_TEST(dense_hybrids_on_several_nodes)
     };
     static const char *const some[] = {"gpt2_scale", "falcon_40b", "falcon_alibi", "qwen2", "llama3_rope", "qwen3"};
     for (size_t i = 0; i < MU_COUNT(some); i++) {
-        struct shard_case c = golden(some[i]);
+        struct shard_case c = shard_golden(some[i]);
         lanes(&c, plans, MU_COUNT(plans));
     }
 }
@@ -179,9 +163,10 @@ XT_TEST(weights_and_caches_of_fewer_bits)
     static const char *const some[] = {"llama_bf16", "gpt_sw3", "falcon_alibi", "mixtral", "deepseek_v3_fp8"};
     for (size_t i = 0; i < MU_COUNT(some); i++) {
         for (int f = 0; f < MU_WFORMAT_N; f++) {
-            struct shard_case c = golden(some[i]);
+            struct shard_case c = shard_golden(some[i]);
             c.format = (enum mu_wformat)f;
-            c.kv_dtype = f == MU_WF32 ? MU_F16 : MU_BF16;
+            bool is_alibi = strcmp(some[i], "falcon_alibi") == 0;
+            c.kv_dtype = f == MU_WF32 ? MU_F16 : f == MU_WINT8 && !is_alibi ? MU_I8 : MU_BF16;
             lanes(&c, plans, MU_COUNT(plans));
         }
     }
@@ -194,7 +179,7 @@ XT_TEST(naive_latent_attention)
                                               {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}}};
     static const char *const some[] = {"deepseek_v2", "deepseek_v2_lite", "deepseek_v3_fp8"};
     for (size_t i = 0; i < MU_COUNT(some); i++) {
-        struct shard_case c = golden(some[i]);
+        struct shard_case c = shard_golden(some[i]);
         c.mla = MU_MLA_NAIVE;
         lanes(&c, plans, MU_COUNT(plans));
     }
@@ -211,8 +196,8 @@ static const struct shard_plan sharing[] = {
 
 XT_TEST(every_checkpoint_with_shared_caches)
 {
-    for (size_t i = 0; i < MU_COUNT(dense) + MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(i < MU_COUNT(dense) ? dense[i] : sparse[i - MU_COUNT(dense)]);
+    for (size_t i = 0; i < MU_COUNT(dense) + SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(i < MU_COUNT(dense) ? dense[i] : shard_sparse[i - MU_COUNT(dense)]);
         lanes(&c, sharing + i % 2, i % 2 ? 7 : 5);
     }
 }
@@ -222,10 +207,21 @@ XT_TEST(long_texts_with_shared_caches)
     static const char *const some[] = {"deepseek_v3",      "llama2",    "falcon_alibi", "qwen2_window",
                                        "deepseek_v2_lite", "falcon_7b", "qwen3"};
     for (size_t i = 0; i < MU_COUNT(some); i += XT_STRIDE) {
-        struct shard_case c = golden(some[i]);
+        struct shard_case c = shard_golden(some[i]);
         c.length = SHARD_LENGTH_MAX;
         c.kv_dtype = i % 2 ? MU_BF16 : MU_F32;
         lanes(&c, sharing, MU_COUNT(sharing));
+    }
+}
+
+XT_TEST(long_texts_with_shared_int8_caches)
+{
+    static const char *const some[] = {"deepseek_v3", "falcon_40b"};
+    for (size_t i = 0; i < MU_COUNT(some); i++) {
+        struct shard_case c = shard_golden(some[i]);
+        c.length = SHARD_LENGTH_MAX;
+        c.kv_dtype = MU_I8;
+        lanes(&c, sharing + i, MU_COUNT(sharing) / 2);
     }
 }
 

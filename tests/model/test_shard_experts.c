@@ -3,22 +3,9 @@
  * Every sparse checkpoint on 1, 2, 3, 4 and 8 ranks as lanes and as tensor ranks, without and with copies, up to one of
  * each expert on every rank; loads even, different from layer to layer, and all on one expert, so that some ranks hold
  * experts that get no rows. */
-#include <stdio.h>
 
 #include "base/check.h"
 #include "shard_rig.h"
-
-static const char *const sparse[] = {"mixtral",     "mixtral_window_v5", "deepseek_v2",     "deepseek_v2_lite",
-                                     "deepseek_v3", "deepseek_v3_fp8",   "deepseek_v3_mtp", "deepseek_v3_v5"};
-
-static struct shard_case golden(const char *name)
-{
-    static char path[4][128];
-    static int at;
-    char *p = path[at++ % 4];
-    snprintf(p, sizeof path[0], "tests/golden/%s", name);
-    return (struct shard_case){.dir = p};
-}
 
 /* Numbers of copies that share out evenly: the least, the next, one of each expert on every rank. */
 static void each_redundancy(const struct shard_want *w, struct shard_plan p)
@@ -47,14 +34,9 @@ static void each_plan(const struct shard_case *c, const struct shard_plan *plans
 
 XT_TEST(experts_of_lanes)
 {
-    static const struct shard_plan plans[] = {{.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 2, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
-                                              {.tp = 1, .pp = 1, .lanes = 3, .ends = {-1}}};
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
-        each_plan(&c, plans, MU_COUNT(plans));
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
+        each_plan(&c, shard_lanes, SHARD_LANES_N);
     }
 }
 
@@ -68,8 +50,8 @@ XT_TEST(experts_of_tensor_ranks)
         {.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true, .slice_rows = 1},
         {.tp = 5, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true, .slice_rows = 1},
         {.tp = 8, .pp = 1, .lanes = 1, .ends = {-1}}};
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
         each_plan(&c, plans, MU_COUNT(plans));
     }
 }
@@ -83,8 +65,8 @@ XT_TEST(experts_of_both_and_of_stages)
         {.tp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}, .is_long = true, .slice_rows = 1},
         {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}},
         {.tp = 4, .cp = 2, .pp = 1, .lanes = 1, .ends = {-1}, .slice_rows = 1}};
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
         each_plan(&c, plans, MU_COUNT(plans));
     }
 }
@@ -92,8 +74,8 @@ XT_TEST(experts_of_both_and_of_stages)
 /* Even blocks with many rows: the way by slices without a table. */
 XT_TEST(even_blocks_by_slices)
 {
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
-        struct shard_case c = golden(sparse[i]);
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
+        struct shard_case c = shard_golden(shard_sparse[i]);
         struct shard_want w;
         shard_want(&w, &c, 1);
         for (int tp = 2; tp <= 5; tp++)
@@ -109,7 +91,7 @@ XT_TEST(weights_of_fewer_bits)
         {.tp = 2, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true, .slice_rows = 1},
         {.tp = 2, .pp = 1, .lanes = 2, .ends = {-1}}};
     for (int f = 0; f < MU_WFORMAT_N; f++) {
-        struct shard_case c = golden(f % 2 ? "mixtral" : "deepseek_v3_fp8");
+        struct shard_case c = shard_golden(f % 2 ? "mixtral" : "deepseek_v3_fp8");
         c.format = (enum mu_wformat)f;
         each_plan(&c, plans, MU_COUNT(plans));
     }
@@ -152,10 +134,10 @@ XT_TEST(every_rank_counts_its_lanes_rows)
 {
     static const struct shard_plan plans[] = {{.tp = 1, .pp = 1, .lanes = 1, .ends = {-1}},
                                               {.tp = 2, .pp = 1, .lanes = 2, .ends = {-1}}};
-    for (size_t i = 0; i < MU_COUNT(sparse); i += XT_STRIDE) {
+    for (size_t i = 0; i < SHARD_SPARSE_N; i += XT_STRIDE) {
         for (size_t k = 0; k < MU_COUNT(plans); k++) {
             struct mu_err errs[SHARD_RANKS_MAX] = {MU_ERR_INIT};
-            struct shard_case c = golden(sparse[i]);
+            struct shard_case c = shard_golden(shard_sparse[i]);
             int rcs[SHARD_RANKS_MAX];
             int rc = shard_run(&c, &plans[k], count_or_abort, NULL, rcs, errs);
             XT_CHECKF(rc == MU_OK, "%s: %s", c.dir, errs[0].text);
@@ -177,7 +159,7 @@ XT_TEST(a_table_for_other_ranks_is_refused)
 {
     struct mu_err errs[2] = {MU_ERR_INIT}, err;
     int rcs[2];
-    struct shard_case c = golden("mixtral");
+    struct shard_case c = shard_golden("mixtral");
     shard_run(&c, &(struct shard_plan){.tp = 1, .pp = 1, .lanes = 2, .ends = {-1}}, open_with_table_of_three, NULL, rcs,
               errs);
     err = errs[0];

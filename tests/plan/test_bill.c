@@ -13,11 +13,11 @@
 static int sizes(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e)
 {
     static const size_t eighths[] = {32, 16, 16, 8, 4};
-    (void)arg;
     if (l->rows == 13)
         return mu_fail(e, MU_EUNSUPPORTED, "13 rows");
     *out = (struct mu_model_sizes){
         .weights = 1000 * MIB * eighths[l->weights] / 32,
+        .weights_holders = arg ? *(const int *)arg : 0,
         .host = 64 * 1024,
         .load_staging = 100 * MIB,
         .activations = (size_t)l->rows * MIB,
@@ -87,6 +87,22 @@ XT_TEST(lines_add_up_to_the_phases)
     XT_EQ(b.limits.pages, MU_BILL_KV_TOKENS_WANTED / MU_KV_PAGE);
     XT_CHECK(says(&b, "context 4096: the model's own"));
     XT_CHECK(strstr(b.verdict, "no limit was given"));
+}
+
+XT_TEST(a_copy_that_ranks_share_is_billed_in_parts)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    struct mu_bill whole = make(&ask);
+    int holders = 3;
+    ask.arg = &holders;
+    struct mu_bill b = make(&ask);
+    XT_STREQ(whole.lines[0].note, "f32, packed");
+    XT_STREQ(b.lines[0].note, "f32, packed; a share of one copy for 3 ranks");
+    XT_EQ(b.lines[0].bytes, (1000 * MIB + 2) / 3);
+    XT_EQ(whole.bytes_peak - b.bytes_peak, 1000 * MIB - b.lines[0].bytes);
+    XT_EQ(sum(&b, MU_BILL_LOADING), b.bytes_loading);
+    holders = 1;
+    XT_EQ(make(&ask).bytes_peak, whole.bytes_peak);
 }
 
 XT_TEST(loading_can_be_the_peak)
@@ -177,7 +193,7 @@ XT_TEST(the_sentence_names_the_largest_item_and_the_ways_out)
     XT_CHECK(!b.fits);
     XT_CHECK(strstr(b.verdict, "a batch of 16 rows"));
     XT_CHECK(strstr(b.verdict, "a context of 2048"));
-    XT_CHECK(strstr(b.verdict, "a bf16 KV cache"));
+    XT_CHECK(strstr(b.verdict, "the KV cache in bf16"));
 
     ask = ask_of(1500);
     ask.limits.pages = 4096;

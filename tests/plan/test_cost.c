@@ -1,6 +1,8 @@
 /* test_cost.c - the time model on a machine and a model whose numbers can be worked out by hand */
 #include "xt.h"
 
+#include <math.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "plan/step_mix.h"
@@ -8,15 +10,10 @@
 #define NEAR 1e-9 /* of a value: the sums here have a few dozen terms */
 
 /* Products take flop / 1e12, reading bytes / 1e9, nothing else costs. */
-static const struct mu_cost_engine plain = {.name = "plain",
-                                            .product = 1,
-                                            .memory = 1,
-                                            .kv = 1,
-                                            .attention = 1,
-                                            .overlap = 1,
-                                            .link = 1,
-                                            .kv_copies = 1,
-                                            .memory_part = 1};
+#define ALL_REACHED                                                                                                    \
+    .product = 1, .memory = 1, .kv = 1, .attention = 1, .overlap = 1, .link = 1, .kv_copies = 1, .memory_part = 1
+static const struct mu_cost_engine plain = {.name = "plain", ALL_REACHED};
+static const struct mu_cost_engine ours = {.name = "ours", ALL_REACHED, .act_bytes = 4, .is_own_comm = true};
 
 static struct mu_machine machine_of(int nodes, int devices)
 {
@@ -130,20 +127,81 @@ XT_TEST(tensor_ranks_share_work_and_pay_for_sums)
     mu_spec_fini(&s);
 }
 
-XT_TEST(the_fixed_tree_sends_everything_in_every_round)
+/* ---- where our ranks meet ---- */
+
+#define LATENCY 1e-6
+#define RATE    1e8 /* inside a node; a tenth of it, and ten times the latency, between nodes */
+
+static double decode_comm(const struct mu_spec *s, struct mu_layout l, int nodes, int devices,
+                          const struct mu_cost_engine *g, int64_t batch)
+{
+    struct mu_machine m = machine_of(nodes, devices);
+    struct mu_workload w = ask(batch, 7, 4);
+    w.engine = g;
+    return cost_of(s, l, &m, &w).decode.comm;
+}
+
+/* The first tensor rank gets the others' columns of `rows` rows. */
+static double logits_s(double rows, double tp)
+{
+    return log2(tp) * LATENCY + rows * 96 * 4 * (tp - 1) / tp / RATE;
+}
+
+/* The 4 tiles of a layer's heads and the 16 of its MLP fall into 4 single subtrees. */
+XT_TEST(few_bytes_of_a_sum_go_to_everybody)
 {
     struct mu_spec s;
     small_spec(&s, 4);
-    struct mu_machine m = machine_of(1, 8);
-    struct mu_cost_engine tree = plain, ring = plain;
-    tree.is_tree = true;
-    tree.act_bytes = ring.act_bytes = 4;
-    struct mu_workload w = ask(64, 1000, 4);
-    w.engine = &tree;
-    double by_tree = cost_of(&s, layout_of(8, 1, 1), &m, &w).prefill.comm;
-    w.engine = &ring;
-    double by_ring = cost_of(&s, layout_of(8, 1, 1), &m, &w).prefill.comm;
-    XT_NEAR(by_tree / by_ring, 3 / (2 * 7 / 8.0), 0.01); /* log2 8 rounds of all bytes, against 2 (n-1)/n of them */
+    double sum = 2 * LATENCY + 3 * (2 * 64 * 4) / RATE, want = 9 * sum + logits_s(2, 4);
+    XT_NEAR(decode_comm(&s, layout_of(4, 1, 1), 1, 4, &ours, 2), want, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* 1000 rows: three quarters of a root given for slices and three got, then the slices round a ring. */
+XT_TEST(many_bytes_of_a_sum_go_by_slices)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    double sum = (1 + 3) * LATENCY + (0.75 + 0.75) * (1000 * 64 * 4) / RATE;
+    double want = 9 * sum + 63 * logits_s(1000 / 63.0, 4); /* 16 rows at a time */
+    XT_NEAR(decode_comm(&s, layout_of(4, 1, 1), 1, 4, &ours, 1000), want, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* 4 tiles over 3 ranks are cut at 1 and 3, and [1, 3) is two subtrees; 16 are cut at 6 and 10, each run two. A rank
+ * gets what is not its own. */
+XT_TEST(uneven_runs_send_several_roots)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    double row = 2 * 64 * 4 / RATE, rounds = 2 * LATENCY, sums = 4 * (2 * rounds + (3 + 4) * row) + rounds + 2 * row;
+    double want = sums + logits_s(2, 3);
+    XT_NEAR(decode_comm(&s, layout_of(3, 1, 1), 1, 3, &ours, 2), want, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* To the node's first rank, between these two, and back. */
+XT_TEST(sums_over_nodes_go_through_first_ranks)
+{
+    struct mu_spec s;
+    small_spec(&s, 4);
+    double bytes = 2 * 64 * 4, inside = LATENCY + bytes / RATE, between = 10 * LATENCY + bytes / (RATE / 10);
+    double logits = logits_s(2, 4) - 2 * 96 * 4 * 0.5 / RATE + 10 * LATENCY + 2 * 96 * 4 * 0.5 / (RATE / 10);
+    double want = 9 * (inside + between + inside) + logits;
+    XT_NEAR(decode_comm(&s, layout_of(4, 1, 1), 2, 2, &ours, 2), want, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* Each tensor rank sends all of its rows on; the last stage's logits go to rank 0. */
+XT_TEST(stages_send_rows_and_logits)
+{
+    struct mu_cost_engine g = ours;
+    struct mu_spec s;
+    small_spec(&s, 4);
+    g.is_flushed = true;
+    double sum = LATENCY + 2 * 64 * 4 / RATE, row = LATENCY + 96 * 4 / RATE;
+    double last = 2 * 2 * sum + logits_s(2, 2) + 2 * row, send = sum; /* a sum of two ranks is one send too */
+    XT_NEAR(decode_comm(&s, layout_of(2, 2, 1), 1, 4, &g, 2), last + send, NEAR);
     mu_spec_fini(&s);
 }
 
@@ -217,14 +275,165 @@ XT_TEST(experts_are_read_as_rows_meet_them)
     mu_spec_fini(&s);
 }
 
+/* Experts in place of every MLP. */
+static void expert_spec(struct mu_spec *s, int n_layers, int experts, int top_k)
+{
+    small_spec(s, n_layers);
+    for (int i = 0; i < n_layers; i++) {
+        s->layers[i].mlp = MU_MLP_MOE;
+        s->layers[i].ffn = 0;
+        s->layers[i].moe = (struct mu_moe_spec){.n_experts = experts, .top_k = top_k, .ffn = 128};
+    }
+}
+
+/* The outputs of 4 rows by 2 experts each go to both ranks: no sum. */
+XT_TEST(tensor_ranks_put_outputs_of_experts_together)
+{
+    struct mu_spec s;
+    expert_spec(&s, 4, 8, 2);
+    double sum = LATENCY + 4 * 64 * 4 / RATE, outputs = LATENCY + 4 * 2 * 64 * 4 * 0.5 / RATE;
+    double want = 4 * (sum + outputs) + sum + logits_s(4, 2);
+    XT_NEAR(decode_comm(&s, layout_of(2, 1, 1), 1, 2, &ours, 4), want, NEAR * want);
+    s.layers[3].moe.n_shared = 1; /* cut as an MLP is: one sum more */
+    XT_NEAR(decode_comm(&s, layout_of(2, 1, 1), 1, 2, &ours, 4), want + sum, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* From 4 rows a rank on slices move less than half of what outputs of 8 experts a row do; 15 rows are too few. */
+XT_TEST(many_outputs_of_experts_go_by_slices)
+{
+    struct mu_spec s;
+    expert_spec(&s, 4, 8, 8);
+    double rounds = 2 * LATENCY, row = 64 * 4 / RATE;
+    double want = 5 * (rounds + 15 * row * 3) + 4 * (rounds + 15 * 8 * row * 0.75) + logits_s(15, 4);
+    XT_NEAR(decode_comm(&s, layout_of(4, 1, 1), 1, 4, &ours, 15), want, NEAR * want);
+    double there = rounds + 16 * 2 * row * 0.75, together = rounds + 16 * row * 0.75;
+    want = 5 * (rounds + 16 * row * 3) + 4 * (there + together) + logits_s(16, 4);
+    XT_NEAR(decode_comm(&s, layout_of(4, 1, 1), 1, 4, &ours, 16), want, NEAR * want);
+    mu_spec_fini(&s);
+}
+
+/* Every row goes to both of all two experts and comes back: 16 choices arrive at each of two ranks, half from itself.
+ */
+XT_TEST(lanes_send_a_row_to_each_of_its_experts)
+{
+    struct mu_spec s;
+    struct mu_layout l = layout_of(1, 1, 2);
+    expert_spec(&s, 4, 2, 2);
+    l.ep = 2;
+    double way = LATENCY + 16 * 64 * 4 * 0.5 / RATE, counts = LATENCY + 2 * 4 * 0.5 / RATE;
+    XT_NEAR(decode_comm(&s, l, 1, 2, &ours, 8), 4 * (counts + 2 * way), NEAR);
+    struct mu_cost_engine small = ours;
+    small.chunk_rows = 8; /* 4 rows of a rank at a time */
+    way = LATENCY + 8 * 64 * 4 * 0.5 / RATE;
+    XT_NEAR(decode_comm(&s, l, 1, 2, &small, 8), 4 * 2 * (counts + 2 * way), NEAR);
+    mu_spec_fini(&s);
+}
+
+XT_TEST(experts_are_read_in_every_round)
+{
+    struct mu_spec s;
+    struct mu_layout l = layout_of(1, 1, 2);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_cost_engine once = ours, twice = ours;
+    struct mu_workload w = ask(8, 7, 4);
+    expert_spec(&s, 1, 2, 2);
+    l.ep = 2;
+    m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+    once.act_bytes = twice.act_bytes = 0;
+    twice.chunk_rows = 8;
+    w.engine = &once;
+    double before = cost_of(&s, l, &m, &w).decode.memory;
+    w.engine = &twice;
+    double expert = 3 * 64 * 128 * 2 / 1e9; /* each rank's one */
+    XT_NEAR(cost_of(&s, l, &m, &w).decode.memory, before + expert, NEAR);
+    mu_spec_fini(&s);
+}
+
+/* ---- what chance gives to the slowest rank ---- */
+
+static uint32_t draw(uint64_t *state, uint32_t below)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)((*state >> 33) % below);
+}
+
+/* Distinct experts of the fullest of `ranks`, the mean over many steps of `rows` rows that choose by chance. */
+static double drawn_experts(int experts, int top_k, int ranks, int rows)
+{
+    enum { STEPS = 2000 };
+    uint64_t state = 1;
+    double sum = 0;
+    for (int i = 0; i < STEPS; i++) {
+        bool met[256] = {false};
+        int most = 0;
+        for (int r = 0; r < rows; r++) {
+            bool chosen[256] = {false};
+            for (int k = 0; k < top_k;) {
+                uint32_t x = draw(&state, (uint32_t)experts);
+                k += !chosen[x];
+                chosen[x] = met[x] = true;
+            }
+        }
+        for (int q = 0; q < ranks; q++) {
+            int n = 0;
+            for (int x = q * experts / ranks; x < (q + 1) * experts / ranks; x++)
+                n += met[x];
+            most = MU_MAX(most, n);
+        }
+        sum += most;
+    }
+    return sum / STEPS;
+}
+
+XT_TEST(the_slowest_rank_reads_what_chance_gives_it)
+{
+    static const struct {
+        int experts, top_k, ranks, rows;
+    } cases[] = {{8, 2, 2, 1}, {8, 2, 4, 1}, {256, 8, 8, 1}, {256, 8, 8, 4}, {256, 8, 16, 8}, {128, 8, 8, 32}};
+    for (size_t i = 0; i < MU_COUNT(cases); i++) {
+        struct mu_spec s;
+        struct mu_machine m = machine_of(1, cases[i].ranks);
+        struct mu_layout l = layout_of(cases[i].ranks, 1, 1);
+        struct mu_workload w = ask(cases[i].rows, 7, 4);
+        double expert = 3 * 64 * 128 * 2 / 1e9;
+        expert_spec(&s, 1, cases[i].experts, cases[i].top_k);
+        m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+        double with = cost_of(&s, l, &m, &w).decode.memory;
+        s.layers[0].moe.ffn = 0;
+        double read = (with - cost_of(&s, l, &m, &w).decode.memory) / expert;
+        double drawn = drawn_experts(cases[i].experts, cases[i].top_k, cases[i].ranks, cases[i].rows);
+        XT_CHECKF(fabs(read / drawn - 1) < 0.1, "%d of %d experts on %d ranks, %d rows: %.2f read, %.2f drawn",
+                  cases[i].top_k, cases[i].experts, cases[i].ranks, cases[i].rows, read, drawn);
+        mu_spec_fini(&s);
+    }
+}
+
+/* With a second copy of each of 8 experts both ranks hold 8 and read them all; their rows differ less. */
+XT_TEST(copies_are_read_and_even_rows_out)
+{
+    struct mu_spec s;
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload w = ask(64, 7, 4), copied = w;
+    struct mu_layout l = layout_of(2, 1, 1);
+    double expert = 3 * 64 * 128;
+    expert_spec(&s, 1, 8, 2);
+    copied.redundant_experts = 8;
+    struct mu_machine fast = m;
+    fast.device.flops[MU_RATE_F32] = fast.device.flops[MU_RATE_BF16] = 1e18;
+    double before = cost_of(&s, l, &fast, &w).decode.memory;
+    XT_NEAR(cost_of(&s, l, &fast, &copied).decode.memory, before + 4 * expert * 2 / 1e9, 1e-4 * before);
+    m.device.memory_rate = 1e15;
+    double uneven = cost_of(&s, l, &m, &w).decode.compute, even = cost_of(&s, l, &m, &copied).decode.compute;
+    double mean = 2 * 64 * expert / 1e12, chance = 2 * 0.564 * sqrt(64 * 6 / 7.0) * expert / 1e12;
+    XT_NEAR(uneven - even, chance * (1 - sqrt(0.5)), 1e-6 * mean);
+    mu_spec_fini(&s);
+}
+
 XT_TEST(more_experts_ranks_read_less_and_talk_more)
 {
     struct mu_spec s;
-    small_spec(&s, 2);
-    for (int i = 0; i < 2; i++) {
-        s.layers[i].mlp = MU_MLP_MOE;
-        s.layers[i].moe = (struct mu_moe_spec){.n_experts = 64, .top_k = 4, .ffn = 128};
-    }
+    expert_spec(&s, 2, 64, 4);
     struct mu_machine m = machine_of(2, 8);
     struct mu_workload w = ask(64, 16, 4);
     struct mu_layout wide = layout_of(1, 1, 16);
@@ -270,13 +479,13 @@ XT_TEST(a_step_is_the_same_step)
  * that each read the weights again. */
 XT_TEST(a_pipeline_that_is_emptied_pays_for_every_step)
 {
-    struct mu_cost_engine ours = plain;
+    struct mu_cost_engine flushed = plain;
     struct mu_spec s;
     small_spec(&s, 4);
     struct mu_machine m = machine_of(1, 2);
     struct mu_workload few = ask(4, 7, 4), many = ask(64, 7, 4), part = ask(32, 7, 4);
-    ours.is_flushed = true;
-    few.engine = many.engine = part.engine = &ours;
+    flushed.is_flushed = true;
+    few.engine = many.engine = part.engine = &flushed;
     double send = 1e-6; /* latency: this engine's activations have no bytes */
     double one = cost_of(&s, layout_of(1, 1, 1), &m, &few).decode.total;
     XT_NEAR(cost_of(&s, layout_of(1, 2, 1), &m, &few).decode.total, one + send, 1e-6 * one);

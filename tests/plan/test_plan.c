@@ -274,8 +274,10 @@ XT_TEST(devices_stay_idle_only_where_nothing_else_fits)
     XT_CHECK(!p->is_refused && p->choice.idle == 0 && p->choice.layout.dp == 13);
     mu_plan_free(p);
     /* 0.5 GB of f32 weights do not fit 0.45 GB, and 13 divides into nothing but 13 tensor ranks or stages, which 12
-     * heads and 12 layers do not fill. */
-    mu_machine_host(&m, 13 * 0.45e9, 20e9, 1e12, 13);
+     * heads and 12 layers do not fill. A node each: replicas on one node would share their weights. */
+    mu_machine_host(&m, 0.45e9, 20e9, 1e12, 1);
+    m.nodes = 13;
+    m.between = m.inside;
     ask.is_weights_fixed = true;
     ask.work.weights = MU_WF32;
     p = make(&ask);
@@ -392,6 +394,36 @@ XT_TEST(small_models_are_replicated)
         mu_plan_free(p);
         mu_spec_fini(&s);
     }
+}
+
+/* 8 experts on 4 ranks, with as many copies more as leave every rank the same number. */
+XT_TEST(copies_of_experts_are_planned)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    struct mu_layout l;
+    struct mu_plan *p;
+    read_preset(&s, "Mixtral-8x7B");
+    struct mu_machine m = machine_of("h100", 4);
+    struct mu_plan_ask ask = ask_of(&s, &m, 4);
+    XT_OK(mu_layout_parse(&l, "tp=4,ep=4", 4, &err));
+    ask.layout = &l;
+    p = make(&ask);
+    size_t weights = p->choice.bill.weights;
+    mu_plan_free(p);
+    ask.work.redundant_experts = 3;
+    XT_FAILS(mu_plan_make(&p, &ask, &err), MU_EUSAGE, "evenly over 4 ranks: take 0 or 4");
+    ask.work.redundant_experts = 4;
+    p = make(&ask);
+    XT_CHECK(says(p, "4 redundant experts a layer: each rank holds 3, not 2"));
+    XT_CHECK((double)p->choice.bill.weights > 1.3 * (double)weights); /* of three halves the experts */
+    mu_plan_free(p);
+    ask.layout = NULL;
+    p = make(&ask);
+    XT_EQ(12 % (p->choice.layout.tp * mu_layout_lanes(&p->choice.layout)), 0);
+    XT_CHECK(p->choice.layout.tp * mu_layout_lanes(&p->choice.layout) > 1); /* one rank alone has no use for a copy */
+    mu_plan_free(p);
+    mu_spec_fini(&s);
 }
 
 /* ---- worked examples of docs/plan.md ---- */

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "model/expert_table.h"
 #include "model/model.h"
 #include "model/presets.h"
 #include "plan/rank_bill.h"
@@ -32,10 +33,13 @@ static void near(const char *what, const char *name, const struct mu_layout *l, 
               l->ep, rank, got, want);
 }
 
-static void compare(struct mu_device *d, const struct mu_spec *s, const char *name, const struct mu_layout *l,
-                    enum mu_wformat f, int rank)
+/* redundant: copies of experts in all, where `placed` has them. */
+static void compare_placed(struct mu_device *d, const struct mu_spec *s, const char *name, const struct mu_layout *l,
+                           enum mu_wformat f, int rank, int redundant, const struct mu_expert_table *placed)
 {
-    struct mu_workload w = {.prompt = CONTEXT, .weights = f, .kv_dtype = f == MU_WF32 ? MU_F32 : MU_BF16};
+    bool is_int8 = f == MU_WINT8 && s->position != MU_POS_ALIBI;
+    enum mu_dtype kv = f == MU_WF32 ? MU_F32 : is_int8 ? MU_I8 : MU_BF16;
+    struct mu_workload w = {.prompt = CONTEXT, .weights = f, .kv_dtype = kv, .redundant_experts = redundant};
     struct mu_rank_limits k = {.rows = ROWS, .logit_rows = LOGITS, .pages = 1};
     struct mu_err err = MU_ERR_INIT;
     struct mu_machine m = host();
@@ -45,6 +49,7 @@ static void compare(struct mu_device *d, const struct mu_spec *s, const char *na
     struct mu_shard sh;
 
     mu_layout_shard(l, s, rank, &sh);
+    sh.placed = placed;
     struct mu_model_opts o = {.format = f,
                               .kv_dtype = w.kv_dtype,
                               .mla = MU_MLA_ABSORBED,
@@ -63,6 +68,12 @@ static void compare(struct mu_device *d, const struct mu_spec *s, const char *na
     XT_CHECKF(b.work >= z.work, "work of %s (%s), tp=%d: %zu, the model takes %zu", name, mu_wformat_name(f), l->tp,
               b.work, z.work);
     XT_EQ(b.total, b.weights + b.kv + b.activations + b.work + b.logits + b.comm + b.runtime);
+}
+
+static void compare(struct mu_device *d, const struct mu_spec *s, const char *name, const struct mu_layout *l,
+                    enum mu_wformat f, int rank)
+{
+    compare_placed(d, s, name, l, f, rank, 0, NULL);
 }
 
 /* Every rank of a replica. */
@@ -93,7 +104,72 @@ static void compare_layouts(const struct mu_spec *s, const char *name)
         compare_ranks(d, s, name, texts[i], MU_WBF16);
     compare_ranks(d, s, name, "tp=3", MU_WF32);
     compare_ranks(d, s, name, "tp=3", MU_WINT8);
+    compare_ranks(d, s, name, "tp=6,cp=3", MU_WINT8);
     compare_ranks(d, s, name, "tp=5", MU_WINT4);
+    mu_device_close(d);
+}
+
+static size_t weights_of(const struct mu_spec *s, const char *text, int devices, bool is_host)
+{
+    struct mu_workload w = {.prompt = CONTEXT, .weights = MU_WBF16, .kv_dtype = MU_BF16};
+    struct mu_rank_limits k = {.rows = ROWS, .logit_rows = LOGITS, .pages = 1};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_machine m = host();
+    struct mu_rank_need need;
+    struct mu_rank_bill b;
+    struct mu_layout l;
+    m.devices = devices;
+    m.is_host = is_host;
+    XT_OK(mu_layout_parse(&l, text, 0, &err));
+    mu_layout_cut_stages(&l, s);
+    mu_rank_need_of(&need, s, &l, 0, &m, &w);
+    mu_rank_bill_of(&b, &need, &k);
+    return b.weights;
+}
+
+/* Replicas of a host's node share one copy; where nodes have different numbers of them, the fewest count. */
+XT_TEST(replicas_of_a_node_are_billed_a_share)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    XT_OK(mu_preset_spec(&s, mu_preset_find("Mixtral-8x7B"), &err));
+    size_t one = weights_of(&s, "tp=1", 8, true), half = weights_of(&s, "tp=2", 8, true);
+    size_t lanes = weights_of(&s, "dp=2,ep=2", 8, true);
+    XT_EQ(weights_of(&s, "dp=4", 4, true), (one + 3) / 4);
+    XT_EQ(weights_of(&s, "dp=4", 2, true), (one + 1) / 2);
+    XT_EQ(weights_of(&s, "dp=4", 1, true), one);
+    XT_EQ(weights_of(&s, "dp=4", 3, true), one); /* three on a node and one on the next */
+    XT_EQ(weights_of(&s, "dp=4", 4, false), one);
+    XT_EQ(weights_of(&s, "tp=2,dp=3", 6, true), (half + 2) / 3);
+    XT_EQ(weights_of(&s, "tp=2,dp=4", 4, true), (half + 1) / 2);
+    XT_EQ(weights_of(&s, "dp=4,ep=2", 4, true), (lanes + 1) / 2); /* lanes of a replica hold other experts */
+    mu_spec_fini(&s);
+}
+
+/* 4 ranks with 3 copies each: of 8 experts and 4 more. */
+static void compare_copies(struct mu_device *d, const struct mu_spec *s, const char *text)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_expert_table *placed;
+    struct mu_layout l;
+    XT_OK(mu_layout_parse(&l, text, 0, &err));
+    XT_OK(mu_expert_table_make(&placed, s, NULL, 4, 4, &err));
+    for (int rank = 0; rank < 4; rank++)
+        compare_placed(d, s, "copies", &l, MU_WBF16, rank, 4, placed);
+    mu_expert_table_free(placed);
+}
+
+XT_TEST(copies_of_experts_are_billed)
+{
+    struct mu_cpu_opts cpu = {.level = "auto", .n_threads = 2};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_device *d;
+    struct mu_spec s;
+    XT_OK(mu_device_open_cpu(&d, &cpu, &err));
+    XT_OK(mu_preset_spec(&s, mu_preset_find("Mixtral-8x7B"), &err));
+    compare_copies(d, &s, "tp=4,ep=4");
+    compare_copies(d, &s, "tp=2,ep=4");
+    mu_spec_fini(&s);
     mu_device_close(d);
 }
 

@@ -143,6 +143,7 @@ static int split_groups(struct mu_seat *s, struct mu_err *e)
     s->shard.experts = s->experts;
     s->shard.placed = s->placed;
     s->shard.node = mu_comm_size(s->node) > 1 ? s->node : NULL;
+    MU_TRY_RETURN(mu_seat_split_alike(s, e));
     return mu_seat_join_nodes(s, e);
 }
 
@@ -175,6 +176,11 @@ static int show_bill(struct mu_seat *s, struct mu_err *e)
     return MU_OK;
 }
 
+int mu_seat_agree_bill(struct mu_seat *s, struct mu_err *e)
+{
+    return mu_agree_bill(s->world, &s->opts, &s->parts, !mu_seat_is_driver(s), &s->own, &s->fullest, e);
+}
+
 int mu_seat_take(struct mu_seat *s, struct mu_err *e)
 {
     struct mu_comm *w = s->world;
@@ -184,7 +190,9 @@ int mu_seat_take(struct mu_seat *s, struct mu_err *e)
     MU_TRY_RETURN(mu_seat_place_experts(s, e));
     MU_TRY_RETURN(split_groups(s, e));
     MU_TRY_RETURN(mu_agree(w, make_runner(s, e), e));
-    int rc = mu_agree_bill(w, &s->opts, &s->parts, !mu_seat_is_driver(s), &s->own, &s->fullest, e);
+    int rc = mu_seat_agree_bill(s, e);
+    if (rc == MU_OK)
+        rc = mu_seat_open_block(s, e);
     if (s->fullest.n_lines > 0 && (rc == MU_OK || rc == MU_ENOMEM)) { /* one that does not fit is shown too */
         int shown = show_bill(s, rc == MU_OK ? e : NULL);
         rc = rc == MU_OK ? mu_agree(w, shown, e) : rc;
@@ -210,6 +218,7 @@ static int load_and_compare(struct mu_seat *s, mu_engine **local, struct mu_err 
     struct mu_engine_info info = {.weights_hash = ""};
     int64_t bytes;
     MU_TRY_RETURN(mu_agree(s->world, load_own(s, local, e), e));
+    mu_comm_shared_seal(s->block);
     if (*local) {
         mu_light_info(*local, &info);
     } else {
@@ -241,7 +250,9 @@ int mu_seat_load(struct mu_seat *s, mu_engine **local, struct mu_err *e)
 void mu_seat_close(struct mu_seat *s)
 {
     mu_light_parts_close(&s->parts);
+    mu_comm_shared_close(s->block);
     mu_expert_table_free(s->placed);
+    mu_comm_close(s->alike);
     mu_comm_close(s->shard.column);
     mu_comm_close(s->node);
     mu_comm_close(s->experts);

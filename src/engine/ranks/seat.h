@@ -33,7 +33,8 @@ struct mu_seat {
     struct mu_start start;
     struct mu_engine_opts opts; /* this rank's with rank 0's numbers; names lead into start */
     struct mu_comm *world;      /* borrowed */
-    struct mu_comm *replica, *tp, *context, *experts, *node;
+    struct mu_comm *replica, *tp, *context, *experts, *node, *alike;
+    struct mu_comm_shared *block; /* of the weights, with the other ranks of alike; NULL: they are this rank's own */
     struct mu_layout layout;
     struct mu_layout_place place;
     char layout_text[MU_LAYOUT_TEXT_MAX];
@@ -69,6 +70,16 @@ int mu_seat_settle_layout(struct mu_seat *s, struct mu_err *e);
 enum mu_weights_source { MU_SOURCE_AUTO, MU_SOURCE_PEER, MU_SOURCE_FILE };
 int mu_seat_choose_source(struct mu_start *t, const char *from, struct mu_err *e); /* from: a name, or NULL */
 int mu_seat_join_nodes(struct mu_seat *s, struct mu_err *e);
+
+/* seat_alike.c: replicas of a node that hold one copy of their weights. How many ranks of its node hold what this rank
+ * of the layout holds; alike is made; once the bill is agreed on, the block is opened or, with a warning, given up and
+ * the bill made anew. */
+int mu_seat_n_alike(const struct mu_seat *s, const struct mu_layout *l, int rank);
+int mu_seat_split_alike(struct mu_seat *s, struct mu_err *e);
+int mu_seat_open_block(struct mu_seat *s, struct mu_err *e);
+
+/* The bill of every rank, agreed on by all. */
+int mu_seat_agree_bill(struct mu_seat *s, struct mu_err *e);
 
 /* seat_experts.c: once the layout is settled, the experts of its ranks; once the weights are known, a warning when the
  * loads are of others. */

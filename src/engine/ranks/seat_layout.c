@@ -47,6 +47,7 @@ static int try_rank(struct mu_seat *s, const struct mu_layout *l, int rank, stru
     struct mu_shard shard;
     struct mu_bill bill;
     mu_layout_shard(l, s->model.spec, rank, &shard);
+    shard.n_alike = mu_seat_n_alike(s, l, rank);
     MU_TRY_RETURN(mu_light_parts_model(&parts, &model, &s->opts, &shard, e));
     int rc = mu_light_bill_make(&bill, &s->opts, &parts, sharers(s->world), rank > 0, e);
     parts.runner->ops->close(parts.runner);
@@ -78,6 +79,7 @@ static struct mu_workload work_of(const struct mu_seat *s)
     w.prompt = MU_MAX(1, MU_MIN(k->prompt > 0 ? k->prompt : PROMPT_UNKNOWN, context / 2));
     w.output = MU_MIN(k->output, context - w.prompt);
     w.scored = MU_MIN(k->scored > 0 || w.output > 0 ? k->scored : SCORED_UNKNOWN, w.prompt);
+    w.redundant_experts = s->opts.redundant_experts;
     w.batch = s->opts.sequences_max > 0 ? MU_MIN(s->opts.sequences_max, MU_STEP_ROWS_MAX) : 0;
     return w;
 }

@@ -21,3 +21,6 @@ printf 'nodes: 2\ngpus: {kind: h100, count: 4}\nnetwork: {cards: 4, card_rate: 2
 $MUSTER plan Llama-2-13b --cluster site.yaml --layout tp=2 --batch 16 | head -4
 $MUSTER plan gpt2 --cluster site.yaml --devices 9; echo "exit $?"
 $MUSTER plan gpt2 --devices 2 --layout dp=2 --batch 1 2>/dev/null | grep -c "of 1 node x 2 CPU"
+$MUSTER plan Mixtral-8x7B --machine h100 --layout tp=4,ep=4 --devices 4 --batch 8 --redundant-experts 4 | grep "experts a layer\|  weights"
+$MUSTER plan Mixtral-8x7B --machine h100 --layout tp=4,ep=4 --devices 4 --redundant-experts 3; echo "exit $?"
+$MUSTER plan gpt2 --machine h100 --redundant-experts 3 --devices 2 --layout tp=2; echo "exit $?"

@@ -1,0 +1,89 @@
+#!/bin/bash
+# shared_weights.sh MUSTER: replicas under MPI read one copy of their weights: one block, mapped read-only by the ranks that
+# hold the same part, which has no name and is gone when they are. Without room for it each keeps a copy of its own, says
+# so once, and the bytes are the same.
+set -u
+muster=$1
+. "$(dirname "$0")/ranks_lib.sh"
+options="--weights f32" # a copy is larger than what the loader shares
+n=0
+
+start() { # options...: in the background; $job is the process
+    rm -rf "$dir/wild"
+    # shellcheck disable=SC2046
+    "$muster" $(arguments "$dir/wild") "$@" >"$dir/out" 2>"$dir/err" </dev/null &
+    job=$!
+}
+
+await_answers() {
+    until=$(($(now_ms) + 120000))
+    until [ "$(committed "$dir/wild")" -gt 0 ]; do
+        runs $job || fail "$1: ended before it began"
+        [ "$(now_ms)" -lt "$until" ] || fail "$1: no answer in two minutes"
+        sleep 0.05
+    done
+}
+
+block_of() { # RANK: permissions and inode of what it maps of shared weights
+    awk '/memfd:muster-shared/ { print $2, $5 }' "/proc/$(pid_of_rank "$1")/maps" | sort -u
+}
+
+check_end() { # WHAT
+    wait $job
+    got=$?
+    [ $got = 0 ] || fail "$1: status $got"
+    same_as_calm "$dir/wild" "$1"
+    await_none 10
+    no_files
+    n=$((n + 1))
+}
+
+# Ranks that hold the same part, in two replicas: both map one block, and nobody else does.
+share() { # LAYOUT RANKS: of a replica
+    start --layout "$1"
+    await_answers "$1"
+    seen=
+    for r in $(seq 0 $(($2 - 1))); do
+        one=$(block_of "$r") other=$(block_of $((r + $2)))
+        grep -qx 'r--s [0-9]*' <<<"$one" || fail "$1: rank $r maps \"$one\""
+        [ "$one" = "$other" ] || fail "$1: rank $r maps \"$one\", rank $((r + $2)) \"$other\""
+        ! grep -qF "$one" <<<"$seen" || fail "$1: ranks with other parts share a block"
+        seen="$seen[$one]"
+    done
+    grep -q 'a share of one copy for 2 ranks' "$dir/err" || fail "$1: the bill does not tell"
+    check_end "$1"
+}
+
+# The windows of the loader and Open MPI's segments are smaller than 8 MiB, the weights are not.
+without_room() {
+    rm -rf "$dir/wild"
+    # shellcheck disable=SC2046
+    (trap '' XFSZ; ulimit -f 8192; exec "$muster" $(arguments "$dir/wild") --layout dp=2) >"$dir/out" 2>"$dir/err" &
+    job=$!
+    check_end "dp=2 without room"
+    [ "$(grep -c '^warning: each replica keeps a copy of the weights of its own' "$dir/err")" = 1 ] ||
+        fail "dp=2 without room: no warning, or several"
+    ! grep -q 'one copy for' "$dir/err" || fail "dp=2 without room: the bill tells of a shared copy"
+}
+
+# Killed all at once, nothing is left but what the system frees by itself.
+kill_all() {
+    start --layout tp=2,dp=2
+    await_answers "all killed"
+    # shellcheck disable=SC2046
+    kill -9 $(alive)
+    wait $job 2>/dev/null
+    await_none 10
+    for p in /proc/[0-9]*; do
+        ! grep -qsF "$dir" "$p/cmdline" || ! grep -qs 'memfd:muster-shared' "$p/maps" || fail "all killed: $p has the weights still"
+    done
+    n=$((n + 1))
+}
+
+run_calm
+share dp=2 1
+share tp=2,dp=2 2
+share pp=2,dp=2 2
+without_room
+kill_all
+echo "ok: $n runs"
