@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -17,6 +18,7 @@
 
 #define WINDOW        1024 /* prompts in flight of --prompts */
 #define PROMPT_ID_MAX (1 << 24)
+#define BYTES_A_TOKEN 4 /* of English text, roughly */
 
 struct generate_args {
     struct mu_model_args model;
@@ -347,6 +349,37 @@ out:
     return rc;
 }
 
+/* Lines and bytes of a regular file, which can be read again; else both stay 0. */
+static void count_lines(const char *path, int64_t *n_lines, int64_t *n_bytes)
+{
+    char block[4096];
+    struct stat st;
+    size_t n;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "re") : NULL;
+    while (f && (n = fread(block, 1, sizeof block, f)) > 0) {
+        *n_bytes += (int64_t)n;
+        for (size_t i = 0; i < n; i++)
+            *n_lines += block[i] == '\n';
+    }
+    if (f)
+        fclose(f);
+}
+
+/* For the batch: how many prompts, and about how long. What comes through a pipe is not known before. */
+static struct mu_engine_work work_of(const struct generate_args *a)
+{
+    struct mu_engine_work w = {.requests = a->prompts ? 0 : 1, .output = a->max_tokens};
+    int64_t n_lines = 0, n_bytes = a->prompt ? (int64_t)strlen(a->prompt) : 0;
+    const char *path = a->prompts ? a->prompts : a->file;
+    if (path)
+        count_lines(path, &n_lines, &n_bytes);
+    if (a->prompts)
+        w.requests = n_lines;
+    if (n_bytes > 0)
+        w.prompt = MU_MAX(1, n_bytes / MU_MAX(w.requests, 1) / BYTES_A_TOKEN);
+    return w;
+}
+
 static int generate_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
     const struct generate_args *a = p;
@@ -369,7 +402,7 @@ static int generate_run(void *p, int n_operands, char **operands, struct mu_err 
     g->ids = (struct mu_ids)MU_IDS_INIT(PROMPT_ID_MAX);
     MU_TRY(parse_bias(g, e));
     struct mu_model_args model = a->model;
-    model.work = (struct mu_engine_work){.requests = a->prompts ? 0 : 1, .output = a->max_tokens};
+    model.work = work_of(a);
     MU_TRY(mu_session_open(&g->s, &model, true, e));
     if (g->s.is_over)
         goto out;

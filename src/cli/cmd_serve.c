@@ -1,4 +1,4 @@
-/* cmd_serve.c - `muster serve`: an OpenAI-compatible HTTP endpoint for one model */
+/* cmd_serve.c - `muster serve`: an OpenAI-compatible HTTP endpoint for one model or several */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,36 +7,42 @@
 #include <time.h>
 
 #include "base/check.h"
-#include "base/file.h"
-#include "base/json.h"
+#include "base/host.h"
 #include "base/mem.h"
-#include "cli/chat_open.h"
+#include "base/memory_limit.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
 #include "cli/lines.h"
 #include "cli/model_opts.h"
+#include "cli/serve_open.h"
+#include "comm/mpi/mpi.h"
 #include "dash/serve.h"
-#include "fmt/gguf.h"
 
-#define WAKE_NS        100000000ll /* how often a signal is looked for */
-#define TEMPLATE_MAX   ((size_t)4 << 20)
-#define FILES_SPARE    256 /* file descriptors beside connections */
-#define NAME_BYTES_MAX 4096
+#define WAKE_NS     100000000ll /* how often a signal is looked for */
+#define FILES_SPARE 256         /* file descriptors beside connections */
 
 struct serve_args {
     struct mu_model_args model;
     const char *host, *key_file, *name, *template;
-    struct mu_opt_list keys;
-    int64_t port, connections, connections_per_client, queue, threads, workers;
-    double request_timeout, idle_timeout, drain_timeout;
+    struct mu_opt_list models, preload, keep, keys;
+    int64_t port, connections, connections_per_client, queue, threads, workers, open_max, load_queue;
+    int64_t mean_prompt, mean_output;
+    double request_timeout, idle_timeout, drain_timeout, load_timeout;
     uint64_t body_max;
 };
 
 struct server {
-    const struct serve_args *args;
+    struct serve_args *args;
+    /* one model */
     struct mu_session s;
-    struct mu_chat *chat;
-    struct mu_buf template, name;
+    struct mu_serve_chat chat;
+    struct mu_serve_model one;
+    char name[MU_RESIDENT_NAME_MAX];
+    /* several */
+    struct mu_serve_opener opener;
+    struct mu_residents *residents;
+    int64_t context_max[MU_RESIDENTS_MAX];
+
     const char *keys[2 * MU_OPT_LIST_MAX + 1];
     char *owned[MU_OPT_LIST_MAX]; /* keys of the file */
     int n_keys, n_owned;
@@ -104,87 +110,134 @@ static void warn_if_open(const struct server *v)
                 v->args->host);
 }
 
-/* ---- the model's name, and its chat template ---- */
+/* ---- one model ---- */
 
-/* The folder's or file's own name. */
-static int make_name(struct server *v, struct mu_err *e)
+static int open_one(struct server *v, struct mu_err *e)
 {
-    char *path = NULL;
-    int rc = MU_OK;
-    if (v->args->name)
-        return mu_buf_puts(&v->name, v->args->name, e);
-    path = realpath(v->args->model.model, NULL);
-    const char *from = path ? path : v->args->model.model, *slash = strrchr(from, '/');
-    MU_TRY(mu_buf_puts(&v->name, slash && slash[1] ? slash + 1 : from, e));
-out:
-    free(path);
-    return rc;
-}
-
-static int template_of_config(struct server *v, const char *dir, struct mu_err *e)
-{
-    struct mu_buf path = MU_BUF_INIT("a path", TEMPLATE_MAX);
-    json_t *config = NULL;
-    int rc = MU_OK;
-
-    MU_TRY(mu_path_join(&path, dir, "chat_template.jinja", e));
-    if (mu_path_exists(path.p)) {
-        MU_TRY(mu_file_read_all(&v->template, path.p, e));
-        goto out;
-    }
-    MU_TRY(mu_path_join(&path, dir, "tokenizer_config.json", e));
-    if (!mu_path_exists(path.p))
-        goto out;
-    MU_TRY(mu_json_load(&config, path.p, e));
-    const json_t *text = json_object_get(config, "chat_template");
-    if (json_is_string(text))
-        MU_TRY(mu_buf_add(&v->template, json_string_value(text), json_string_length(text), e));
-out:
-    json_decref(config);
-    mu_buf_fini(&path);
-    return rc;
-}
-
-static int template_of_gguf(struct server *v, struct mu_err *e)
-{
-    struct mu_gguf *g = NULL;
-    struct mu_str text;
-    int rc = MU_OK;
-
-    MU_TRY(mu_gguf_open(&g, v->args->model.model, e));
-    if (mu_gguf_find(g, "tokenizer.chat_template")) {
-        MU_TRY(mu_gguf_string(g, "tokenizer.chat_template", &text, e));
-        MU_TRY(mu_buf_add(&v->template, text.p, text.n, e));
-    }
-out:
-    mu_gguf_free(g);
-    return rc;
-}
-
-/* The template's source is shown to clients that render chats themselves. */
-static int read_template(struct server *v, struct mu_err *e)
-{
-    const char *model = v->args->model.model;
-    size_t n = strlen(model);
-    if (v->args->template)
-        return mu_file_read_all(&v->template, v->args->template, e);
-    if (mu_path_is_dir(model))
-        return template_of_config(v, model, e);
-    return n > 5 && strcmp(model + n - 5, ".gguf") == 0 ? template_of_gguf(v, e) : MU_OK;
-}
-
-static int open_chat(struct server *v, struct mu_err *e)
-{
-    struct mu_err quiet = MU_ERR_INIT;
-    const struct serve_args *a = v->args;
-    int rc = mu_chat_open(&v->chat, a->model.model, a->template, v->s.tok, a->template ? e : &quiet);
-    if (rc == MU_OK)
-        return read_template(v, e);
-    if (rc == MU_ENOENT && !a->template)
+    struct serve_args *a = v->args;
+    MU_TRY_RETURN(mu_session_open(&v->s, &a->model, true, e));
+    if (v->s.is_over)
         return MU_OK;
-    if (!a->template && e)
-        *e = quiet;
-    return rc;
+    MU_TRY_RETURN(mu_serve_chat_open(&v->chat, a->model.model, a->template, v->s.tok, e));
+    v->one = (struct mu_serve_model){.eng = v->s.eng,
+                                     .tok = v->s.tok,
+                                     .chat = v->chat.chat,
+                                     .chat_template = v->chat.source.n ? v->chat.source.p : NULL};
+    return MU_OK;
+}
+
+static int name_one(struct server *v, struct mu_err *e)
+{
+    struct serve_args *a = v->args;
+    if (a->models.n == 0)
+        return MU_OK; /* the session says what is missing */
+    MU_TRY_RETURN(mu_serve_name_split(a->models.item[0], v->name, &a->model.model, e));
+    if (!a->name)
+        a->name = v->name;
+    return MU_OK;
+}
+
+/* ---- several models ---- */
+
+/* What is of one model or of many ranks. */
+static int check_several(const struct serve_args *a, struct mu_err *e)
+{
+    const struct mu_model_args *m = &a->model;
+    const struct {
+        bool is_given;
+        const char *name, *way;
+    } not_yet[] = {{m->endpoint, "endpoint", "one server computes for one model"},
+                   {m->ranks > 1 || m->layout, m->layout ? "layout" : "ranks", "several models share one process"},
+                   {m->tokenizer, "tokenizer", "each model has its own"},
+                   {a->template, "chat-template", "each model has its own"},
+                   {a->name, "served-model-name", "write --model NAME=PATH"},
+                   {m->write_expert_loads, "write-expert-loads", "it is of one model"}};
+    int rank, size = 1;
+    for (size_t i = 0; i < MU_COUNT(not_yet); i++) {
+        if (not_yet[i].is_given)
+            return mu_fail(e, MU_EUSAGE, "with several models leave --%s out: %s", not_yet[i].name, not_yet[i].way);
+    }
+    if (mu_mpi_is_launched(&rank, &size) && size > 1)
+        return mu_fail(e, MU_EUSAGE, "%d ranks were started, and several models share one process: serve one", size);
+    return MU_OK;
+}
+
+static int stop_when_interrupted(void *arg, uint64_t done, uint64_t total)
+{
+    (void)arg, (void)done, (void)total;
+    return mu_interrupted();
+}
+
+/* What all models may take: of the limit given, or nine tenths of what the machine has left. */
+static int settle_memory(struct mu_serve_opener *x, uint64_t max, struct mu_err *e)
+{
+    size_t own = mu_mem_bytes_used() + MU_BILL_RUNTIME_BYTES;
+    x->process_bytes_max = (size_t)max;
+    x->bytes_max = max > 0 ? (size_t)max - MU_MIN(own, (size_t)max) : mu_memory_available(NULL) / 10 * 9;
+    if (max > 0 && x->bytes_max == 0)
+        return mu_fail(e, MU_ENOMEM, "--max-memory of %" PRIu64 " bytes: the program alone takes %zu", max, own);
+    return MU_OK;
+}
+
+static int name_several(struct server *v, struct mu_err *e)
+{
+    const struct serve_args *a = v->args;
+    struct mu_serve_opener *x = &v->opener;
+    *x = (struct mu_serve_opener){.opts = mu_session_engine_opts(&a->model), .quiet = a->model.quiet};
+    x->opts.on_progress = stop_when_interrupted;
+    for (int i = 0; i < a->models.n; i++) {
+        MU_TRY_RETURN(mu_serve_opener_add(x, a->models.item[i], e));
+        MU_TRY_RETURN(mu_model_path_check(x->entry[i].path, e));
+    }
+    for (int i = 0; i < a->keep.n; i++)
+        MU_TRY_RETURN(mu_serve_opener_keep(x, a->keep.item[i], e));
+    MU_TRY_RETURN(settle_memory(x, a->model.max_memory, e));
+    return mu_serve_opener_check(x, e);
+}
+
+static bool is_preloaded(const struct server *v, int i)
+{
+    const struct mu_serve_entry *m = &v->opener.entry[i];
+    for (int k = 0; k < v->args->preload.n; k++) {
+        const char *name = v->args->preload.item[k];
+        if (strcmp(name, m->name) == 0 || strcmp(name, "all") == 0)
+            return true;
+    }
+    return m->is_kept;
+}
+
+static int check_preload(const struct server *v, struct mu_err *e)
+{
+    for (int k = 0; k < v->args->preload.n; k++) {
+        const char *name = v->args->preload.item[k];
+        bool is_known = strcmp(name, "all") == 0;
+        for (int i = 0; i < v->opener.n; i++)
+            is_known = is_known || strcmp(name, v->opener.entry[i].name) == 0;
+        if (!is_known)
+            return mu_fail(e, MU_EUSAGE, "--preload %s: no --model has that name", name);
+    }
+    return MU_OK;
+}
+
+static int open_several(struct server *v, struct mu_err *e)
+{
+    const struct serve_args *a = v->args;
+    struct mu_serve_opener *x = &v->opener;
+    MU_TRY_RETURN(check_several(a, e));
+    MU_TRY_RETURN(name_several(v, e));
+    MU_TRY_RETURN(check_preload(v, e));
+    struct mu_resident_opts o = {
+        .ops = &mu_serve_opener_ops, .arg = x, .bytes_max = x->bytes_max, .open_max = (int)a->open_max};
+    MU_TRY_RETURN(mu_residents_open(&v->residents, &o, e));
+    for (int i = 0; i < x->n; i++) {
+        v->context_max[i] = x->entry[i].size.limits.context;
+        MU_TRY_RETURN(mu_residents_add(v->residents, x->entry[i].name, x->entry[i].is_kept, e));
+    }
+    for (int i = 0; i < x->n; i++) {
+        if (is_preloaded(v, i))
+            MU_TRY_RETURN(mu_residents_preload(v->residents, x->entry[i].name, INT64_MAX, e));
+    }
+    return MU_OK;
 }
 
 /* ---- running ---- */
@@ -214,18 +267,22 @@ static int open_server(struct server *v, struct mu_err *e)
                                        .idle_ns = (int64_t)(a->idle_timeout * 1e9),
                                        .threads = (int)a->threads},
                               .keys = v->keys,
-                              .model = v->name.p,
-                              .eng = v->s.eng,
-                              .tok = v->s.tok,
-                              .chat = v->chat,
-                              .chat_template = v->template.n ? v->template.p : NULL,
+                              .name = a->name,
+                              .model = &v->one,
+                              .residents = v->residents,
+                              .context_max = v->context_max,
+                              .load_queue_max = (int)a->load_queue,
+                              .load_ns = (int64_t)(a->load_timeout * 1e9),
                               .queue_max = (int)a->queue,
                               .request_ns = (int64_t)(a->request_timeout * 1e9),
                               .workers = (int)a->workers};
     MU_TRY_RETURN(mu_serve_open(&v->serve, &o, e));
     bool is_v6 = strchr(a->host, ':') != NULL;
-    printf("listening on http://%s%s%s:%d (model %s)\n", is_v6 ? "[" : "", a->host, is_v6 ? "]" : "",
-           mu_serve_port(v->serve), v->name.p);
+    printf("listening on http://%s%s%s:%d (", is_v6 ? "[" : "", a->host, is_v6 ? "]" : "", mu_serve_port(v->serve));
+    if (!v->residents)
+        printf("model %s)\n", a->name);
+    for (int i = 0; i < v->opener.n; i++)
+        printf("%s%s%s", i ? ", " : "models ", v->opener.entry[i].name, i + 1 < v->opener.n ? "" : ")\n");
     fflush(stdout);
     return MU_OK;
 }
@@ -237,17 +294,42 @@ static int wait_for_end(struct server *v, struct mu_err *e)
         nanosleep(&t, NULL);
     if (!mu_serve_is_alive(v->serve))
         return mu_fail(e, MU_EINTERNAL, "the engine failed; what it said is above");
-    if (!v->s.quiet)
+    if (!v->args->model.quiet)
         fprintf(stderr, "stopping: requests in hand have %g s to end; another signal ends at once\n",
                 v->args->drain_timeout);
-    if (!mu_serve_drain(v->serve, (int64_t)(v->args->drain_timeout * 1e9)) && !v->s.quiet)
+    if (!mu_serve_drain(v->serve, (int64_t)(v->args->drain_timeout * 1e9)) && !v->args->model.quiet)
         fprintf(stderr, "some requests were not done in time and were cancelled\n");
     return MU_OK;
 }
 
+static int report(struct server *v, struct mu_err *e)
+{
+    if (v->residents) {
+        if (!v->args->model.quiet)
+            fprintf(stderr, "memory: %.1f MiB at peak\n", (double)mu_process_peak_bytes() * 0x1p-20);
+        return MU_OK;
+    }
+    MU_TRY_RETURN(mu_session_write_expert_loads(&v->s, e));
+    mu_session_report(&v->s);
+    return MU_OK;
+}
+
+static void server_free(struct server *v)
+{
+    if (!v)
+        return;
+    mu_serve_close(v->serve);
+    mu_residents_close(v->residents);
+    mu_serve_chat_close(&v->chat);
+    mu_session_close(&v->s);
+    for (int i = 0; i < v->n_owned; i++)
+        mu_free(v->owned[i]);
+    mu_free(v);
+}
+
 static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
-    const struct serve_args *a = p;
+    struct serve_args *a = p;
     struct server *v = NULL;
     int rc = MU_OK;
 
@@ -255,31 +337,20 @@ static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
         return mu_fail(e, MU_EUSAGE, "the model is given by --model, not as an operand: %s", operands[0]);
     MU_TRY(MU_NEW(&v, "the server", e));
     v->args = a;
-    v->template = (struct mu_buf)MU_BUF_INIT("the chat template", TEMPLATE_MAX);
-    v->name = (struct mu_buf)MU_BUF_INIT("the model's name", NAME_BYTES_MAX);
+    a->model.work = (struct mu_engine_work){.prompt = a->mean_prompt, .output = a->mean_output};
     MU_TRY(read_keys(v, e));
-    MU_TRY(mu_session_open(&v->s, &a->model, true, e));
+    if (a->models.n < 2)
+        MU_TRY(name_one(v, e));
+    MU_TRY(a->models.n > 1 ? open_several(v, e) : open_one(v, e));
     if (v->s.is_over)
         goto out;
-    MU_TRY(make_name(v, e));
-    MU_TRY(open_chat(v, e));
     allow_files(a->connections);
     warn_if_open(v);
     MU_TRY(open_server(v, e));
     MU_TRY(wait_for_end(v, e));
-    MU_TRY(mu_session_write_expert_loads(&v->s, e));
-    mu_session_report(&v->s);
+    MU_TRY(report(v, e));
 out:
-    if (v) {
-        mu_serve_close(v->serve);
-        mu_chat_close(v->chat);
-        mu_session_close(&v->s);
-        for (int i = 0; i < v->n_owned; i++)
-            mu_free(v->owned[i]);
-        mu_buf_fini(&v->template);
-        mu_buf_fini(&v->name);
-        mu_free(v);
-    }
+    server_free(v);
     return rc;
 }
 
@@ -292,6 +363,8 @@ static void serve_defaults(void *p)
                                                   .queue = 1024,
                                                   .threads = 2,
                                                   .workers = 2,
+                                                  .load_queue = MU_SERVE_LOAD_QUEUE,
+                                                  .load_timeout = (double)MU_SERVE_LOAD_NS * 1e-9,
                                                   .idle_timeout = 60,
                                                   .drain_timeout = 30,
                                                   .body_max = (uint64_t)16 << 20};
@@ -307,8 +380,8 @@ static const struct mu_opt serve_opts[] = {
     {MU_OPT_LIST, "api-key", 0, FIELD(keys), "KEY",
      .help = "Answer only to this bearer key. May be repeated. Others on the machine can see it: see --api-key-file."},
     {MU_OPT_TEXT, "api-key-file", 0, FIELD(key_file), "FILE", .help = "Bearer keys, one a line."},
-    {MU_OPT_TEXT, "served-model-name", 0, FIELD(name), "NAME", .help = "What clients call the model.",
-     .dflt = "the name of its folder or file"},
+    {MU_OPT_TEXT, "served-model-name", 0, FIELD(name), "NAME",
+     .help = "What clients call the model, where there is one.", .dflt = "the name of its folder or file"},
     {MU_OPT_TEXT, "chat-template", 0, FIELD(template), "FILE", .help = "Chat template to use.",
      .dflt = "the model's own"},
     {MU_OPT_INT, "max-queue", 0, FIELD(queue), "N", .lo = 1, .hi = MU_ENGINE_QUEUE_MAX,
@@ -329,7 +402,25 @@ static const struct mu_opt serve_opts[] = {
      .help = "Threads that move bytes.", .dflt = "2"},
     {MU_OPT_INT, "workers", 0, FIELD(workers), "N", .lo = 1, .hi = 64,
      .help = "Threads that tokenise, read requests and write answers.", .dflt = "2"},
-    MU_MODEL_OPTS(FIELD(model)),
+    {MU_OPT_LIST, "model", 'm', FIELD(models), "[NAME=]PATH",
+     .help = "A model: a checkpoint folder, a .safetensors or a .gguf file. May be repeated: requests choose by name.",
+     .dflt = "NAME is that of the folder or file"},
+    {MU_OPT_INT, "max-models", 0, FIELD(open_max), "N", .lo = 0, .hi = MU_RESIDENTS_MAX,
+     .help = "Models open at a time; 0: as many as the memory holds.", .dflt = "0"},
+    {MU_OPT_LIST, "preload", 0, FIELD(preload), "NAME",
+     .help = "Open this model before the first request; all: every one. May be repeated."},
+    {MU_OPT_LIST, "keep", 0, FIELD(keep), "NAME",
+     .help = "Open it before the first request and never close it for others; all: every one. May be repeated."},
+    {MU_OPT_REAL, "load-timeout", 0, FIELD(load_timeout), "SECONDS", .lo = 0.001, .hi = 1e6,
+     .help = "Longest time a request waits until its model is open (else 503).", .dflt = "300"},
+    {MU_OPT_INT, "load-queue", 0, FIELD(load_queue), "N", .lo = 1, .hi = MU_ENGINE_QUEUE_MAX,
+     .help = "Requests that may wait for models to be opened; more are refused with 503.", .dflt = "256"},
+    {MU_OPT_INT, "mean-prompt", 0, FIELD(mean_prompt), "N", .lo = 0, .hi = 1e9,
+     .help = "Tokens that prompts will have in the mean: --batch-size auto fits the batch to them.",
+     .dflt = "not known"},
+    {MU_OPT_INT, "mean-output", 0, FIELD(mean_output), "N", .lo = 0, .hi = 1e9,
+     .help = "Tokens that answers will have in the mean, likewise.", .dflt = "not known"},
+    MU_MODEL_OPTS_UNNAMED(FIELD(model)),
     {.type = MU_OPT_END},
 };
 
@@ -338,7 +429,7 @@ const struct mu_cmd mu_cmd_serve = {
     .summary = "answer over HTTP as OpenAI's API does",
     .operands = "",
     .story =
-        "Serves one model to clients of OpenAI's API, lm-evaluation-harness (local-completions, "
+        "Serves models to clients of OpenAI's API, lm-evaluation-harness (local-completions, "
         "local-chat-completions) "
         "among them: /v1/completions with token prompts, echo and log-probabilities, /v1/chat/completions, /v1/models, "
         "/tokenize, /detokenize, /tokenizer_info, /health and /metrics. The numbers are those of `muster score` and "
@@ -349,10 +440,15 @@ const struct mu_cmd mu_cmd_serve = {
         "time. With log-probabilities the token that ended the text is reported too, and a stream brings each choice "
         "in "
         "one piece.\n\n"
+        "Several models are told apart by the requests' field model. One is opened when it is first asked for, inside "
+        "the memory (--max-memory, of all together) and --max-models; what was unused longest and computes nothing is "
+        "closed for it, or when the machine runs short of memory. A model that computes is never closed: others wait, "
+        "and after a while it is their turn. /v1/models tells which are open, /metrics counts for each.\n\n"
         "Without a key anybody who reaches the port may use it. All paths but /health ask for the key when there is "
         "one.",
     .examples =
         "  muster serve --model DIR --port 8000\n"
+        "  muster serve --model small=DIR1 --model large=DIR2 --keep small --max-memory 100GB\n"
         "  muster serve --model DIR --host 0.0.0.0 --api-key-file keys.txt --request-timeout 600\n"
         "  curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' -d '{\"prompt\": \"Once\"}'\n"
         "  lm_eval --model local-completions --tasks arc_easy --model_args "

@@ -59,15 +59,15 @@ static void answer(struct mu_call *c)
 
 static void measure(struct mu_call *c)
 {
-    struct mu_serve *s = c->s;
+    struct mu_serve_metrics *m = &c->served->metrics;
     int64_t now = mu_serve_now_ns();
-    pthread_mutex_lock(&s->lock);
-    s->metrics.calls_gone += c->is_gone;
+    pthread_mutex_lock(&c->s->lock);
+    m->calls_gone += c->is_gone;
     if (c->first_ns)
-        mu_histogram_add(&s->metrics.first_token, (double)(c->first_ns - c->start_ns) * 1e-9);
+        mu_histogram_add(&m->first_token, (double)(c->first_ns - c->start_ns) * 1e-9);
     if (!c->is_gone && !c->has_failed)
-        mu_histogram_add(&s->metrics.whole, (double)(now - c->start_ns) * 1e-9);
-    pthread_mutex_unlock(&s->lock);
+        mu_histogram_add(&m->whole, (double)(now - c->start_ns) * 1e-9);
+    pthread_mutex_unlock(&c->s->lock);
 }
 
 void mu_call_finish(struct mu_call *c)

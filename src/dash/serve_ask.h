@@ -19,13 +19,13 @@
 #define MU_SERVE_TOKEN_BYTES    256                 /* a text with more bytes a token than this is too long unread */
 #define MU_SERVE_TEXT_MAX       ((size_t)64 << 20)  /* a rendered chat, an echoed prompt */
 
-/* What is fixed while a server runs. */
+/* What is fixed while a model is open. */
 struct mu_api {
     const mu_tokenizer *tok;
     const struct mu_chat *chat; /* may be NULL */
     const char *chat_template;  /* may be NULL */
     const char *model;
-    int64_t context_max, vocab, created; /* created: Unix seconds */
+    int64_t context_max, vocab;
     int n_eos;
     int32_t eos[MU_ENGINE_EOS_MAX];
 };
@@ -48,7 +48,6 @@ int mu_field_int(const json_t *o, const char *key, int64_t lo, int64_t hi, int64
 int mu_field_real(const json_t *o, const char *key, double lo, double hi, double *out, struct mu_api_error *x);
 int mu_field_bool(const json_t *o, const char *key, bool *out, struct mu_api_error *x);
 int mu_field_string(const json_t *o, const char *key, const char **out, size_t *n, struct mu_api_error *x);
-int mu_field_model(const json_t *o, const struct mu_api *api, struct mu_api_error *x); /* 404 for another name */
 
 /* ---- asks ---- */
 
@@ -73,8 +72,9 @@ struct mu_ask {
     size_t cost; /* bytes of ids and reported positions, as a bound */
 };
 
-int mu_ask_completion(struct mu_ask *a, const struct mu_api *api, struct mu_str body, struct mu_api_error *x);
-int mu_ask_chat(struct mu_ask *a, const struct mu_api *api, struct mu_str body, struct mu_api_error *x);
+/* o: the body. Its field "model" is somebody else's. */
+int mu_ask_completion(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x);
+int mu_ask_chat(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x);
 void mu_ask_fini(struct mu_ask *a);
 
 /* Shared by the two above. */

@@ -114,9 +114,9 @@ out:
     return rc;
 }
 
-static int read_body(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x)
+int mu_ask_chat(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x)
 {
-    MU_TRY_RETURN(mu_field_model(o, api, x));
+    *a = (struct mu_ask){.is_chat = true, .max_tokens = -1, .n = 1, .sampling = MU_SAMPLING_GREEDY};
     MU_TRY_RETURN(refuse_unsupported(o, x));
     MU_TRY_RETURN(mu_ask_sampling(a, o, x));
     MU_TRY_RETURN(read_logprobs(a, o, x));
@@ -124,15 +124,4 @@ static int read_body(struct mu_ask *a, const struct mu_api *api, const json_t *o
     MU_TRY_RETURN(mu_field_int(o, "max_completion_tokens", 1, INT32_MAX, &a->max_tokens, x));
     MU_TRY_RETURN(read_prompt(a, api, o, x));
     return mu_ask_settle(a, api, "messages", INT32_MAX, x);
-}
-
-int mu_ask_chat(struct mu_ask *a, const struct mu_api *api, struct mu_str body, struct mu_api_error *x)
-{
-    json_t *o = NULL;
-    *a = (struct mu_ask){.is_chat = true, .max_tokens = -1, .n = 1, .sampling = MU_SAMPLING_GREEDY};
-    int rc = mu_body_parse(&o, body, x);
-    if (rc == MU_OK)
-        rc = read_body(a, api, o, x);
-    json_decref(o);
-    return rc;
 }

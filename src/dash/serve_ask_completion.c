@@ -97,10 +97,10 @@ static int read_logprobs(struct mu_ask *a, const json_t *o, struct mu_api_error 
     return MU_OK;
 }
 
-static int read_body(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x)
+int mu_ask_completion(struct mu_ask *a, const struct mu_api *api, const json_t *o, struct mu_api_error *x)
 {
     bool adds_special = true;
-    MU_TRY_RETURN(mu_field_model(o, api, x));
+    *a = (struct mu_ask){.max_tokens = -1, .n = 1, .sampling = MU_SAMPLING_GREEDY};
     if (mu_json_has(o, "suffix"))
         return mu_api_fail(x, 400, "suffix", "unsupported", "suffix is not served");
     MU_TRY_RETURN(mu_ask_sampling(a, o, x));
@@ -110,15 +110,4 @@ static int read_body(struct mu_ask *a, const struct mu_api *api, const json_t *o
     MU_TRY_RETURN(mu_field_int(o, "max_tokens", a->is_echo ? 0 : 1, INT32_MAX, &a->max_tokens, x));
     MU_TRY_RETURN(read_prompts(a, api, o, adds_special ? MU_TOK_ADD_SPECIAL : 0u, x));
     return mu_ask_settle(a, api, "prompt", MAX_TOKENS_DEFAULT, x);
-}
-
-int mu_ask_completion(struct mu_ask *a, const struct mu_api *api, struct mu_str body, struct mu_api_error *x)
-{
-    json_t *o = NULL;
-    *a = (struct mu_ask){.max_tokens = -1, .n = 1, .sampling = MU_SAMPLING_GREEDY};
-    int rc = mu_body_parse(&o, body, x);
-    if (rc == MU_OK)
-        rc = read_body(a, api, o, x);
-    json_decref(o);
-    return rc;
 }

@@ -37,9 +37,11 @@ static int make_parts(struct mu_call *c, struct mu_api_error *x)
 static void prepare(struct mu_call *c, bool is_chat)
 {
     struct mu_api_error x = {.status = 500};
-    struct mu_str body = mu_http_body(c->http);
-    int rc = is_chat ? mu_ask_chat(&c->ask, &c->s->api, body, &x) : mu_ask_completion(&c->ask, &c->s->api, body, &x);
-    mu_http_body_drop(c->http);
+    json_t *o;
+    if (!mu_call_begin(c, &o))
+        return;
+    int rc = is_chat ? mu_ask_chat(&c->ask, &c->api, o, &x) : mu_ask_completion(&c->ask, &c->api, o, &x);
+    json_decref(o);
     if (rc == MU_OK)
         rc = make_parts(c, &x);
     if (rc != MU_OK) {

@@ -1,9 +1,13 @@
 /* serve_engine_thread.c - the one thread that submits, polls and cancels
  *
+ * Models that have something to do take a step each in turn: one computes at a time, with all threads of its own.
+ *
  * It never waits for a client: tokens of streams are copied into bounded buffers, whole answers are written by workers.
  * Calls that the engine has no room for wait here in order. A call with log-probabilities looks for end tokens itself
  * and cancels its request at one: the engine would end before reporting it, and clients count on a log-probability for
  * every token that was drawn (the evaluation harness drops the last one, whatever it is). */
+#include <errno.h>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "dash/serve_int.h"
@@ -14,7 +18,7 @@
 
 static bool is_end(const struct mu_call *c, int32_t id)
 {
-    const struct mu_api *api = &c->s->api;
+    const struct mu_api *api = &c->api;
     for (int i = 0; i < c->ask.n_stop_ids; i++) {
         if (c->ask.stop_ids[i] == id)
             return true;
@@ -47,7 +51,9 @@ static int on_token(void *arg, const struct mu_token_event *ev)
 
 static void leave(struct mu_serve *s, struct mu_call *c)
 {
-    mu_call_remove(c->n_sent == c->n_parts ? &s->running : &s->waiting, c);
+    struct mu_served *m = c->served;
+    mu_call_remove(c->n_sent == c->n_parts ? &m->running : &m->waiting, c);
+    s->n_at_engine--;
     mu_call_to_worker(c, mu_call_finish);
 }
 
@@ -63,32 +69,33 @@ static void part_done(struct mu_part *p)
 }
 
 /* Whatever of it runs is cancelled, whatever does not will not; it leaves when the engine has let go of it. */
-static void stop_call(struct mu_serve *s, struct mu_call *c)
+static void stop_call(struct mu_call *c)
 {
+    struct mu_served *m = c->served;
     struct mu_err err;
     if (c->is_stopped)
         return;
     c->is_stopped = true;
     if (c->n_sent < c->n_parts) {
-        mu_call_remove(&s->waiting, c);
-        mu_call_push(&s->running, c);
+        mu_call_remove(&m->waiting, c);
+        mu_call_push(&m->running, c);
     }
     for (int i = 0; i < c->n_parts; i++) {
         struct mu_part *p = &c->parts[i];
         if (i >= c->n_sent)
             part_done(p);
         else if (p->is_submitted && !p->is_done)
-            mu_engine_cancel(s->o.eng, p->id, &err);
+            mu_engine_cancel(m->eng, p->id, &err);
     }
     c->n_sent = c->n_parts;
 }
 
-static void fail_call(struct mu_serve *s, struct mu_call *c, int status, const char *code, const char *sentence)
+static void fail_call(struct mu_call *c, int status, const char *code, const char *sentence)
 {
     if (!c->has_failed)
         mu_api_fail(&c->fail, status, NULL, code, "%s", sentence);
     c->has_failed = true;
-    stop_call(s, c);
+    stop_call(c);
 }
 
 static enum mu_outcome outcome_of(const struct mu_part *p)
@@ -103,11 +110,12 @@ static enum mu_outcome outcome_of(const struct mu_part *p)
 
 static void count(struct mu_serve *s, const struct mu_part *p)
 {
+    struct mu_serve_metrics *m = &p->call->served->metrics;
     pthread_mutex_lock(&s->lock);
-    s->metrics.outcomes[outcome_of(p)]++;
-    s->metrics.prompt_tokens += (uint64_t)p->result->n_prompt;
-    s->metrics.cached_tokens += (uint64_t)p->result->n_prompt_cached;
-    s->metrics.generation_tokens += (uint64_t)mu_part_drawn(p);
+    m->outcomes[outcome_of(p)]++;
+    m->prompt_tokens += (uint64_t)p->result->n_prompt;
+    m->cached_tokens += (uint64_t)p->result->n_prompt_cached;
+    m->generation_tokens += (uint64_t)mu_part_drawn(p);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -115,18 +123,18 @@ static void take_result(struct mu_serve *s, struct mu_result *r)
 {
     struct mu_part *p = r->user;
     struct mu_call *c = p->call;
-    s->n_in_flight--;
+    c->served->n_in_flight--;
     p->result = r;
     part_done(p);
     count(s, p);
     bool is_good = r->code == MU_OK || p->has_ended;
     if (!is_good && !c->is_stopped && !c->is_gone)
-        fail_call(s, c, status_of(r->code), r->code == MU_ELIMIT ? "context_length_exceeded" : "engine_error",
+        fail_call(c, status_of(r->code), r->code == MU_ELIMIT ? "context_length_exceeded" : "engine_error",
                   r->err.text);
     if (is_good && !c->is_stopped && c->ask.is_stream && !c->ask.wants_logprobs)
         c->is_gone = c->is_gone || !mu_stream_finish(p);
     if (c->is_gone)
-        stop_call(s, c);
+        stop_call(c);
     if (c->n_done == c->n_parts)
         leave(s, c);
 }
@@ -159,23 +167,24 @@ static struct mu_request request_of(struct mu_part *p)
 }
 
 /* False: the engine has no room now. */
-static bool send_part(struct mu_serve *s, struct mu_part *p)
+static bool send_part(struct mu_part *p)
 {
+    struct mu_served *m = p->call->served;
     struct mu_err err = MU_ERR_INIT;
     int rc = MU_OK;
     if (p->needs_engine) {
         struct mu_request r = request_of(p);
-        rc = mu_engine_submit(s->o.eng, &r, &p->id, &err);
+        rc = mu_engine_submit(m->eng, &r, &p->id, &err);
     }
-    if (rc == MU_ENOMEM && s->n_in_flight > 0)
+    if (rc == MU_ENOMEM && m->n_in_flight > 0)
         return false;
     if (rc != MU_OK) {
-        fail_call(s, p->call, status_of(rc), rc == MU_ELIMIT ? "context_length_exceeded" : "invalid_value", err.text);
+        fail_call(p->call, status_of(rc), rc == MU_ELIMIT ? "context_length_exceeded" : "invalid_value", err.text);
         return true;
     }
     p->call->n_sent++;
     p->is_submitted = p->needs_engine;
-    s->n_in_flight += p->needs_engine;
+    m->n_in_flight += p->needs_engine;
     if (!p->needs_engine)
         part_done(p);
     return true;
@@ -185,12 +194,12 @@ static bool send_part(struct mu_serve *s, struct mu_part *p)
 static bool send_call(struct mu_serve *s, struct mu_call *c)
 {
     while (c->n_sent < c->n_parts) {
-        if (!send_part(s, &c->parts[c->n_sent]))
+        if (!send_part(&c->parts[c->n_sent]))
             return false;
     }
     if (!c->is_stopped) {
-        mu_call_remove(&s->waiting, c);
-        mu_call_push(&s->running, c);
+        mu_call_remove(&c->served->waiting, c);
+        mu_call_push(&c->served->running, c);
     }
     if (c->n_done == c->n_parts)
         leave(s, c);
@@ -206,10 +215,10 @@ static void tick_list(struct mu_serve *s, struct mu_call_list *l, int64_t now)
         if (c->is_stopped)
             continue;
         if (c->deadline_ns && now > c->deadline_ns)
-            fail_call(s, c, 504, "timeout", "the request took longer than this server allows");
+            fail_call(c, 504, "timeout", "the request took longer than this server allows");
         else if (c->is_gone || mu_http_is_gone(c->http)) {
             c->is_gone = true;
-            stop_call(s, c);
+            stop_call(c);
         }
         if (c->n_done == c->n_parts)
             leave(s, c);
@@ -222,15 +231,18 @@ static void tick(struct mu_serve *s)
     if (now - s->tick_ns < TICK_NS)
         return;
     s->tick_ns = now;
-    tick_list(s, &s->waiting, now);
-    tick_list(s, &s->running, now);
+    for (int i = 0; i < s->n_served; i++) {
+        tick_list(s, &s->served[i].waiting, now);
+        tick_list(s, &s->served[i].running, now);
+    }
+    mu_serve_tick_opening(s, now);
 }
 
 static void fail_list(struct mu_serve *s, struct mu_call_list *l, const char *code, const char *sentence)
 {
     for (struct mu_call *c = l->head, *next; c; c = next) {
         next = c->next;
-        fail_call(s, c, 503, code, sentence);
+        fail_call(c, 503, code, sentence);
         if (c->n_done == c->n_parts)
             leave(s, c);
     }
@@ -238,12 +250,14 @@ static void fail_list(struct mu_serve *s, struct mu_call_list *l, const char *co
 
 static void fail_all(struct mu_serve *s, const char *code, const char *sentence)
 {
-    fail_list(s, &s->waiting, code, sentence);
-    fail_list(s, &s->running, code, sentence);
+    for (int i = 0; i < s->n_served; i++) {
+        fail_list(s, &s->served[i].waiting, code, sentence);
+        fail_list(s, &s->served[i].running, code, sentence);
+    }
 }
 
-/* The engine is broken and will hand back nothing more. */
-static void die(struct mu_serve *s, const struct mu_err *e)
+/* An engine is broken and will hand back nothing more. */
+static void die(struct mu_serve *s, struct mu_served *m, const struct mu_err *e)
 {
     mu_log(MU_LOG_ERROR, "serve: the engine failed: %s", e->text);
     pthread_mutex_lock(&s->lock);
@@ -251,46 +265,64 @@ static void die(struct mu_serve *s, const struct mu_err *e)
     atomic_store(&s->is_dead, true);
     pthread_mutex_unlock(&s->lock);
     fail_all(s, "engine_error", "the engine failed");
-    for (struct mu_call *c; (c = s->running.head) != NULL;)
+    for (struct mu_call *c; (c = m->running.head) != NULL;)
         leave(s, c);
 }
 
-static void step(struct mu_serve *s)
+static void step(struct mu_serve *s, struct mu_served *m)
 {
     struct mu_err err = MU_ERR_INIT;
     struct mu_result *r = NULL;
-    if (s->n_in_flight == 0)
+    if (m->n_in_flight == 0)
         return;
-    int rc = mu_engine_poll(s->o.eng, &r, 0, &err);
+    int rc = mu_engine_poll(m->eng, &r, 0, &err);
     if (r)
         take_result(s, r);
     else if (rc == MU_OK)
-        rc = mu_fail(&err, MU_EINTERNAL, "%d requests are nowhere in the engine", s->n_in_flight);
+        rc = mu_fail(&err, MU_EINTERNAL, "%d requests are nowhere in the engine", m->n_in_flight);
     if (!r && rc != MU_ETIMEDOUT)
-        die(s, &err);
+        die(s, m, &err);
 }
 
-static int count_unsent(const struct mu_serve *s)
+static int count_unsent(const struct mu_served *m)
 {
     int n = 0;
-    for (const struct mu_call *c = s->waiting.head; c; c = c->next)
+    for (const struct mu_call *c = m->waiting.head; c; c = c->next)
         n += c->n_parts - c->n_sent;
     return n;
+}
+
+/* Until there is something to do; under the lock. Calls that wait for models are looked at now and then. */
+static void await_calls(struct mu_serve *s)
+{
+    int64_t until = mu_serve_now_ns() + TICK_NS;
+    struct timespec t = {until / 1000000000, until % 1000000000};
+    int rc = 0;
+    while (!s->inbox.head && !s->is_stopping && s->n_at_engine == 0 && rc != ETIMEDOUT)
+        rc = s->n_opening > 0 ? pthread_cond_timedwait(&s->has_calls, &s->lock, &t)
+                              : pthread_cond_wait(&s->has_calls, &s->lock);
+}
+
+static void take_calls(struct mu_serve *s)
+{
+    for (struct mu_call *c; (c = s->inbox.head) != NULL;) {
+        mu_call_remove(&s->inbox, c);
+        c->served->eng = c->model->eng;
+        mu_call_push(&c->served->waiting, c);
+        s->n_at_engine++;
+    }
 }
 
 /* Waits until there is something to do; false: the end. */
 static bool take_inbox(struct mu_serve *s)
 {
     pthread_mutex_lock(&s->lock);
-    s->n_unsent = count_unsent(s);
-    while (!s->inbox.head && !s->is_stopping && s->waiting.n + s->running.n == 0)
-        pthread_cond_wait(&s->has_calls, &s->lock);
-    for (struct mu_call *c; (c = s->inbox.head) != NULL;) {
-        mu_call_remove(&s->inbox, c);
-        mu_call_push(&s->waiting, c);
-    }
+    for (int i = 0; i < s->n_served; i++)
+        s->served[i].n_unsent = count_unsent(&s->served[i]);
+    await_calls(s);
+    take_calls(s);
     bool is_stopping = s->is_stopping;
-    bool is_over = is_stopping && s->waiting.n + s->running.n == 0;
+    bool is_over = is_stopping && s->n_at_engine == 0;
     if (is_over) {
         s->is_engine_done = true;
         pthread_cond_broadcast(&s->has_work);
@@ -307,11 +339,14 @@ void *mu_serve_engine(void *arg)
 {
     struct mu_serve *s = arg;
     while (take_inbox(s)) {
-        while (s->waiting.head && send_call(s, s->waiting.head))
-            continue;
+        for (int i = 0; i < s->n_served; i++) {
+            struct mu_served *m = &s->served[i];
+            while (m->waiting.head && send_call(s, m->waiting.head))
+                continue;
+        }
         tick(s);
-        if (!atomic_load(&s->is_dead))
-            step(s);
+        for (int i = 0; i < s->n_served && !atomic_load(&s->is_dead); i++)
+            step(s, &s->served[i]);
     }
     return NULL;
 }

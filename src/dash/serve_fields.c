@@ -114,14 +114,3 @@ int mu_field_string(const json_t *o, const char *key, const char **out, size_t *
     }
     return MU_OK;
 }
-
-int mu_field_model(const json_t *o, const struct mu_api *api, struct mu_api_error *x)
-{
-    const char *name = NULL;
-    size_t n = 0;
-    MU_TRY_RETURN(mu_field_string(o, "model", &name, &n, x));
-    if (name && (n != strlen(api->model) || memcmp(name, api->model, n) != 0))
-        return mu_api_fail(x, 404, "model", "model_not_found", "the model %.200s is not here; this server has %s", name,
-                           api->model);
-    return MU_OK;
-}

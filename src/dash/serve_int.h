@@ -1,8 +1,9 @@
-/* serve_int.h - what the files of the server share: calls, their parts, the queues they wait in
+/* serve_int.h - what the files of the server share: models, calls, their parts, the queues they wait in
  *
  * A call is one HTTP request; a part is one choice of it and at most one request to the engine. A call belongs to one
  * thread at a time: the HTTP thread that takes it, a worker, the engine's thread, a worker again. Only the queues that
- * hand it on and the counts are shared, under the server's lock. */
+ * hand it on and the counts are shared, under the server's lock. The table of residents has a lock of its own, which is
+ * taken inside of the server's and never the other way round. */
 #ifndef MU_DASH_SERVE_INT_H
 #define MU_DASH_SERVE_INT_H
 
@@ -33,6 +34,9 @@ struct mu_part {
 
 struct mu_call {
     struct mu_serve *s;
+    struct mu_served *served;           /* whom it is for; NULL: not known yet, or nobody */
+    const struct mu_serve_model *model; /* held, until the call is let go */
+    struct mu_api api;                  /* of this model */
     struct mu_call *prev, *next;
     struct mu_http_request *http;
     void (*work)(struct mu_call *c); /* what the next worker does with it */
@@ -43,6 +47,7 @@ struct mu_call {
     char id[MU_SERVE_ID_BYTES_MAX];
     int64_t created;                         /* Unix seconds */
     int64_t start_ns, first_ns, deadline_ns; /* first token; 0: none yet, no deadline */
+    int64_t open_by_ns;                      /* while it waits for its model: not longer than this */
     bool is_streaming;                       /* the answer has begun */
     bool is_gone, is_stopped;                /* the client left; what is left of it was cancelled */
     bool has_failed;
@@ -55,32 +60,53 @@ struct mu_call_list {
     int n;
 };
 
+/* One of the models that are known, open or not. */
+struct mu_served {
+    char name[MU_RESIDENT_NAME_MAX];
+    bool is_kept;
+
+    /* the engine's thread only */
+    struct mu_call_list waiting, running;
+    mu_engine *eng;  /* of these calls, which hold it */
+    int n_in_flight; /* requests inside the engine */
+
+    /* under the server's lock */
+    struct mu_call_list opening; /* calls that wait until it is open */
+    int64_t no_room_ns;          /* since when there was no room for it; 0: there was */
+    int64_t context_max;         /* 0: not known yet */
+    int n_unsent;                /* parts that wait for room in the engine, as of its last step */
+    struct mu_serve_metrics metrics;
+};
+
 struct mu_serve {
     struct mu_serve_opts o;
-    struct mu_api api;
-    struct mu_engine_info info;
+    struct mu_residents *residents;
+    bool owns_residents;
+    struct mu_served *served; /* [n_served], in the table's order */
+    int n_served;
+    int64_t created; /* Unix seconds */
     struct mu_http_server *http;
     uint64_t id_key; /* makes ids of two runs differ */
     atomic_uint_fast64_t n_ids;
 
     /* the engine's thread only */
-    struct mu_call_list waiting, running;
-    int n_in_flight; /* requests inside the engine */
+    int n_at_engine; /* calls */
     int64_t tick_ns;
 
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t has_work, has_calls, has_changed;
+    pthread_cond_t has_work, has_calls, has_opening, has_changed;
     struct mu_call_list work, inbox;
     int n_calls;
-    int n_unsent; /* parts that wait for room in the engine, as of its last step */
+    int n_opening;               /* calls that wait for models */
+    struct mu_served *turn;      /* for whom the others make room, see serve_opener.c */
+    uint64_t n_taken, n_refused; /* calls; refused: with 503 before their model was known */
     size_t cost;
     bool is_draining, is_stopping, is_engine_done;
     atomic_bool is_dead;
     char death[MU_ERR_TEXT_MAX];
-    struct mu_serve_metrics metrics;
-    pthread_t workers[MU_SERVE_WORKERS_MAX], engine;
+    pthread_t workers[MU_SERVE_WORKERS_MAX], engine, opener;
     int n_workers;
-    bool has_engine;
+    bool has_engine, has_opener;
 };
 
 /* serve_queue.c */
@@ -93,6 +119,17 @@ void mu_call_to_engine(struct mu_call *c); /* from a worker; refused when the se
 void mu_call_free(struct mu_call *c);      /* after it was answered */
 int64_t mu_serve_now_ns(void);
 void *mu_serve_work(void *s); /* thread */
+
+/* serve_hold.c: on a worker. False: the call waits for its model and comes back, or was refused: no longer ours. *o is
+ * the body, the caller's; its raw bytes are gone. */
+bool mu_call_begin(struct mu_call *c, json_t **o);
+bool mu_call_begin_named(struct mu_call *c, const char *name);                                 /* NULL: the only one */
+struct mu_served *mu_serve_find(struct mu_serve *s, const char *name, struct mu_api_error *x); /* NULL: refused */
+
+/* serve_opener.c */
+bool mu_call_await_model(struct mu_call *c); /* under the lock; false: too many wait */
+void mu_serve_tick_opening(struct mu_serve *s, int64_t now);
+void *mu_serve_opener(void *s); /* thread */
 
 /* serve_engine_thread.c */
 void *mu_serve_engine(void *s); /* thread */
@@ -112,6 +149,7 @@ void mu_stream_end(struct mu_call *c); /* usage, [DONE]; a worker may call it to
 int mu_write_head(const struct mu_call *c, struct mu_buf *out, struct mu_err *e);
 int mu_write_usage(const struct mu_call *c, struct mu_buf *out, struct mu_err *e);
 int mu_write_error(const struct mu_api_error *x, struct mu_buf *out, struct mu_err *e);
+int mu_write_sentence(const char *text, struct mu_buf *out, struct mu_err *e);      /* a JSON string of it */
 int mu_write_choice(const struct mu_part *p, struct mu_buf *out, struct mu_err *e); /* whole, message or text */
 int mu_write_delta(const struct mu_part *p, struct mu_buf *out, struct mu_err *e);  /* whole, as a stream's chunk */
 const char *mu_part_finish(const struct mu_part *p);                                /* "stop", "length" */

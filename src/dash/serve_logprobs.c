@@ -62,9 +62,9 @@ static int add_bytes(struct mu_buf *out, const struct mu_buf *piece, struct mu_e
  * up a matrix; they are as likely as any other and have no text. */
 static int name_token(const struct mu_call *c, int32_t id, struct mu_buf *piece, struct mu_buf *name, struct mu_err *e)
 {
-    bool has_text = mu_tokenizer_piece(c->s->api.tok, id, NULL) != NULL;
+    bool has_text = mu_tokenizer_piece(c->api.tok, id, NULL) != NULL;
     if (has_text)
-        MU_TRY_RETURN(mu_tokenizer_token_bytes(c->s->api.tok, id, piece, e));
+        MU_TRY_RETURN(mu_tokenizer_token_bytes(c->api.tok, id, piece, e));
     if (!has_text || c->ask.names_ids)
         return mu_buf_printf(name, e, "token_id:%" PRId32, id);
     if (mu_utf8_valid_prefix(piece->p ? piece->p : "", piece->n) != piece->n)
@@ -167,7 +167,7 @@ static int write_alternatives(struct names *n, const struct position *at, struct
 static bool is_in_text(const struct mu_part *p, int i, const struct mu_buf *piece, size_t byte)
 {
     const struct mu_prompt *q = p->prompt;
-    if (i >= n_prompt_positions(p) || !mu_tokenizer_is_special(p->call->s->api.tok, q->ids.v[i]))
+    if (i >= n_prompt_positions(p) || !mu_tokenizer_is_special(p->call->api.tok, q->ids.v[i]))
         return true;
     return byte + piece->n <= q->text_bytes && memcmp(q->text + byte, piece->p ? piece->p : "", piece->n) == 0;
 }

@@ -19,8 +19,8 @@ enum mu_outcome { MU_OUTCOME_STOP, MU_OUTCOME_LENGTH, MU_OUTCOME_ABORT, MU_OUTCO
 
 struct mu_serve_metrics {
     uint64_t prompt_tokens, cached_tokens, generation_tokens;
-    uint64_t outcomes[MU_OUTCOME_N];           /* of parts */
-    uint64_t calls, calls_refused, calls_gone; /* refused: with 503, the queue being full */
+    uint64_t outcomes[MU_OUTCOME_N]; /* of parts */
+    uint64_t calls_gone;
     struct mu_histogram first_token, whole;
 };
 

@@ -62,9 +62,9 @@ void mu_serve_take(struct mu_serve *s, struct mu_http_request *r, void (*work)(s
     struct mu_call *c = call_new(s, r, work);
     pthread_mutex_lock(&s->lock);
     const char *why = c ? why_not(s) : "there is no memory for another request; try again a little later";
-    s->metrics.calls++;
+    s->n_taken++;
     if (why) {
-        s->metrics.calls_refused++;
+        s->n_refused++;
     } else {
         s->n_calls++;
         mu_call_push(&s->work, c);
@@ -125,6 +125,8 @@ void mu_call_free(struct mu_call *c)
     mu_free(c->parts);
     mu_ask_fini(&c->ask);
     mu_buf_fini(&c->chunk);
+    if (c->model)
+        mu_residents_done(s->residents, (void *)(uintptr_t)c->model);
     mu_free(c);
     pthread_mutex_lock(&s->lock);
     s->n_calls--;

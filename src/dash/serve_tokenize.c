@@ -14,13 +14,10 @@ static void answer_with(struct mu_call *c,
 {
     struct mu_buf out = MU_BUF_INIT("an answer", MU_SERVE_REPLY_MAX);
     struct mu_api_error x = {.status = 500};
-    json_t *o = NULL;
-    int rc = mu_body_parse(&o, mu_http_body(c->http), &x);
-    mu_http_body_drop(c->http);
-    if (rc == MU_OK)
-        rc = mu_field_model(o, &c->s->api, &x);
-    if (rc == MU_OK)
-        rc = fn(&c->s->api, o, &out, &x);
+    json_t *o;
+    if (!mu_call_begin(c, &o))
+        return;
+    int rc = fn(&c->api, o, &out, &x);
     json_decref(o);
     if (rc == MU_OK)
         mu_call_respond(c, 200, mu_buf_str(&out));
@@ -187,16 +184,22 @@ static int write_info(const struct mu_api *api, struct mu_buf *out, struct mu_er
     return mu_buf_puts(out, is_text ? "}" : "null}", e);
 }
 
-void mu_route_tokenizer_info(void *arg, struct mu_http_request *r)
+/* Of the model that the query names: /tokenizer_info?model=NAME. */
+static void work_info(struct mu_call *c)
 {
-    struct mu_serve *s = arg;
     struct mu_buf out = MU_BUF_INIT("an answer", MU_SERVE_REPLY_MAX);
     struct mu_err err = MU_ERR_INIT;
     struct mu_api_error x;
-    int rc = as_api(write_info(&s->api, &out, &err), &err, &x);
-    if (rc == MU_OK)
-        mu_http_respond(r, 200, "application/json", mu_buf_str(&out));
+    if (!mu_call_begin_named(c, mu_http_query(c->http, "model")))
+        return;
+    if (as_api(write_info(&c->api, &out, &err), &err, &x) == MU_OK)
+        mu_call_respond(c, 200, mu_buf_str(&out));
     else
-        mu_http_refuse(r, &x);
+        mu_call_refuse(c, &x);
     mu_buf_fini(&out);
+}
+
+void mu_route_tokenizer_info(void *arg, struct mu_http_request *r)
+{
+    mu_serve_take(arg, r, work_info);
 }

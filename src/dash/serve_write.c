@@ -24,7 +24,7 @@ int mu_part_drawn(const struct mu_part *p)
 /* An end token that is not special has a text of its own, which the engine could not know to leave out. */
 static size_t end_bytes(const struct mu_part *p)
 {
-    const mu_tokenizer *tok = p->call->s->api.tok;
+    const mu_tokenizer *tok = p->call->api.tok;
     const struct mu_result *r = p->result;
     struct mu_buf piece = MU_BUF_INIT("a token", MU_TOK_PIECE_BYTES_MAX);
     struct mu_err err;
@@ -54,7 +54,7 @@ int mu_write_head(const struct mu_call *c, struct mu_buf *out, struct mu_err *e)
                                             : "chat.completion";
     MU_TRY_RETURN(mu_buf_printf(out, e, "{\"id\": \"%s\", \"object\": \"%s\", \"created\": %" PRId64 ", \"model\": ",
                                 c->id, object, c->created));
-    MU_TRY_RETURN(mu_json_dump_string(out, mu_str(c->s->api.model), e));
+    MU_TRY_RETURN(mu_json_dump_string(out, mu_str(c->api.model), e));
     return mu_buf_puts(out, ", \"choices\": [", e);
 }
 
@@ -79,7 +79,7 @@ int mu_write_usage(const struct mu_call *c, struct mu_buf *out, struct mu_err *e
 
 /* Refusals repeat what clients and files say: bytes that are no UTF-8, or a character cut in the middle, show as "?".
  */
-static int write_sentence(const char *text, struct mu_buf *out, struct mu_err *e)
+int mu_write_sentence(const char *text, struct mu_buf *out, struct mu_err *e)
 {
     char clean[MU_ERR_TEXT_MAX];
     size_t n = 0;
@@ -98,7 +98,7 @@ static int write_sentence(const char *text, struct mu_buf *out, struct mu_err *e
 int mu_write_error(const struct mu_api_error *x, struct mu_buf *out, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_buf_puts(out, "{\"error\": {\"message\": ", e));
-    MU_TRY_RETURN(write_sentence(x->err.text, out, e));
+    MU_TRY_RETURN(mu_write_sentence(x->err.text, out, e));
     MU_TRY_RETURN(mu_buf_printf(
         out, e, ", \"type\": \"%s\", \"param\": ", x->status >= 500 ? "server_error" : "invalid_request_error"));
     MU_TRY_RETURN(mu_buf_printf(out, e, x->param ? "\"%s\"" : "null", x->param ? x->param : ""));

@@ -14,6 +14,7 @@
 struct fixture {
     mu_tokenizer *tok;
     mu_engine *served, *light, *remote;
+    struct mu_serve_model model;
     struct mu_serve *serve;
     size_t heap;
 };
@@ -44,7 +45,8 @@ static void begin(struct fixture *f)
     XT_OK(mu_tokenizer_open(&f->tok, MODEL, NULL, &err));
     f->served = open_light(f);
     f->light = open_light(f);
-    struct mu_serve_opts so = {.model = "tiny", .eng = f->served, .tok = f->tok};
+    f->model = (struct mu_serve_model){.eng = f->served, .tok = f->tok};
+    struct mu_serve_opts so = {.name = "tiny", .model = &f->model};
     XT_OK(mu_serve_open(&f->serve, &so, &err));
     snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%d", mu_serve_port(f->serve));
     o.endpoint = endpoint;

@@ -95,16 +95,21 @@ static void fake_init(struct fake *f)
     mu_clock_fake_init(&f->clock, 1000);
 }
 
+static struct mu_residents *open_table_as(const struct mu_resident_opts *o)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_residents *r = NULL;
+    XT_OK(mu_residents_open(&r, o, &err));
+    for (int i = 0; i < MODELS; i++)
+        XT_OK(mu_residents_add(r, (char[]){(char)('a' + i), '\0'}, false, &err));
+    return r;
+}
+
 static struct mu_residents *open_table(struct fake *f, size_t bytes_max, int waiting_max)
 {
     struct mu_resident_opts o = {
         .ops = &fake_ops, .arg = f, .bytes_max = bytes_max, .waiting_max = waiting_max, .clock = &f->clock};
-    struct mu_err err = MU_ERR_INIT;
-    struct mu_residents *r = NULL;
-    XT_OK(mu_residents_open(&r, &o, &err));
-    for (int i = 0; i < MODELS; i++)
-        XT_OK(mu_residents_add(r, (char[]){(char)('a' + i), '\0'}, false, &err));
-    return r;
+    return open_table_as(&o);
 }
 
 /* Used and left, a moment after what went before. */
@@ -170,6 +175,86 @@ XT_TEST(the_longest_unused_goes_when_room_is_wanted)
     mu_residents_close(r);
     XT_STREQ(open_ones(&f), "");
     XT_EQ(f.n_bad, 0);
+}
+
+XT_TEST(no_more_are_open_than_may_be)
+{
+    struct fake f;
+    struct mu_err err = MU_ERR_INIT;
+    void *a, *b, *m;
+    fake_init(&f);
+    struct mu_resident_opts o = {.ops = &fake_ops, .arg = &f, .open_max = 2, .clock = &f.clock};
+    struct mu_residents *r = open_table_as(&o);
+    touch(&f, r, "a");
+    touch(&f, r, "b");
+    touch(&f, r, "c");
+    XT_STREQ(open_ones(&f), "bc");
+    XT_OK(mu_residents_use(r, "b", 0, &b, &err));
+    touch(&f, r, "a");
+    XT_STREQ(open_ones(&f), "ab");
+    XT_OK(mu_residents_use(r, "a", 0, &a, &err));
+    XT_FAILS(mu_residents_use(r, "d", 0, &m, &err), MU_ETIMEDOUT, "not ready in time");
+    mu_residents_done(r, a);
+    touch(&f, r, "d");
+    XT_STREQ(open_ones(&f), "bd");
+    mu_residents_done(r, b);
+    XT_OK(mu_residents_keep(r, "b", true, &err));
+    XT_OK(mu_residents_keep(r, "d", true, &err));
+    XT_FAILS(mu_residents_use(r, "e", 0, &m, &err), MU_ENOMEM, "2 models may be open at a time");
+    mu_residents_close(r);
+    XT_EQ(f.n_bad, 0);
+}
+
+static void note_model(void *arg, void *model)
+{
+    *(void **)arg = model;
+}
+
+XT_TEST(taking_and_looking_open_nothing)
+{
+    struct fake f;
+    void *m = NULL, *seen = NULL;
+    fake_init(&f);
+    struct mu_residents *r = open_table(&f, 80, 0);
+    XT_CHECK(!mu_residents_take(r, "a", &m) && !mu_residents_take(r, "z", &m));
+    XT_CHECK(!mu_residents_look(r, 0, note_model, &seen) && !seen);
+    XT_STREQ(open_ones(&f), "");
+    touch(&f, r, "a");
+    touch(&f, r, "b");
+    mu_clock_fake_advance(&f.clock, 10);
+    XT_CHECK(mu_residents_look(r, 0, note_model, &seen) && seen == &f.is_open[0]);
+    XT_CHECK(!mu_residents_look(r, MODELS, note_model, &seen));
+    touch(&f, r, "c"); /* a was looked at, not used: it is the oldest */
+    XT_STREQ(open_ones(&f), "bc");
+    mu_clock_fake_advance(&f.clock, 10);
+    XT_CHECK(mu_residents_take(r, "b", &m) && m == &f.is_open[1]);
+    mu_residents_done(r, m);
+    touch(&f, r, "d"); /* b was used after c */
+    XT_STREQ(open_ones(&f), "bd");
+    mu_residents_close(r);
+}
+
+/* What lies under a name may change while it is closed. */
+XT_TEST(each_open_takes_what_is_measured_then)
+{
+    struct fake f;
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_resident_totals t;
+    size_t freed;
+    void *m;
+    fake_init(&f);
+    struct mu_residents *r = open_table(&f, 100, 0);
+    touch(&f, r, "a");
+    mu_residents_relieve(r, 1, &freed);
+    f.bytes[0] = 70;
+    touch(&f, r, "a");
+    mu_residents_totals(r, &t);
+    XT_EQ(t.bytes, 70);
+    mu_residents_relieve(r, 1, &freed);
+    XT_EQ(freed, 70);
+    f.bytes[0] = 101;
+    XT_FAILS(mu_residents_use(r, "a", 0, &m, &err), MU_ENOMEM, "takes 101 bytes");
+    mu_residents_close(r);
 }
 
 XT_TEST(what_cannot_fit_says_so_and_evicts_nobody)
@@ -273,15 +358,28 @@ XT_TEST(pressure_trims_first_and_evicts_when_it_stays)
     mu_residents_tick(r);
     f.wanted = 1;
     mu_clock_fake_advance(&f.clock, MU_RESIDENT_PRESSURE_NS);
-    mu_residents_tick(r); /* it begins with trimming again */
+    mu_residents_tick(r); /* it begins with trimming again: nothing was used since */
+    XT_EQ(f.n_trims, 4);
     XT_STREQ(open_ones(&f), "abe");
+    f.wanted = 0;
+    mu_clock_fake_advance(&f.clock, MU_RESIDENT_PRESSURE_NS);
+    mu_residents_tick(r);
+    touch(&f, r, "b");
+    f.wanted = 1;
+    mu_clock_fake_advance(&f.clock, MU_RESIDENT_PRESSURE_NS);
+    mu_residents_tick(r);
+    XT_EQ(f.n_trims, 5); /* b alone */
     mu_residents_relieve(r, 1000, &freed);
     XT_EQ(freed, 40);
     XT_STREQ(open_ones(&f), "ab"); /* in use, kept */
-    mu_residents_totals(r, &t);
-    XT_EQ(t.evictions_pressure, 3);
-    XT_EQ(t.bytes, 80);
     mu_residents_done(r, held);
+    mu_clock_fake_advance(&f.clock, MU_RESIDENT_PRESSURE_NS);
+    mu_residents_tick(r); /* now a is idle: trimmed and, as memory is still wanted, evicted */
+    XT_EQ(f.n_trims, 6);
+    XT_STREQ(open_ones(&f), "b");
+    mu_residents_totals(r, &t);
+    XT_EQ(t.evictions_pressure, 4);
+    XT_EQ(t.bytes, 40);
     mu_residents_close(r);
 }
 

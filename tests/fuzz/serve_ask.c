@@ -50,7 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (n == 0)
         return 0;
     struct mu_str body = {(const char *)data + 1, n - 1};
-    int rc = data[0] & 1 ? mu_ask_chat(&a, the_api(), body, &x) : mu_ask_completion(&a, the_api(), body, &x);
+    const struct mu_api *api = the_api();
+    json_t *o = NULL;
+    a = (struct mu_ask){.n = 0};
+    int rc = mu_body_parse(&o, body, &x);
+    if (rc == MU_OK)
+        rc = data[0] & 1 ? mu_ask_chat(&a, api, o, &x) : mu_ask_completion(&a, api, o, &x);
+    json_decref(o);
     if (rc == MU_OK)
         check(&a);
     else if (x.status < 400 || x.status > 599 || !x.err.text[0])

@@ -22,6 +22,7 @@ struct fixture {
     mu_tokenizer *tok;
     mu_engine *eng;
     struct mu_chat *chat;
+    struct mu_serve_model model;
     struct mu_serve *serve;
     int port;
     size_t heap;
@@ -42,12 +43,12 @@ static void open_model(struct fixture *f)
     o.rows_max = 128;
     o.kv_tokens_max = 64 * CONTEXT;
     XT_OK(mu_engine_open(&f->eng, &o, &err));
+    f->model = (struct mu_serve_model){f->eng, f->tok, f->chat, template};
 }
 
 static struct mu_serve_opts plain(const struct fixture *f)
 {
-    return (struct mu_serve_opts){
-        .model = NAME, .eng = f->eng, .tok = f->tok, .chat = f->chat, .chat_template = template};
+    return (struct mu_serve_opts){.name = NAME, .model = &f->model};
 }
 
 static void open_with(struct fixture *f, const struct mu_serve_opts *o)
@@ -756,7 +757,7 @@ XT_TEST(opening_survives_a_lack_of_memory)
     open_model(&f);
     struct opening o = {plain(&f)};
     xt_each_alloc_fails(open_and_close, &o);
-    o.o.tok = NULL;
+    f.model.tok = NULL;
     XT_FAILS(open_and_close(&o, &err), MU_EINVAL, "tokenizer");
     close_all(&f);
 }

@@ -12,6 +12,7 @@
 #define MU_ENGINE_RESIDENT_ENGINE_H
 
 #include "engine/resident/resident.h"
+#include "plan/bill.h"
 #include <muster/engine.h>
 
 struct mu_resident_engines {
@@ -19,5 +20,20 @@ struct mu_resident_engines {
 };
 
 extern const struct mu_resident_ops mu_resident_engine_ops;
+
+/* What an engine would take and the limits it would choose. Nothing is reserved or read but headers. */
+struct mu_resident_size {
+    size_t bytes; /* beside what the process holds already; 0: unknown (no engine of this process) */
+    struct mu_bill_limits limits;
+};
+
+/* bytes_max: what it may take by itself; 0: what o says. */
+int mu_resident_measure(const struct mu_engine_opts *o, size_t bytes_max, struct mu_resident_size *out,
+                        struct mu_err *e);
+/* An engine opened by o takes what was measured, whatever the machine has left by then. */
+void mu_resident_pin(struct mu_engine_opts *o, const struct mu_resident_size *size);
+
+/* For a table's ops: what the machine wants back by pressure.h. */
+size_t mu_resident_pressure(void *unused);
 
 #endif

@@ -17,6 +17,7 @@ struct resident {
     struct mu_resident_info info;
     void *model;      /* READY: the opener's */
     int64_t retry_ns; /* FAILED: not before this moment */
+    bool is_trimmed;  /* since its last use */
 };
 
 struct mu_residents {
@@ -28,7 +29,7 @@ struct mu_residents {
     struct mu_resident_totals totals;
     bool is_busy;
     int64_t looked_ns;            /* at the machine */
-    bool has_looked, has_trimmed; /* trimmed: since the machine last wanted nothing */
+    bool has_looked, has_trimmed; /* trimmed: the last look, which wanted memory */
 };
 
 const char *mu_resident_state_name(enum mu_resident_state s)
@@ -177,51 +178,72 @@ static void evict(struct mu_residents *r, struct resident *m, uint64_t *count)
 /* ---- opening ---- */
 
 struct sums {
-    size_t stays; /* kept, in whatever use */
-    size_t goes;  /* idle */
+    size_t stays, goes; /* bytes of those that are kept, in whatever use; of idle ones */
+    int n_stays, n_goes, n;
 };
 
 static struct sums add_up(const struct mu_residents *r)
 {
-    struct sums s = {0, 0};
+    struct sums s = {0};
     for (int i = 0; i < r->totals.n; i++) {
         const struct resident *m = &r->table[i];
-        if (m->info.state == MU_RESIDENT_READY && m->info.is_kept)
+        if (m->info.state != MU_RESIDENT_READY)
+            continue; /* busy: nobody else opens or closes */
+        s.n++;
+        if (m->info.is_kept) {
+            s.n_stays++;
             s.stays += m->info.bytes;
-        else if (can_go(m))
+        } else if (can_go(m)) {
+            s.n_goes++;
             s.goes += m->info.bytes;
+        }
     }
     return s;
+}
+
+/* Whether it could ever be opened beside those that are kept. */
+static int check_room(const struct mu_residents *r, const struct resident *m, const struct sums *s, struct mu_err *e)
+{
+    size_t max = r->o.bytes_max, need = m->info.bytes;
+    if (max > 0 && (need > max || s->stays > max - need))
+        return mu_fail(e, MU_ENOMEM,
+                       "the model \"%s\" takes %zu bytes; %zu are allowed for all models, of which %zu are kept: allow "
+                       "more, or keep fewer",
+                       m->info.name, need, max, s->stays);
+    if (r->o.open_max > 0 && s->n_stays >= r->o.open_max)
+        return mu_fail(e, MU_ENOMEM,
+                       "%d models may be open at a time, and as many are kept: the model \"%s\" has no place; allow "
+                       "more, or keep fewer",
+                       r->o.open_max, m->info.name);
+    return MU_OK;
+}
+
+/* Whether it fits once `goes` bytes of n_goes models are gone. */
+static bool has_room(const struct mu_residents *r, const struct resident *m, size_t goes, int n_goes)
+{
+    bool fits = r->o.bytes_max == 0 || r->totals.bytes - goes <= r->o.bytes_max - m->info.bytes;
+    return fits && (r->o.open_max == 0 || add_up(r).n - n_goes < r->o.open_max);
 }
 
 /* *must_wait: it fits once others are done. Nothing is evicted before enough can be. */
 static int make_room(struct mu_residents *r, const struct resident *m, bool *must_wait, struct mu_err *e)
 {
-    size_t max = r->o.bytes_max, need = m->info.bytes;
     struct sums s = add_up(r);
     *must_wait = false;
-    if (max == 0)
-        return MU_OK;
-    if (need > max || s.stays > max - need)
-        return mu_fail(e, MU_ENOMEM,
-                       "the model \"%s\" takes %zu bytes; %zu are allowed for all models, of which %zu are kept: allow "
-                       "more, or keep fewer",
-                       m->info.name, need, max, s.stays);
-    if (r->totals.bytes - s.goes > max - need) {
+    MU_TRY_RETURN(check_room(r, m, &s, e));
+    if (!has_room(r, m, s.goes, s.n_goes)) {
         *must_wait = true;
         return MU_OK;
     }
-    for (struct resident *old; r->totals.bytes > max - need && (old = next_to_go(r)) != NULL;)
+    for (struct resident *old; !has_room(r, m, 0, 0) && (old = next_to_go(r)) != NULL;)
         evict(r, old, &r->totals.evictions_room);
-    *must_wait = r->totals.bytes > max - need; /* one was taken into use while another was closed */
+    *must_wait = !has_room(r, m, 0, 0); /* one was taken into use while another was closed */
     return MU_OK;
 }
 
 static int measure(struct mu_residents *r, struct resident *m, struct mu_err *e)
 {
     size_t bytes = 0;
-    if (m->info.bytes > 0)
-        return MU_OK;
     pthread_mutex_unlock(&r->lock);
     int rc = r->o.ops->measure(r->o.arg, m->info.name, &bytes, e);
     pthread_mutex_lock(&r->lock);
@@ -246,6 +268,7 @@ static int open_model(struct mu_residents *r, struct resident *m, struct mu_err 
     }
     m->info.state = MU_RESIDENT_READY;
     m->info.opens++;
+    m->is_trimmed = false;
     r->totals.opens++;
     m->info.used_ns = mu_now_ns(r->clock);
     m->info.open_ns = m->info.used_ns - start_ns;
@@ -336,6 +359,15 @@ int mu_residents_preload(struct mu_residents *r, const char *name, int64_t wait_
     return rc;
 }
 
+static void begin_use(struct mu_residents *r, struct resident *m, void **model)
+{
+    m->info.users++;
+    m->info.uses++;
+    m->info.used_ns = mu_now_ns(r->clock);
+    m->is_trimmed = false;
+    *model = m->model;
+}
+
 int mu_residents_use(struct mu_residents *r, const char *name, int64_t wait_ns, void **model, struct mu_err *e)
 {
     struct resident *m;
@@ -343,14 +375,23 @@ int mu_residents_use(struct mu_residents *r, const char *name, int64_t wait_ns, 
     int rc = find_or_fail(r, name, &m, e);
     if (rc == MU_OK)
         rc = bring_in_line(r, m, wait_ns, e);
-    if (rc == MU_OK) {
-        m->info.users++;
-        m->info.uses++;
-        m->info.used_ns = mu_now_ns(r->clock);
-        *model = m->model;
-    }
+    if (rc == MU_OK)
+        begin_use(r, m, model);
     pthread_mutex_unlock(&r->lock);
     return rc;
+}
+
+bool mu_residents_take(struct mu_residents *r, const char *name, void **model)
+{
+    pthread_mutex_lock(&r->lock);
+    struct resident *m = find(r, name);
+    bool is_ready = m && m->info.state == MU_RESIDENT_READY;
+    if (is_ready) {
+        r->totals.hits++;
+        begin_use(r, m, model);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return is_ready;
 }
 
 void mu_residents_done(struct mu_residents *r, void *model)
@@ -370,18 +411,19 @@ void mu_residents_done(struct mu_residents *r, void *model)
 
 /* ---- pressure ---- */
 
-/* Those that are idle, kept ones too; none can be used meanwhile. Busy. */
+/* Those that are idle and were used since they were trimmed last, kept ones too; none can be used meanwhile. Busy. */
 static void trim_idle(struct mu_residents *r)
 {
     for (int i = 0; r->o.ops->trim && i < r->totals.n; i++) {
         struct resident *m = &r->table[i];
-        if (m->info.state != MU_RESIDENT_READY || m->info.users > 0)
+        if (m->info.state != MU_RESIDENT_READY || m->info.users > 0 || m->is_trimmed)
             continue;
         m->info.state = MU_RESIDENT_OPENING;
         pthread_mutex_unlock(&r->lock);
         r->o.ops->trim(r->o.arg, m->model, NULL); /* one that fails will tell its next user */
         pthread_mutex_lock(&r->lock);
         m->info.state = MU_RESIDENT_READY;
+        m->is_trimmed = true;
         r->totals.trims++;
     }
 }
@@ -429,8 +471,7 @@ void mu_residents_tick(struct mu_residents *r)
         return;
     size_t wanted = r->o.ops->pressure(r->o.arg);
     pthread_mutex_lock(&r->lock);
-    bool trims = wanted > 0 && r->o.ops->trim && !r->has_trimmed;
-    relieve(r, wanted, trims, !trims);
+    relieve(r, wanted, true, r->has_trimmed || !r->o.ops->trim);
     r->has_trimmed = wanted > 0;
     pthread_mutex_unlock(&r->lock);
 }
@@ -445,6 +486,16 @@ bool mu_residents_info(struct mu_residents *r, int i, struct mu_resident_info *o
         *out = r->table[i].info;
     pthread_mutex_unlock(&r->lock);
     return is_there;
+}
+
+bool mu_residents_look(struct mu_residents *r, int i, void (*fn)(void *arg, void *model), void *arg)
+{
+    pthread_mutex_lock(&r->lock);
+    bool is_ready = i >= 0 && i < r->totals.n && r->table[i].info.state == MU_RESIDENT_READY;
+    if (is_ready)
+        fn(arg, r->table[i].model);
+    pthread_mutex_unlock(&r->lock);
+    return is_ready;
 }
 
 void mu_residents_totals(struct mu_residents *r, struct mu_resident_totals *out)

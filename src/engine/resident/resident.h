@@ -7,7 +7,7 @@
  *     absent -> opening -> ready -> closing -> absent        failed: the sentence is told again until retry_ns passed
  *
  * One model is opened or closed at a time. Who needs another meanwhile waits, at most waiting_max of them, each until
- * its deadline. A model's bytes are measured before its first open.
+ * its deadline. A model's bytes are measured before each open: what lies under a name may have changed.
  *
  * Not here: what a model is. The opener is a table of functions (engine.h is the real one).
  * Threads: any; calls that open may take as long as an open does. */
@@ -43,6 +43,7 @@ struct mu_resident_opts {
     const struct mu_resident_ops *ops;
     void *arg;
     size_t bytes_max; /* of all together; 0: no limit but the opener's own */
+    int open_max;     /* models open at a time; 0: as many as fit */
     int waiting_max;
     int64_t retry_ns;
     const struct mu_clock *clock; /* borrowed; NULL: the machine's */
@@ -61,13 +62,15 @@ int mu_residents_preload(struct mu_residents *r, const char *name, int64_t wait_
 /* The model, ready, and held until as many calls of done. MU_ENOENT: no such name. MU_ENOMEM: it cannot fit, whoever
  * leaves. MU_ETIMEDOUT: not within wait_ns. MU_ELIMIT: too many wait. Else why it cannot be opened. */
 int mu_residents_use(struct mu_residents *r, const char *name, int64_t wait_ns, void **model, struct mu_err *e);
+/* The same for one that is ready now; false: it is not, and nothing is opened for it. */
+bool mu_residents_take(struct mu_residents *r, const char *name, void **model);
 void mu_residents_done(struct mu_residents *r, void *model);
 
 /* Make at least so many bytes free: all that are idle are trimmed, then evicted until enough are gone. *freed counts
  * evicted models; less than was asked for when the rest is in use or kept. */
 void mu_residents_relieve(struct mu_residents *r, size_t bytes, size_t *freed);
-/* By what the machine wants, looked at once a second at most: idle models are trimmed first; when it still wants memory
- * at the next look, they are evicted until as much is freed. */
+/* By what the machine wants, looked at once a second at most: idle models are trimmed first, once after each use; when
+ * it still wants memory at the next look, they are evicted until as much is freed. */
 void mu_residents_tick(struct mu_residents *r);
 
 /* ---- looking in ---- */
@@ -103,6 +106,9 @@ struct mu_resident_totals {
 
 /* Entry i in the order in which they were added; false past the last. */
 bool mu_residents_info(struct mu_residents *r, int i, struct mu_resident_info *out);
+/* Entry i's model, if it is ready: fn looks at it under the table's lock. That is no use, and whose turn it is to go
+ * does not change. */
+bool mu_residents_look(struct mu_residents *r, int i, void (*fn)(void *arg, void *model), void *arg);
 void mu_residents_totals(struct mu_residents *r, struct mu_resident_totals *out);
 
 #endif
