@@ -57,10 +57,20 @@ netns_mpirun() { # RANKS HOSTS PROGRAM...: HOSTS as mpirun has them, node1:1,nod
         --mca btl_tcp_if_include eth0 --mca oob_tcp_if_include 10.213.0.0/24 "$@"
 }
 
+# The cable of a node is put back. Who failed to find a neighbour meanwhile would not look again for some seconds.
+netns_mend() { # NODE
+    ip link set "v$1" up
+    for _ in $(seq 100); do
+        ip -o link show "v$1" | grep -q "state UP" && break
+        sleep 0.05
+    done
+    ip -n "node$1" neigh flush dev eth0
+}
+
 # Whatever remains: mpirun waits for ever for a node that is cut off. Cables are put back. Needs alive.
 netns_stop() { # MPIRUN NODES
     kill -9 "$1" 2>/dev/null
     for p in $(alive) $(pgrep -x orted); do kill -9 "$p" 2>/dev/null; done
     while kill -0 "$1" 2>/dev/null; do sleep 0.05; done
-    for i in $(seq "$2"); do ip link set "v$i" up; done
+    for i in $(seq "$2"); do netns_mend "$i"; done
 }
