@@ -687,8 +687,8 @@ XT_TEST(ranks_share_strands)
         {.n_heads = 4, .n_kv_heads = 4, .dk = 8, .dv = 7, .window = 90, .dtype = MU_F32, .context = 600},
         {.n_heads = 5, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 540},
         {.n_heads = 3, .n_kv_heads = 1, .dk = 8, .dv = 8, .has_alibi = true, .dtype = MU_F32, .context = 60},
-        {.n_heads = 6, .n_kv_heads = 2, .dk = 40, .dv = 20, .dtype = MU_I8, .context = 700},
-        {.n_heads = 5, .n_kv_heads = 1, .dk = 40, .dv = 32, .is_v_in_k = true, .dtype = MU_I8, .context = 540},
+        {.n_heads = 6, .n_kv_heads = 2, .dk = 40, .dv = 20, .dtype = MU_I8, .context = 200},
+        {.n_heads = 5, .n_kv_heads = 1, .dk = 40, .dv = 32, .is_v_in_k = true, .dtype = MU_I8, .context = 140},
     };
     each_setup(s, MU_COUNT(s), 190, share);
 }
@@ -744,7 +744,7 @@ XT_TEST(runs_of_heads_may_cut_groups)
         {.n_heads = 8, .n_kv_heads = 2, .dk = 16, .dv = 24, .has_alibi = true, .dtype = MU_BF16, .context = 400},
         {.n_heads = 40, .n_kv_heads = 2, .dk = 8, .dv = 8, .dtype = MU_F16, .context = 40},
         {.n_heads = 7, .n_kv_heads = 1, .dk = 24, .dv = 16, .is_v_in_k = true, .dtype = MU_F32, .context = 30},
-        {.n_heads = 12, .n_kv_heads = 3, .dk = 40, .dv = 36, .dtype = MU_I8, .context = 300},
+        {.n_heads = 12, .n_kv_heads = 3, .dk = 40, .dv = 36, .dtype = MU_I8, .context = 60},
     };
     each_setup(s, MU_COUNT(s), 90, runs_of_heads);
 }
