@@ -11,6 +11,11 @@
 #include "base/check.h"
 #include "comm/live_int.h"
 
+#ifndef TCP_RTO_MAX_MS
+#define TCP_RTO_MAX_MS 44 /* of Linux 6.15; what is older refuses it */
+#endif
+#define AGAIN_MS 1000 /* TCP doubles the time to its next attempt: after a cut of two seconds, past the silence */
+
 int mu_live_frame_read(struct mu_live_frame *f, const unsigned char *p, size_t n)
 {
     uint16_t kind, bytes;
@@ -50,9 +55,10 @@ size_t mu_live_frame_write(unsigned char p[MU_LIVE_FRAME_MAX], int kind, int ran
 
 void mu_live_link_open(struct mu_live_link *k, int fd, int64_t now)
 {
-    int on = 1;
+    int on = 1, again_ms = AGAIN_MS;
     *k = (struct mu_live_link){.fd = fd, .rank = -1, .heard_ns = now};
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_RTO_MAX_MS, &again_ms, sizeof again_ms);
 }
 
 void mu_live_link_close(struct mu_live_link *k)

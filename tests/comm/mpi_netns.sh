@@ -67,7 +67,7 @@ cut() { # NODES RANK
 start 4
 ip link set v3 down
 sleep 2
-ip link set v3 up
+netns_mend 3
 sleep 4
 for rank in 0 1 2 3; do
     runs "$(process $rank)" || fail "rank $rank did not outlive a cut of two seconds"
