@@ -87,6 +87,12 @@ int mu_comm_look(struct mu_comm *c, struct mu_err *e)
     return mu_comm_look_for_lost(c, e);
 }
 
+/* Of a collective: it needs all, so it ends for all, also where only ranks that live are waited for. */
+static bool needs_all(const struct mu_comm_op *op)
+{
+    return op->is_native || op->tag == MU_COMM_TAG_COLLECTIVE;
+}
+
 /* One turn of waiting for op. */
 static int turn(struct mu_comm *c, const struct mu_comm_op *op, struct mu_err *e)
 {
@@ -98,6 +104,8 @@ static int turn(struct mu_comm *c, const struct mu_comm_op *op, struct mu_err *e
     MU_TRY_RETURN(mu_comm_look_for_lost(c, e));
     if (op->is_done)
         return MU_OK; /* its peer is lost */
+    if (needs_all(op))
+        MU_TRY_RETURN(mu_comm_check_members(c, e));
     int64_t now = mu_now_ns(w->clock);
     if (now >= w->deadline_ns)
         return too_late(c, op, e);

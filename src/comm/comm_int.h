@@ -22,7 +22,8 @@
 /* Tags above the callers'. Messages of a collective arrive in order, so one is enough for all of them. */
 #define MU_COMM_TAG_COLLECTIVE (MU_COMM_TAG_MAX + 1)
 #define MU_COMM_TAG_GROUP      (MU_COMM_TAG_MAX + 2) /* free for a transport's group_open */
-#define MU_COMM_TAGS           (MU_COMM_TAG_MAX + 3) /* tags lie below */
+#define MU_COMM_TAG_PARTS      (MU_COMM_TAG_MAX + 3) /* of part.c: no collective, it outlives lost parts */
+#define MU_COMM_TAGS           (MU_COMM_TAG_MAX + 4) /* tags lie below */
 
 /* A few messages at once, see struct mu_comm_batch. The pool has room for them beside what callers started. */
 #define MU_COMM_BATCH_MAX 64

@@ -27,6 +27,36 @@ static int take_parts(struct mu_comm *c, const int32_t *part, struct mu_err *e)
     return MU_OK;
 }
 
+/* A loss that ends another part alone is no failure. */
+static int or_apart(const struct mu_comm *c, int rc)
+{
+    return rc == MU_EPEER && !mu_comm_is_dead(c) ? MU_OK : rc;
+}
+
+static int tell(struct mu_comm *c, int to, int from, struct mu_err *e)
+{
+    struct mu_comm_op *ops[2] = {NULL, NULL};
+    int rc = or_apart(c, mu_comm_post_recv(&ops[0], c, from, MU_COMM_TAG_PARTS, NULL, 0, e));
+    if (rc == MU_OK)
+        rc = or_apart(c, mu_comm_post_send(&ops[1], c, to, MU_COMM_TAG_PARTS, NULL, 0, e));
+    for (int i = 1; i >= 0; i--) {
+        if (ops[i] && rc == MU_OK)
+            rc = or_apart(c, mu_comm_await(c, &ops[i], 1, e));
+        else if (ops[i])
+            mu_comm_put_back(c->world, ops[i]);
+    }
+    return rc;
+}
+
+/* As a barrier, but who is through may be lost before others are: those go on without the lost part, and none of the
+ * others may be left waiting by it. */
+static int await_all(struct mu_comm *c, struct mu_err *e)
+{
+    for (int step = 1; step < c->size; step *= 2)
+        MU_TRY_RETURN(tell(c, (c->rank + step) % c->size, (c->rank - step + c->size) % c->size, e));
+    return MU_OK;
+}
+
 static int set_in(struct mu_comm *c, int part, struct mu_err *e)
 {
     int32_t *parts = (int32_t *)(void *)c->world->work; /* there is room for what a split gathers, which is more */
@@ -37,8 +67,7 @@ static int set_in(struct mu_comm *c, int part, struct mu_err *e)
         c->sizes[0][r] = sizeof *parts;
     MU_TRY_RETURN(mu_comm_in_all_gather(c, parts, c->sizes[0], e));
     MU_TRY_RETURN(take_parts(c, parts, e));
-    int rc = mu_comm_in_barrier(c, e); /* who is through and lost then is a loss by parts for everybody */
-    return rc == MU_EPEER && !mu_comm_is_dead(c) ? MU_OK : rc;
+    return await_all(c, e); /* who is through and lost then is a loss by parts for everybody */
 }
 
 int mu_comm_set_parts(struct mu_comm *world, int part, struct mu_err *e)

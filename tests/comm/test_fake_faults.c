@@ -196,11 +196,11 @@ out:
     return rc;
 }
 
-static void lose_apart(enum mu_fake_fault fault, int rank, uint64_t at_call)
+static void lose_apart(enum mu_fake_fault fault, int rank, uint64_t at_call, int64_t notice_ns)
 {
     struct mu_err err = MU_ERR_INIT, errs[2 * PARTS];
     struct mu_fake_order order = {.fault = fault, .rank = rank, .at_call = at_call};
-    struct mu_fake_opts_comm o = {.orders = &order, .n_orders = 1, .notice_ns = 1000000, .ranks_per_node = 2};
+    struct mu_fake_opts_comm o = {.orders = &order, .n_orders = 1, .notice_ns = notice_ns, .ranks_per_node = 2};
     struct mu_fake_world *w = NULL;
     int rc[2 * PARTS];
     o.comm.timeout_ns = TIMEOUT_NS;
@@ -227,7 +227,45 @@ XT_TEST(parts_go_on_without_each_other)
     static const enum mu_fake_fault faults[] = {MU_FAKE_KILL, MU_FAKE_STOP, MU_FAKE_CUT};
     for (uint64_t call = 3; call <= N_PART_CALLS; call++)
         for (int rank = 0; rank < 2 * PARTS; rank += XT_TSAN ? 3 : 1)
-            lose_apart(faults[(call + (uint64_t)rank) % 3], rank, call);
+            lose_apart(faults[(call + (uint64_t)rank) % 3], rank, call, 1000000);
+}
+
+/* Noticed at once: by ranks that are still on their way out of set_parts. */
+XT_TEST(a_loss_right_after_the_cut_is_one_of_its_part)
+{
+    for (int i = 0; i < (XT_TSAN ? 20 : 200); i++)
+        lose_apart(i % 2 ? MU_FAKE_CUT : MU_FAKE_KILL, 2 + i % 4, 3, 1);
+}
+
+/* Everybody's barrier cannot be passed any more; ranks that only wait for ranks that live must come to know as well. */
+static int all_meet(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct mu_err why = MU_ERR_INIT;
+    (void)arg;
+    MU_TRY_RETURN(mu_comm_set_parts(world, mu_comm_rank(world) / 2, e));
+    int rc = mu_comm_barrier(world, &why);
+    if (rc == MU_ECANCELED || mu_comm_is_dead(world))
+        return mu_fail(e, rc, "%s", why.text);
+    SAME(rc, MU_EPEER);
+    TRUE_OR_FAIL(strncmp(why.text, "rank 5 on node2 ", 16) == 0);
+    TRUE_OR_FAIL(strstr(why.text, "was lost before group world ran barrier, call 2"));
+    return MU_OK;
+}
+
+XT_TEST(a_collective_with_a_lost_part_ends_for_all)
+{
+    struct mu_err err = MU_ERR_INIT, errs[2 * PARTS];
+    struct mu_fake_order order = {.fault = MU_FAKE_KILL, .rank = 5, .at_call = 2};
+    struct mu_fake_opts_comm o = {.orders = &order, .n_orders = 1, .ranks_per_node = 2, .comm.timeout_ns = TIMEOUT_NS};
+    struct mu_fake_world *w = NULL;
+    int rc[2 * PARTS];
+    XT_OK(mu_fake_world_open(&w, 2 * PARTS, &o, &err));
+    mu_fake_world_run(w, all_meet, NULL, rc, errs);
+    mu_fake_world_close(w);
+    for (int r = 0; r < 4; r++)
+        XT_CHECKF(rc[r] == MU_OK, "rank %d: %s", r, errs[r].text);
+    XT_EQ(rc[4], MU_EPEER); /* of the lost rank's part */
+    XT_EQ(rc[5], MU_ECANCELED);
 }
 
 static int wrong_part(void *arg, struct mu_comm *world, struct mu_err *e)

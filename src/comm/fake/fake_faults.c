@@ -113,17 +113,22 @@ static const struct mu_fake_rank *next_lost(const struct mu_fake_rank *r, const 
     return next;
 }
 
+/* The nth, from 0, of those noticed by now. Lock held. */
+static const struct mu_fake_rank *nth_lost(const struct mu_fake_rank *r, int nth, int64_t now)
+{
+    const struct mu_fake_rank *lost = next_lost(r, NULL, now);
+    for (int i = 0; i < nth && lost; i++)
+        lost = next_lost(r, lost, now);
+    return lost;
+}
+
 int mu_fake_lost(struct mu_comm_world *w, int nth, const char **clause)
 {
     struct mu_fake_rank *r = (struct mu_fake_rank *)w;
-    const struct mu_fake_rank *lost = NULL;
     if (atomic_load(&r->world->n_gone) <= nth)
         return -1;
     pthread_mutex_lock(&r->world->lock);
-    int64_t now = mu_now_ns(r->world->clock);
-    lost = next_lost(r, NULL, now);
-    for (int i = 0; i < nth && lost; i++)
-        lost = next_lost(r, lost, now);
+    const struct mu_fake_rank *lost = nth_lost(r, nth, mu_now_ns(r->world->clock));
     if (lost)
         *clause = lost == r ? lost->own_clause : lost->clause;
     pthread_mutex_unlock(&r->world->lock);
@@ -132,11 +137,8 @@ int mu_fake_lost(struct mu_comm_world *w, int nth, const char **clause)
 
 int64_t mu_fake_next_notice(const struct mu_fake_rank *r)
 {
-    int64_t at = INT64_MAX;
-    for (int i = 0; i < r->world->n_ranks; i++)
-        if (r->world->ranks[i].is_gone)
-            at = MU_MIN(at, r->world->ranks[i].notice_ns);
-    return at;
+    const struct mu_fake_rank *next = nth_lost(r, r->base.n_losses, INT64_MAX);
+    return next ? next->notice_ns : INT64_MAX;
 }
 
 void mu_fake_abort(struct mu_comm_world *w, const char *sentence)

@@ -83,8 +83,9 @@ void mu_fake_wait(struct mu_fake_rank *r, int64_t at_ns);
 int mu_fake_on_call(struct mu_comm_world *w, uint64_t number, struct mu_err *e);
 int mu_fake_lost(struct mu_comm_world *w, int nth, const char **clause);
 void mu_fake_abort(struct mu_comm_world *w, const char *sentence);
-int64_t mu_fake_next_notice(const struct mu_fake_rank *r); /* lock held; INT64_MAX: none to come */
-void mu_fake_wake_all(struct mu_fake_world *w);            /* lock held */
+int64_t
+mu_fake_next_notice(const struct mu_fake_rank *r); /* of what it has not looked at; lock held; INT64_MAX: none */
+void mu_fake_wake_all(struct mu_fake_world *w);    /* lock held */
 
 /* fake_shared.c */
 int mu_fake_shared_open(struct mu_comm *c, size_t bytes, void **p, void **own, struct mu_err *e);
