@@ -59,13 +59,13 @@ await_ends() { # NODES LOST [killed]
 cut() { # NODES RANK
     start "$1"
     begin=$(now_ms)
-    ip link set v$(($2 + 1)) down
+    netns_cut $(($2 + 1))
     await_ends "$1" "$2"
     netns_stop "$mpirun" 4
 }
 
 start 4
-ip link set v3 down
+netns_cut 3
 sleep 2
 netns_mend 3
 sleep 4

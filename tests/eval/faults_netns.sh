@@ -41,7 +41,7 @@ node_of() { # RANK HOSTS: ranks fill one node after the other
     done
 }
 
-do_cut() { ip link set "v$(node_of "$2" "$3")" down; }
+do_cut() { netns_cut "$(node_of "$2" "$3")"; }
 do_kill() { kill -9 "$1"; }
 do_stop() { kill -STOP "$1"; }
 

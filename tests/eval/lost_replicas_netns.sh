@@ -62,7 +62,7 @@ lose() { # LAYOUT HOSTS HOW RANK NODE
     await_work "$what"
     victim=$(pid_of_rank "$4")
     case $3 in
-    cut) ip link set "v$5" down ;;
+    cut) netns_cut "$5" ;;
     kill) kill -9 "$victim" ;;
     stop) kill -STOP "$victim" ;;
     esac
