@@ -1,7 +1,5 @@
 /* measure.c - read bandwidth and multiply-add rate of this machine, as loops nothing can beat */
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -44,13 +42,6 @@ static void fill_share(void *arg, int64_t begin, int64_t end, int worker)
            (size_t)(end - begin) * j->words_a_thread * sizeof(uint64_t));
 }
 
-/* As weights have them: with small pages the loop would measure address translation. */
-static void want_huge_pages(void *data, size_t bytes)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)data % page) % page;
-    madvise((char *)data + skip, (bytes - skip) / page * page, MADV_HUGEPAGE); /* a hint */
-}
-
 int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e)
 {
     struct mu_clock *clock = mu_clock_real();
@@ -67,7 +58,7 @@ int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct 
         rc = mu_fail_nomem(e, bytes, "a bandwidth measurement");
         goto out;
     }
-    want_huge_pages(data, bytes);
+    mu_large_pages(data, bytes, &(char *){NULL}); /* as weights have them, or address translation would be measured */
     job->data = data;
     job->words_a_thread = READ_BYTES_A_THREAD / sizeof(uint64_t);
     mu_pool_for(pool, n, 1, fill_share, job);

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct header {
     size_t bytes;
@@ -143,4 +144,14 @@ uint64_t mu_mem_allocs(void)
 void mu_mem_fail_at(uint64_t n)
 {
     fail_at = n;
+}
+
+int64_t mu_large_pages(void *p, size_t bytes, char **first)
+{
+    size_t skip = (MU_LARGE_PAGE_BYTES - (uintptr_t)p % MU_LARGE_PAGE_BYTES) % MU_LARGE_PAGE_BYTES;
+    int64_t n = skip < bytes ? (int64_t)((bytes - skip) / MU_LARGE_PAGE_BYTES) : 0;
+    *first = (char *)p + skip;
+    if (n > 0)
+        madvise(*first, (size_t)n * MU_LARGE_PAGE_BYTES, MADV_HUGEPAGE);
+    return n;
 }

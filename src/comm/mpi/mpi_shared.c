@@ -11,9 +11,8 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "comm/mpi/mpi_int.h"
-
-#define LARGE_PAGE_BYTES ((size_t)2 << 20) /* of x86-64, and of others with pages of 4 KiB */
 
 /* What the first rank tells; fd -1: it has none. */
 struct offer {
@@ -56,19 +55,19 @@ static int take(const struct offer *o, int *fd, struct mu_err *e)
 static void *find_room(size_t bytes)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), used = (bytes + page - 1) / page * page;
-    char *at = mmap(NULL, used + LARGE_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *at = mmap(NULL, used + MU_LARGE_PAGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         return NULL;
-    size_t skip = (LARGE_PAGE_BYTES - (uintptr_t)at % LARGE_PAGE_BYTES) % LARGE_PAGE_BYTES;
+    size_t skip = (MU_LARGE_PAGE_BYTES - (uintptr_t)at % MU_LARGE_PAGE_BYTES) % MU_LARGE_PAGE_BYTES;
     if (skip > 0)
         (void)munmap(at, skip);
-    (void)munmap(at + skip + used, LARGE_PAGE_BYTES - skip); /* never empty */
+    (void)munmap(at + skip + used, MU_LARGE_PAGE_BYTES - skip); /* never empty */
     return at + skip;
 }
 
 static int map(int fd, size_t bytes, void **p, struct mu_err *e)
 {
-    void *room = bytes >= LARGE_PAGE_BYTES ? find_room(bytes) : NULL;
+    void *room = bytes >= MU_LARGE_PAGE_BYTES ? find_room(bytes) : NULL;
     void *at = mmap(room, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | (room ? MAP_FIXED : 0), fd, 0);
     if (at == MAP_FAILED) {
         int why = errno;

@@ -1,6 +1,6 @@
 /* device_cpu.c - the CPU as a device: plain memory, a thread pool, and the level that its kernels come from
  *
- * Big blocks ask for huge pages before they are touched, and are zeroed by all threads (which also spreads them over
+ * Big blocks ask for large pages before they are touched, and are zeroed by all threads (which also spreads them over
  * the nodes of a NUMA machine). The level is chosen once, at open. */
 #include "tensor/device.h"
 
@@ -14,7 +14,6 @@
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/levels.h"
 
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* of Linux 6.1; what is older refuses it */
 #endif
@@ -31,22 +30,12 @@ static void zero_run(void *arg, int64_t begin, int64_t end, int worker)
     memset((char *)arg + begin, 0, (size_t)(end - begin));
 }
 
-/* The huge pages that lie in a block as a whole, the first of them in *first. */
-static int64_t huge_pages(char *p, size_t bytes, char **first)
-{
-    size_t skip = (HUGE_PAGE_BYTES - (uintptr_t)p % HUGE_PAGE_BYTES) % HUGE_PAGE_BYTES;
-    *first = p + skip;
-    return skip < bytes ? (int64_t)((bytes - skip) / HUGE_PAGE_BYTES) : 0;
-}
-
 static int cpu_alloc(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e)
 {
     char *p = mu_alloc(bytes), *first;
     if (!p)
         return mu_fail_nomem(e, bytes, what);
-    int64_t n = huge_pages(p, bytes, &first);
-    if (n > 0)
-        madvise(first, (size_t)n * HUGE_PAGE_BYTES, MADV_HUGEPAGE); /* a hint: failure costs speed only */
+    mu_large_pages(p, bytes, &first);
     mu_pool_for(d->pool, (int64_t)bytes, ZERO_GRAIN, zero_run, p);
     *out = p;
     return MU_OK;
@@ -58,24 +47,22 @@ static void cpu_free(struct mu_device *d, void *p)
     mu_free(p);
 }
 
-/* Shared memory has huge pages at its first touch only where shmem_enabled says so, which few systems do. Made out of
+/* Shared memory has large pages at its first touch only where shmem_enabled says so, which few systems do. Made out of
  * small ones they are to be had everywhere, and sooner than small ones: one touched page in each is enough. */
 static void collapse_run(void *arg, int64_t begin, int64_t end, int worker)
 {
-    char *p = (char *)arg + (size_t)begin * HUGE_PAGE_BYTES;
+    char *p = (char *)arg + (size_t)begin * MU_LARGE_PAGE_BYTES;
     (void)worker;
     for (int64_t i = begin; i < end; i++)
-        (void)*(volatile char *)((char *)arg + (size_t)i * HUGE_PAGE_BYTES);
-    madvise(p, (size_t)(end - begin) * HUGE_PAGE_BYTES, MADV_COLLAPSE);
+        (void)*(volatile char *)((char *)arg + (size_t)i * MU_LARGE_PAGE_BYTES);
+    madvise(p, (size_t)(end - begin) * MU_LARGE_PAGE_BYTES, MADV_COLLAPSE);
 }
 
 static void cpu_adopt(struct mu_device *d, void *host, size_t bytes, int i, int n)
 {
     char *first;
-    int64_t pages = huge_pages(host, bytes, &first), begin = pages * i / n, end = pages * (i + 1) / n;
-    if (pages > 0)
-        madvise(first, (size_t)pages * HUGE_PAGE_BYTES, MADV_HUGEPAGE);
-    mu_pool_for(d->pool, end - begin, 1, collapse_run, first + (size_t)begin * HUGE_PAGE_BYTES);
+    int64_t pages = mu_large_pages(host, bytes, &first), begin = pages * i / n, end = pages * (i + 1) / n;
+    mu_pool_for(d->pool, end - begin, 1, collapse_run, first + (size_t)begin * MU_LARGE_PAGE_BYTES);
 }
 
 /* Whole system pages inside the bytes. */
