@@ -6,8 +6,6 @@
 #include "base/check.h"
 #include "comm/comm_int.h"
 
-#define SHORT_BYTES 65536
-
 static size_t sum(const size_t *bytes, int begin, int end)
 {
     size_t n = 0;
@@ -65,7 +63,7 @@ static int ring(struct mu_comm *c, const struct mu_comm_team *t, unsigned char *
 int mu_comm_team_all_gather(struct mu_comm *c, const struct mu_comm_team *t, void *all, const size_t *bytes,
                             struct mu_err *e)
 {
-    if (sum(bytes, 0, t->n) <= SHORT_BYTES)
+    if (sum(bytes, 0, t->n) <= MU_COMM_SHORT_BYTES)
         return doubling(c, t, all, bytes, e);
     return ring(c, t, all, bytes, e);
 }

@@ -6,8 +6,6 @@
 #include "base/check.h"
 #include "comm/comm_int.h"
 
-#define SHORT_BYTES 65536
-
 /* Ranks are counted from the root: v receives from v less its highest bit, then sends to v + higher bits. */
 static int binomial(struct mu_comm *c, const struct mu_comm_team *t, void *p, size_t bytes, int root, struct mu_err *e)
 {
@@ -43,7 +41,7 @@ int mu_comm_team_broadcast(struct mu_comm *c, const struct mu_comm_team *t, void
                            struct mu_err *e)
 {
     size_t *piece = c->sizes[2];
-    if (t->n <= 2 || bytes <= SHORT_BYTES)
+    if (t->n <= 2 || bytes <= MU_COMM_SHORT_BYTES)
         return binomial(c, t, p, bytes, root, e);
     for (int i = 0; i < t->n; i++)
         piece[i] = bytes / (size_t)t->n + ((size_t)i < bytes % (size_t)t->n);

@@ -60,6 +60,12 @@ int mu_comm_split(struct mu_comm **out, struct mu_comm *c, int color, int key, c
 
 /* ---- collectives ---- */
 
+/* Up to so many bytes, of all ranks' pieces together, latency counts: they take the way with fewest rounds. Of a sum's
+ * roots two ranks exchange more so, where it costs adding twice but no more bytes. plan/cost_comm.c reckons with both.
+ */
+#define MU_COMM_SHORT_BYTES ((size_t)65536)
+#define MU_COMM_PAIR_BYTES  ((size_t)262144)
+
 int mu_comm_barrier(struct mu_comm *c, struct mu_err *e);
 int mu_comm_broadcast(struct mu_comm *c, void *p, size_t bytes, int root, struct mu_err *e);
 

@@ -12,9 +12,7 @@
 #include "base/check.h"
 #include "comm/comm_int.h"
 
-#define SHORT_BYTES ((size_t)65536)  /* of all roots together */
-#define PAIR_BYTES  ((size_t)262144) /* the same for two ranks, where it costs adding twice but no more bytes */
-#define SLICE_UNIT  16               /* elements: slices begin at cache lines */
+#define SLICE_UNIT 16 /* elements: slices begin at cache lines */
 
 /* One sum on its way. */
 struct job {
@@ -131,7 +129,7 @@ static int run(const struct job *j, struct mu_err *e)
 {
     size_t all = (size_t)j->n * j->width * (size_t)j->t->first[j->team.n];
     int64_t unit = fitting(j), even = (j->n + j->team.n - 1) / j->team.n;
-    if (all <= MU_MIN(j->team.n == 2 ? PAIR_BYTES : SHORT_BYTES, j->scratch.bytes))
+    if (all <= MU_MIN(j->team.n == 2 ? MU_COMM_PAIR_BYTES : MU_COMM_SHORT_BYTES, j->scratch.bytes))
         return gather_and_finish(j, e);
     if (unit == 0)
         return mu_comm_die(j->c->world, e, MU_ELIMIT, "a sum over %d roots needs more than the %zu bytes of work_bytes",

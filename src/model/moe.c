@@ -23,10 +23,6 @@
 #include "model/model_int.h"
 #include "model/router.h"
 
-/* A rank, for slices. Between ranks that share memory they pay from four on where top_k is 8 (a step of 64 rows takes a
- * tenth less time of the CPU, and half the bytes), and cost more than they save between two. */
-#define SLICE_ROWS_MIN 4
-
 void mu_moe_deal(struct mu_model *m, int layer, int64_t begin, int64_t end, int source)
 {
     const struct mu_expert_layer *t = mu_expert_layer(&m->shard, layer);
@@ -226,10 +222,10 @@ static int combine_slices(struct mu_model *m, int layer, float *y, const struct 
 /* Where slices at least halve what moves: top_k / ranks + 1 rows in place of top_k. */
 static bool pays_by_slices(const struct mu_model *m, int layer, int64_t n)
 {
-    int64_t ranks = m->shard.tp_size, top_k = m->spec.layers[layer].moe.top_k;
+    int ranks = m->shard.tp_size;
     if (ranks == 1 || m->opts.slice_rows > 0)
         return ranks > 1 && n >= m->opts.slice_rows;
-    return n >= SLICE_ROWS_MIN * ranks && 2 * (top_k + ranks) <= top_k * ranks;
+    return mu_shard_pays_slices(m->spec.layers[layer].moe.top_k, ranks, (double)n);
 }
 
 /* One lane: its rows are on all its ranks. */

@@ -13,10 +13,6 @@
 
 #include "base/check.h"
 
-/* Where few bytes end: comm/collective_all_gather.c, collective_broadcast.c, tree_all_reduce.c. */
-#define SHORT_BYTES 65536.0
-#define PAIR_BYTES  262144.0 /* of a sum's roots, between two ranks */
-
 /* Ranks that meet over links of one kind. */
 struct team {
     const struct mu_link_spec *k;
@@ -39,7 +35,7 @@ struct cost_nodes cost_nodes_of(const struct cost_at *at, int ranks)
 
 static double gather_s(const struct cost_at *at, const struct team *t, double bytes)
 {
-    double rounds = bytes <= SHORT_BYTES ? ceil(log2(t->n)) : t->n - 1;
+    double rounds = bytes <= MU_COMM_SHORT_BYTES ? ceil(log2(t->n)) : t->n - 1;
     return rounds * t->k->latency_s + over(at, t->k, bytes, bytes * (t->n - 1) / t->n);
 }
 
@@ -47,7 +43,7 @@ static double gather_s(const struct cost_at *at, const struct team *t, double by
 static double broadcast_s(const struct cost_at *at, const struct team *t, double bytes)
 {
     double rounds = ceil(log2(t->n));
-    if (t->n <= 2 || bytes <= SHORT_BYTES)
+    if (t->n <= 2 || bytes <= MU_COMM_SHORT_BYTES)
         return rounds * t->k->latency_s + over(at, t->k, bytes, rounds * bytes);
     return t->k->latency_s + over(at, t->k, bytes, bytes * (t->n - 1) / t->n) + gather_s(at, t, bytes);
 }
@@ -56,7 +52,7 @@ static double broadcast_s(const struct cost_at *at, const struct team *t, double
 static double finish_s(const struct cost_at *at, const struct team *t, double bytes, const struct cost_roots *r)
 {
     double got = r->all - r->least;
-    if (r->all * bytes <= (t->n <= 2 ? PAIR_BYTES : SHORT_BYTES))
+    if (r->all * bytes <= (t->n <= 2 ? MU_COMM_PAIR_BYTES : MU_COMM_SHORT_BYTES))
         return ceil(log2(t->n)) * t->k->latency_s + over(at, t->k, bytes, got * bytes);
     double sliced = MU_MAX(r->most * (t->n - 1), got) / t->n * bytes;
     return t->k->latency_s + over(at, t->k, bytes, sliced) + gather_s(at, t, bytes);

@@ -18,8 +18,7 @@
 
 #include "base/check.h"
 
-#define SLICE_ROWS_MIN 4 /* a rank: model/moe.c */
-#define EXPERT_OPS     5 /* started for each expert on a host: three products, a gate, a sum */
+#define EXPERT_OPS 5 /* started for each expert on a host: three products, a gate, a sum */
 
 /* The mean of the largest of x normal values with mean 0 and deviation 1. */
 static const struct mu_curve largest_of = {11,
@@ -63,10 +62,8 @@ static void compute(const struct cost_at *at, const struct mu_moe_spec *x, const
 
 static double one_lane_s(const struct cost_at *at, const struct mu_moe_spec *x, double rows, const struct load *l)
 {
-    double k = x->top_k, tp = at->tp;
-    bool is_sliced = rows >= SLICE_ROWS_MIN * tp && 2 * (k + tp) <= k * tp;
-    if (!is_sliced)
-        return cost_all_gather_s(at, at->tp, rows * k * cost_row_bytes(at));
+    if (!mu_shard_pays_slices(x->top_k, at->tp, rows))
+        return cost_all_gather_s(at, at->tp, rows * x->top_k * cost_row_bytes(at));
     return cost_all_to_all_s(at, at->tp, l->rows * cost_row_bytes(at)) +
            cost_all_gather_s(at, at->tp, rows * cost_row_bytes(at));
 }
