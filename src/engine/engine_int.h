@@ -14,7 +14,8 @@ enum mu_engine_capability {
     MU_CAN_PROMPT_LOGPROBS = 4,
     MU_CAN_STREAM = 8,
     MU_CAN_CANCEL = 16,
-    MU_CAN_SAME_BITS = 32 /* results do not depend on the batch */
+    MU_CAN_SAME_BITS = 32, /* results do not depend on the batch */
+    MU_CAN_OURS = 63       /* all of it: what an engine of our own does */
 };
 
 struct mu_forecast; /* forecast.h */

@@ -115,8 +115,7 @@ out:
 
 const struct mu_engine_ops mu_engine_light = {
     .name = "light",
-    .capabilities =
-        MU_CAN_SCORE | MU_CAN_GENERATE | MU_CAN_PROMPT_LOGPROBS | MU_CAN_STREAM | MU_CAN_CANCEL | MU_CAN_SAME_BITS,
+    .capabilities = MU_CAN_OURS,
     .can_handle = can_handle,
     .open = light_open,
     .submit = mu_light_submit,

@@ -256,8 +256,7 @@ int mu_engine_peaks(mu_engine *eng, uint64_t *peak, struct mu_err *e)
 
 const struct mu_engine_ops mu_engine_distributed = {
     .name = "distributed",
-    .capabilities =
-        MU_CAN_SCORE | MU_CAN_GENERATE | MU_CAN_PROMPT_LOGPROBS | MU_CAN_STREAM | MU_CAN_CANCEL | MU_CAN_SAME_BITS,
+    .capabilities = MU_CAN_OURS,
     .can_handle = can_handle,
     .open = distributed_open,
     .submit = distributed_submit,

@@ -90,15 +90,15 @@ static uint64_t hash_heads(const struct mu_checkpoint *c)
     return h;
 }
 
-static uint64_t hash_files(const struct mu_weights *w)
+uint64_t mu_identity_of_files(const struct mu_weights *w, bool has_device)
 {
     uint64_t h = 0;
     for (int i = 0; i < mu_weights_n_files(w); i++) {
         struct stat s;
         if (stat(mu_weights_file_path(w, i), &s) != 0)
             continue; /* the loader tells */
-        uint64_t which[5] = {(uint64_t)s.st_dev, (uint64_t)s.st_ino, (uint64_t)s.st_size, (uint64_t)s.st_mtim.tv_sec,
-                             (uint64_t)s.st_mtim.tv_nsec};
+        uint64_t which[5] = {has_device ? (uint64_t)s.st_dev : 0, (uint64_t)s.st_ino, (uint64_t)s.st_size,
+                             (uint64_t)s.st_mtim.tv_sec, (uint64_t)s.st_mtim.tv_nsec};
         h = mu_hash64(which, sizeof which, h);
     }
     return h;
@@ -169,7 +169,7 @@ int mu_identity_compare(struct mu_comm *world, const struct mu_engine_opts *o, c
     own.hash[CONFIG] = hash_config(c->weights);
     own.hash[HEADS] = hash_heads(c);
     own.hash[TOKENIZER] = hash_tokenizer(o->tokenizer);
-    own.files = hash_files(c->weights);
+    own.files = mu_identity_of_files(c->weights, true);
     return compare(world, &own, e);
 }
 

@@ -90,5 +90,7 @@ void mu_seat_compare_loads(const struct mu_seat *s, const char *weights_hash);
 int mu_identity_compare(struct mu_comm *world, const struct mu_engine_opts *o, const struct mu_checkpoint *c,
                         struct mu_err *e);
 int mu_identity_compare_weights(struct mu_comm *world, const char *content_hash, struct mu_err *e);
+/* Which files, by inode, size and date, and by the device, which every node numbers for itself. */
+uint64_t mu_identity_of_files(const struct mu_weights *w, bool has_device);
 
 #endif

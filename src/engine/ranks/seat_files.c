@@ -4,10 +4,8 @@
  * Copies of their own each node reads by itself: only so does the hash of the content tell that one differs, and a
  * copy on the node's own disk is nearer than a peer. Who asks for peers by name answers for the copies. */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "engine/ranks/seat.h"
 
@@ -22,25 +20,10 @@ int mu_seat_choose_source(struct mu_start *t, const char *from, struct mu_err *e
     return mu_fail(e, MU_EUSAGE, "weights from \"%.40s\": it must be auto, peer or file", from);
 }
 
-/* Without the device, which every node numbers for itself. */
-static uint64_t hash_files(const struct mu_weights *w)
-{
-    uint64_t h = 0;
-    for (int i = 0; i < mu_weights_n_files(w); i++) {
-        struct stat s;
-        if (stat(mu_weights_file_path(w, i), &s) != 0)
-            continue; /* the loader tells */
-        uint64_t which[4] = {(uint64_t)s.st_ino, (uint64_t)s.st_size, (uint64_t)s.st_mtim.tv_sec,
-                             (uint64_t)s.st_mtim.tv_nsec};
-        h = mu_hash64(which, sizeof which, h);
-    }
-    return h;
-}
-
 /* All have the same number when the largest is the smallest. */
 static int see_one_file(struct mu_seat *s, bool *is_one, struct mu_err *e)
 {
-    int64_t h = (int64_t)(hash_files(s->parts.checkpoint->weights) >> 1), most[2] = {h, -h};
+    int64_t h = (int64_t)(mu_identity_of_files(s->parts.checkpoint->weights, false) >> 1), most[2] = {h, -h};
     MU_TRY_RETURN(mu_comm_all_reduce(s->world, most, 2, MU_REDUCE_MAX_I64, e));
     *is_one = most[0] == -most[1];
     return MU_OK;
