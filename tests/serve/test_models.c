@@ -97,13 +97,18 @@ static void begin(struct fixture *f)
     f->port = mu_serve_port(f->serve);
 }
 
+static void init_both(struct fixture *f)
+{
+    init(f);
+    add(f, "models/" LLAMA);
+    add(f, "models/" DSV3);
+}
+
 /* llama and dsv3 in the room of one of them. */
 static void begin_tight(struct fixture *f)
 {
     struct mu_err err = MU_ERR_INIT;
-    init(f);
-    add(f, "models/" LLAMA);
-    add(f, "models/" DSV3);
+    init_both(f);
     XT_OK(mu_serve_opener_check(&f->x, &err));
     f->x.bytes_max = 0;
     for (int i = 0; i < 2; i++)
@@ -254,9 +259,7 @@ XT_TEST(two_models_asked_at_once_say_what_they_say_alone)
     ask_alone(LLAMA, want[0], ASKS);
     ask_alone(DSV3, want[1], ASKS);
     XT_CHECK(strcmp(want[0][0], want[1][0]) != 0);
-    init(&f);
-    add(&f, "models/" LLAMA);
-    add(&f, "models/" DSV3);
+    init_both(&f);
     begin(&f);
     check_state(&f, LLAMA, "\"state\": \"absent\"");
     ask_both_at_once(&f, want);
@@ -498,9 +501,7 @@ XT_TEST(the_line_for_a_model_is_bounded_and_others_are_answered_meanwhile)
 {
     struct fixture f;
     int fd[3];
-    init(&f);
-    add(&f, "models/" LLAMA);
-    add(&f, "models/" DSV3);
+    init_both(&f);
     f.o.load_queue_max = 3;
     begin(&f);
     ask_ok(&f, LLAMA);
@@ -523,9 +524,7 @@ XT_TEST(the_line_for_a_model_is_bounded_and_others_are_answered_meanwhile)
 XT_TEST(who_waits_too_long_for_a_model_is_told_so)
 {
     struct fixture f;
-    init(&f);
-    add(&f, "models/" LLAMA);
-    add(&f, "models/" DSV3);
+    init_both(&f);
     f.o.load_ns = 200 * MS;
     begin(&f);
     atomic_store(&f.is_stuck, true);
@@ -535,9 +534,7 @@ XT_TEST(who_waits_too_long_for_a_model_is_told_so)
     ask_ok(&f, DSV3);
     end(&f);
 
-    init(&f);
-    add(&f, "models/" LLAMA);
-    add(&f, "models/" DSV3);
+    init_both(&f);
     f.o.request_ns = 200 * MS;
     begin(&f);
     atomic_store(&f.is_stuck, true);
@@ -569,9 +566,7 @@ XT_TEST(under_pressure_idle_models_give_back_and_then_go_but_for_the_kept)
 {
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
-    init(&f);
-    add(&f, "models/" LLAMA);
-    add(&f, "models/" DSV3);
+    init_both(&f);
     XT_OK(mu_serve_opener_keep(&f.x, LLAMA, &err));
     begin(&f);
     ask_ok(&f, LLAMA);

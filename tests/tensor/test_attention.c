@@ -310,7 +310,21 @@ XT_TEST(values_inside_keys)
 
 /* ---- int8 pages ---- */
 
-#define WIDE 70 /* two groups and a short one */
+#define WIDE 70                    /* two groups and a short one */
+#define HEAD (16 * (WIDE + 2 * 3)) /* bytes of a head's keys in a page */
+
+/* Of two heads; goes with tt_free_all(). */
+static struct mu_kv_layer one_page(void)
+{
+    int8_t *page = tt_alloc(4 * HEAD);
+    return (struct mu_kv_layer){.dtype = MU_I8,
+                                .n_kv_heads = 2,
+                                .dk = WIDE,
+                                .dv = WIDE,
+                                .k = page,
+                                .v = page + 2 * HEAD,
+                                .page_stride = 4 * HEAD};
+}
 
 /* One key and value of head 1 of 2 at position 21, stored alone. */
 static void store_one(const struct mu_kv_layer *kv, const float *k, const float *v)
@@ -335,16 +349,9 @@ static void check_group(const int8_t *q, int64_t stride, uint16_t scale_bits, co
 
 XT_TEST(int8_pages_are_laid_out_as_described)
 {
-    enum { HEAD = 16 * (WIDE + 2 * 3) };
+    struct mu_kv_layer kv = one_page();
+    int8_t *page = kv.k;
     XT_EQ(mu_kv_head_bytes(MU_I8, WIDE), HEAD);
-    int8_t *page = tt_alloc(4 * HEAD);
-    struct mu_kv_layer kv = {.dtype = MU_I8,
-                             .n_kv_heads = 2,
-                             .dk = WIDE,
-                             .dv = WIDE,
-                             .k = page,
-                             .v = page + 2 * HEAD,
-                             .page_stride = 4 * HEAD};
     for (uint64_t seed = 1; seed < 40; seed++) {
         uint64_t at = seed;
         float size = ldexpf(1, (int)(seed * 6) - 120), *k = tt_random(&at, 2 * WIDE, size),
@@ -364,16 +371,9 @@ XT_TEST(int8_pages_are_laid_out_as_described)
 
 XT_TEST(int8_groups_of_zeros_ties_and_nan)
 {
-    enum { HEAD = 16 * (WIDE + 2 * 3) };
-    int8_t *page = tt_alloc(4 * HEAD);
+    struct mu_kv_layer kv = one_page();
+    int8_t *page = kv.k;
     float *x = tt_alloc(2 * WIDE * 4);
-    struct mu_kv_layer kv = {.dtype = MU_I8,
-                             .n_kv_heads = 2,
-                             .dk = WIDE,
-                             .dv = WIDE,
-                             .k = page,
-                             .v = page + 2 * HEAD,
-                             .page_stride = 4 * HEAD};
     memset(x, 0, 2 * WIDE * 4);
     x[WIDE] = 127, x[WIDE + 1] = 0.5f, x[WIDE + 2] = 1.5f, x[WIDE + 3] = -2.5f, x[WIDE + 4] = -0.51f; /* scale 1 */
     x[WIDE + 64] = INFINITY;
