@@ -50,17 +50,23 @@ MU_INLINE v16i dot_quad(const enum mu_wformat f, v16i acc, lanes_w w, v16i x)
     return f == MU_WINT8 ? lanes_dot_int8(acc, w, x) : lanes_dot_int4(acc, w, x);
 }
 
+/* What the offset of stored weights adds to each dot of a row, taken off. */
+MU_INLINE v16i group_offset(const enum mu_wformat f, const struct block *u, int r, int64_t g)
+{
+    int32_t offset = f == MU_WINT8 ? LANES_OFFSET_INT8 : LANES_OFFSET_INT4;
+    return v16i_set(-offset * u->q_sum[r * u->group_stride + g]);
+}
+
 MU_INLINE void block_group(const enum mu_wformat f, const int rows, const int panels, const struct block *u, int64_t g,
                            v16 sum[MU_INT_ROWS][ONE_PANELS])
 {
     v16i dot[MU_INT_ROWS][ONE_PANELS];
     MU_UNROLL
     for (int r = 0; r < rows; r++) {
-        int32_t offset = f == MU_WINT8 ? LANES_OFFSET_INT8 : LANES_OFFSET_INT4;
-        v16i start = v16i_set(-offset * u->q_sum[r * u->group_stride + g]);
+        v16i offset = group_offset(f, u, r, g);
         MU_UNROLL
         for (int p = 0; p < panels; p++)
-            dot[r][p] = start;
+            dot[r][p] = f == MU_WINT8 ? lanes_begin_int8(offset) : lanes_begin_int4(offset);
     }
     MU_UNROLL
     for (int i = 0; i < QUADS; i++) {
@@ -81,10 +87,12 @@ MU_INLINE void block_group(const enum mu_wformat f, const int rows, const int pa
     MU_UNROLL
     for (int r = 0; r < rows; r++) {
         v16 x_scale = v16_set(u->q_scale[r * u->group_stride + g]);
+        v16i offset = group_offset(f, u, r, g);
         MU_UNROLL
         for (int p = 0; p < panels; p++) {
+            v16i whole = f == MU_WINT8 ? lanes_end_int8(dot[r][p], offset) : lanes_end_int4(dot[r][p], offset);
             v16 scale = v16_mul(v16_load(u->scale[p] + g * MU_PANEL), x_scale);
-            sum[r][p] = v16_fma(v16_from_int(dot[r][p]), scale, sum[r][p]);
+            sum[r][p] = v16_fma(v16_from_int(whole), scale, sum[r][p]);
         }
     }
 }

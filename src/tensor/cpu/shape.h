@@ -25,7 +25,7 @@
 #define MU_LIN_FEW_ROWS         6
 #define MU_LIN_FEW_PANELS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 #define MU_LIN_AHEAD            1024 /* bytes: one panel alone is a stream that the hardware follows late */
-#define MU_INT_ROWS             2
+#define MU_INT_ROWS             4    /* x 1 panel of two registers: 8 integer sums; the float ones wait in memory */
 #define MU_INT_PANELS           1
 #endif
 

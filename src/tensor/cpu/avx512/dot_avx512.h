@@ -32,4 +32,27 @@ MU_INLINE v16i lanes_dot_int4(v16i acc, lanes_w w, v16i x)
     return _mm512_dpbusd_epi32(acc, w, x);
 }
 
+/* A group's dots grow from begin; end makes them what they are. */
+MU_INLINE v16i lanes_begin_int8(v16i offset)
+{
+    return offset;
+}
+
+MU_INLINE v16i lanes_end_int8(v16i acc, v16i offset)
+{
+    (void)offset;
+    return acc;
+}
+
+MU_INLINE v16i lanes_begin_int4(v16i offset)
+{
+    return offset;
+}
+
+MU_INLINE v16i lanes_end_int4(v16i acc, v16i offset)
+{
+    (void)offset;
+    return acc;
+}
+
 #endif
