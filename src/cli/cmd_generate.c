@@ -403,6 +403,8 @@ static int generate_run(void *p, int n_operands, char **operands, struct mu_err 
     MU_TRY(parse_bias(g, e));
     struct mu_model_args model = a->model;
     model.work = work_of(a);
+    if (!a->prompts && model.batch_size == 0)
+        model.batch_size = 1; /* a cache for more would only take time to clear */
     MU_TRY(mu_session_open(&g->s, &model, true, e));
     if (g->s.is_over)
         goto out;

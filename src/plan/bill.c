@@ -116,10 +116,17 @@ static bool shrink(struct mu_bill_limits *l, const struct mu_bill_ask *ask)
     return true;
 }
 
+/* No more than all sequences can fill. */
+static int64_t pages_wanted(const struct mu_bill_ask *ask, const struct mu_bill_limits *l)
+{
+    int64_t fill = pages_min(ask, l) * l->sequences;
+    return MU_MIN(whole_shares(ask, pages_for(MU_BILL_KV_TOKENS_WANTED)), fill);
+}
+
 /* The largest cache that is wanted and fits; the smallest is known to. */
 static int grow_cache(struct mu_bill_limits *l, const struct mu_bill_ask *ask, struct cost *c, struct mu_err *e)
 {
-    int64_t lo = l->pages, hi = MU_MAX(whole_shares(ask, pages_for(MU_BILL_KV_TOKENS_WANTED)), lo);
+    int64_t lo = l->pages, hi = MU_MAX(pages_wanted(ask, l), lo);
     int owners = owners_of(ask);
     l->pages = hi;
     MU_TRY_RETURN(work_out(ask, l, c, e));
@@ -165,9 +172,9 @@ static void explain(struct mu_bill *b, const struct mu_bill_ask *ask)
             l->sequences < wanted.sequences ? "not more than rows" : "the default");
     if (!given->pages)
         say(b, "KV cache of %" PRId64 " tokens: %s", l->pages * MU_KV_PAGE,
-            l->pages * MU_KV_PAGE >= MU_BILL_KV_TOKENS_WANTED ? "the default"
-            : l->pages == pages_min(ask, l)                   ? "one whole context"
-                                                              : "what the memory allowed leaves");
+            l->pages == pages_min(ask, l)      ? "one whole context"
+            : l->pages >= pages_wanted(ask, l) ? "the default"
+                                               : "what the memory allowed leaves");
 }
 
 static __attribute__((format(printf, 5, 6))) void add_line(struct mu_bill *b, const char *name,

@@ -27,7 +27,7 @@
 #define MU_BILL_LOGIT_ROWS_WANTED 32
 #define MU_BILL_LOGIT_ROWS_MIN    4
 #define MU_BILL_SEQUENCES_WANTED  64
-#define MU_BILL_KV_TOKENS_WANTED  16384 /* all sequences together, and at least one whole context */
+#define MU_BILL_KV_TOKENS_WANTED  16384 /* together, at least one whole context and at most all sequences' */
 #define MU_BILL_CONTEXT_WANTED    8192  /* or the model's own when shorter: a cache for 128k tokens is asked for */
 #define MU_BILL_CONTEXT_MIN       512
 

@@ -89,6 +89,20 @@ XT_TEST(lines_add_up_to_the_phases)
     XT_CHECK(strstr(b.verdict, "no limit was given"));
 }
 
+XT_TEST(no_more_cache_than_all_sequences_can_fill)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    ask.limits.sequences = 2;
+    ask.limits.context = 1000; /* 63 pages */
+    struct mu_bill b = make(&ask);
+    XT_EQ(b.limits.pages, 126);
+    XT_CHECK(says(&b, "KV cache of 2016 tokens: the default"));
+    ask.limits.sequences = 1;
+    b = make(&ask);
+    XT_EQ(b.limits.pages, 63);
+    XT_CHECK(says(&b, "KV cache of 1008 tokens: one whole context"));
+}
+
 XT_TEST(a_copy_that_ranks_share_is_billed_in_parts)
 {
     struct mu_bill_ask ask = ask_of(0);
