@@ -422,10 +422,12 @@ static void bench_defaults(void *p)
 
 static const struct mu_opt bench_opts[] = {
     MU_MODEL_OPTS(FIELD(model)),
-    {MU_OPT_TEXT, "prefill", 0, FIELD(prefill), "N,N,...", .help = "Prompt lengths.", .dflt = "32,128,512,2048,4096"},
+    {MU_OPT_TEXT, "prefill", 0, FIELD(prefill), "N,N,...", .help = "Prompt lengths; 0: none.",
+     .dflt = "32,128,512,2048,4096"},
     {MU_OPT_TEXT, "decode", 0, FIELD(decode), "N,N,...", .help = "Contexts at which decoding starts.",
      .dflt = "0,512,2048,8192"},
-    {MU_OPT_TEXT, "batch", 0, FIELD(batch), "N,N,...", .help = "Sequences decoded together.", .dflt = "1,8,32,64"},
+    {MU_OPT_TEXT, "batch", 0, FIELD(batch), "N,N,...", .help = "Sequences decoded together; 0: none.",
+     .dflt = "1,8,32,64"},
     {MU_OPT_INT, "tokens", 'n', FIELD(tokens), "N", .lo = 2, .hi = 65536, .help = "Tokens each sequence decodes.",
      .dflt = "32"},
     {MU_OPT_INT, "repeat", 'r', FIELD(repeat), "N", .lo = 1, .hi = 1000, .help = "Runs of a case; the best is shown.",
