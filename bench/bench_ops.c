@@ -21,7 +21,7 @@
 #define PASS_NS      400000000 /* a case runs at least this long */
 
 static struct mu_device *dev;
-static double bandwidth, fma_rate;
+static double bandwidth, fma_rate, int8_rate;
 static const char *filter = "";
 
 static void must(int rc, const struct mu_err *e)
@@ -68,8 +68,9 @@ static double best(void (*fn)(void *arg, int64_t call), void *arg)
 
 static void line(const char *op, const char *format, const char *shape, double s, double bytes, double flop)
 {
+    double rate = strcmp(op, "linear") == 0 && strncmp(format, "int", 3) == 0 ? int8_rate : fma_rate;
     printf("%s,%s,%s,%.1f,%.2f,%.1f,%.0f%%,%.0f%%\n", op, format, shape, s * 1e6, bytes / s * 1e-9, flop / s * 1e-9,
-           100 * bytes / s / bandwidth, 100 * flop / s / fma_rate);
+           100 * bytes / s / bandwidth, 100 * flop / s / rate);
     fflush(stdout);
 }
 
@@ -267,8 +268,9 @@ int main(int argc, char **argv)
     must(mu_device_open_cpu(&dev, &o, &e), &e);
     must(mu_measure_read_bandwidth(dev->pool, &bandwidth, &e), &e);
     must(mu_measure_fma_rate(dev->pool, &fma_rate, &e), &e);
-    printf("# level %s, %d threads, read %.1f GB/s, multiply-add %.1f Gflop/s\n", dev->ops->level,
-           mu_pool_threads(dev->pool), bandwidth * 1e-9, fma_rate * 1e-9);
+    must(mu_measure_int8_rate(dev->pool, &int8_rate, &e), &e);
+    printf("# level %s, %d threads, read %.1f GB/s, multiply-add %.1f Gflop/s, int8 %.1f Gop/s\n", dev->ops->level,
+           mu_pool_threads(dev->pool), bandwidth * 1e-9, fma_rate * 1e-9, int8_rate * 1e-9);
     printf("op,format,shape,us,GB/s,Gflop/s,of bandwidth,of multiply-add\n");
     bench_all();
     mu_device_close(dev);

@@ -58,7 +58,7 @@ function goal(row, bits, factor, whom, arithmetic, bandwidth) {
 
 BEGIN {
     split("llama.cpp ik_llama.cpp PyTorch", peers, " ")
-    goal("prefill", 16, 1.1, "best", 0.78); goal("prefill", 8, 1.6, "best"); goal("prefill", 4, 1.5, "best")
+    goal("prefill", 16, 1.1, "best", 0.78); goal("prefill", 8, 1.6, "best", 0.65); goal("prefill", 4, 1.5, "best")
     goal("decode", 16, 1, "best", "", 0.9); goal("decode", 8, 1, "best", "", 0.9); goal("decode", 4, 1, "best", "", 0.9)
     goal("decode32", 16, 1.6, "llama.cpp"); goal("decode32", 8, 3, "llama.cpp"); goal("decode32", 4, 2, "llama.cpp")
     goal("score", 16, 3, "llama.cpp"); goal("score", 8, 6, "llama.cpp")

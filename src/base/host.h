@@ -38,4 +38,7 @@ int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct 
  * vectors of this CPU. */
 int mu_measure_fma_rate(struct mu_pool *pool, double *flop_per_s, struct mu_err *e);
 
+/* The same of products of int8 added in 32 bits (VNNI where there is). */
+int mu_measure_int8_rate(struct mu_pool *pool, double *op_per_s, struct mu_err *e);
+
 #endif

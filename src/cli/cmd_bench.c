@@ -37,7 +37,7 @@ struct bench_args {
 struct bench {
     struct mu_session s;
     struct mu_engine_info info;
-    double bandwidth, flop_rate; /* measured */
+    double bandwidth, flop_rate, int8_rate; /* measured */
     double weight_bytes, kv_bytes_token;
     uint64_t rng;
     int64_t tokens, repeat;
@@ -204,11 +204,22 @@ static void print_row(const struct bench_args *args, const struct row *r)
     fflush(stdout);
 }
 
+/* Weights in int8 and int4 meet activations in int8. */
+static bool has_int_weights(const struct bench *b)
+{
+    return strncmp(b->info.weights, "int", 3) == 0;
+}
+
+static double rate_of(const struct bench *b)
+{
+    return has_int_weights(b) ? b->int8_rate : b->flop_rate;
+}
+
 static void fill_shares(const struct bench *b, struct row *r, double steps_per_s)
 {
     double kv = b->kv_bytes_token * r->context * r->batch;
     double flop = 2.0 * (double)b->info.n_params_active / MU_MAX(b->info.ranks, 1);
-    r->share_flop = flop * r->tokens_per_s / b->flop_rate;
+    r->share_flop = flop * r->tokens_per_s / rate_of(b);
     r->share_bandwidth = steps_per_s * (b->weight_bytes + kv) / b->bandwidth;
 }
 
@@ -280,6 +291,7 @@ static int measure_machine(struct bench *b, const struct bench_args *args, struc
     MU_TRY(mu_pool_open(&pool, &(struct mu_pool_opts){.n_threads = (int)args->model.threads}, e));
     MU_TRY(mu_measure_read_bandwidth(pool, &b->bandwidth, e));
     MU_TRY(mu_measure_fma_rate(pool, &b->flop_rate, e));
+    MU_TRY(mu_measure_int8_rate(pool, &b->int8_rate, e));
 out:
     mu_pool_close(pool);
     return rc;
@@ -290,12 +302,13 @@ static void print_head(const struct bench *b, const struct bench_args *args)
     if (args->csv)
         printf("work,batch,context,tokens_per_s,share_of_arithmetic,share_of_bandwidth,predicted,error\n");
     else if (!args->json)
-        printf("%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; %s: %.1f GB/s, %.0f GFLOP/s\n"
+        printf("%s, %.2f G parameters (%.2f active), weights %s, %s, %d threads; %s: %.1f GB/s, %.0f %s\n"
                "%-8s %6s %8s %12s %12s %12s %12s %8s\n",
                b->info.arch, (double)b->info.n_params * 1e-9, (double)b->info.n_params_active * 1e-9, b->info.weights,
                b->info.level, b->info.threads, b->info.ranks > 1 ? "a rank" : "this machine", b->bandwidth * 1e-9,
-               b->flop_rate * 1e-9, "work", "batch", "context", "tokens/s", "arithmetic", "bandwidth",
-               b->s.has_machine ? "predicted" : "", b->s.has_machine ? "error" : "");
+               rate_of(b) * 1e-9, has_int_weights(b) ? "GOP/s of int8" : "GFLOP/s", "work", "batch", "context",
+               "tokens/s", "arithmetic", "bandwidth", b->s.has_machine ? "predicted" : "",
+               b->s.has_machine ? "error" : "");
 }
 
 /* Of the rank that holds most. */
@@ -310,11 +323,11 @@ static int print_json(const struct bench *b, struct mu_err *e)
     struct mu_buf out = MU_BUF_INIT("the report", 16 << 20);
     struct mu_engine_status st;
     mu_engine_status(b->s.eng, &st);
-    json_t *all =
-        json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:O, s:o, s:o}", "arch", b->info.arch, "weights",
-                  b->info.weights, "level", b->info.level, "threads", b->info.threads, "n_params",
-                  (json_int_t)b->info.n_params, "read_bytes_per_s", b->bandwidth, "fma_flop_per_s", b->flop_rate,
-                  "rows", b->rows, "kv_cache", mu_kv_stats_json(&st.kv_fullest), "memory", memory_json(b));
+    json_t *all = json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:O, s:o, s:o}", "arch", b->info.arch, "weights",
+                            b->info.weights, "level", b->info.level, "threads", b->info.threads, "n_params",
+                            (json_int_t)b->info.n_params, "read_bytes_per_s", b->bandwidth, "fma_flop_per_s",
+                            b->flop_rate, "int8_op_per_s", b->int8_rate, "rows", b->rows, "kv_cache",
+                            mu_kv_stats_json(&st.kv_fullest), "memory", memory_json(b));
     int rc = MU_OK;
 
     if (!all)
@@ -442,8 +455,9 @@ const struct mu_cmd mu_cmd_bench = {
     .summary = "measure prefill and decode rates",
     .operands = "",
     .story =
-        "Measures tokens a second by prompt length, context and batch, beside the share of the f32 multiply-add rate "
-        "and of the read bandwidth that this machine reaches in a bare loop in the same run. Where muster calibrate "
+        "Measures tokens a second by prompt length, context and batch, beside the share of the multiply-add rate (f32; "
+        "int8 where the weights are int8 or int4) and of the read bandwidth that this machine reaches in a bare loop "
+        "in the same run. Where muster calibrate "
         "has kept its numbers, or --cluster names a file, the predicted tokens a second and how far they are off "
         "stand beside.\n\n"
         "On a machine shared with others figures move by tens of percent: compare runs of one sitting only.",

@@ -76,19 +76,22 @@ static int look_levels(json_t *report)
 static int measure(json_t *report, int64_t threads, struct mu_err *e)
 {
     struct mu_pool *pool = NULL;
-    double bandwidth, rate;
+    double bandwidth, rate, int8_rate;
     char text[128];
     int rc = MU_OK;
 
     MU_TRY(mu_pool_open(&pool, &(struct mu_pool_opts){.n_threads = (int)threads}, e));
     MU_TRY(mu_measure_read_bandwidth(pool, &bandwidth, e));
     MU_TRY(mu_measure_fma_rate(pool, &rate, e));
+    MU_TRY(mu_measure_int8_rate(pool, &int8_rate, e));
     snprintf(text, sizeof text, "%.1f GB/s read by %d threads", bandwidth * 1e-9, mu_pool_threads(pool));
     MU_TRY(add(report, "memory bandwidth", "measured", text));
     MU_TRY(add_number(report, "bytes_per_s", bandwidth));
-    snprintf(text, sizeof text, "%.0f GFLOP/s f32 multiply-add by %d threads", rate * 1e-9, mu_pool_threads(pool));
+    snprintf(text, sizeof text, "%.0f GFLOP/s f32 and %.0f GOP/s int8 multiply-add by %d threads", rate * 1e-9,
+             int8_rate * 1e-9, mu_pool_threads(pool));
     MU_TRY(add(report, "arithmetic", "measured", text));
     MU_TRY(add_number(report, "flop_per_s", rate));
+    MU_TRY(add_number(report, "int8_op_per_s", int8_rate));
 out:
     mu_pool_close(pool);
     return rc;
