@@ -1,5 +1,6 @@
 /* cmd_serve.c - `muster serve`: an OpenAI-compatible HTTP endpoint for one model or several */
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,7 @@ struct serve_args {
     struct mu_model_args model;
     const char *host, *key_file, *name, *template;
     struct mu_opt_list models, preload, keep, keys;
-    int64_t port, connections, connections_per_client, queue, threads, workers, open_max, load_queue;
+    int64_t port, connections, connections_per_client, queue, threads, workers, open_max, load_queue, breakdowns;
     int64_t mean_prompt, mean_output;
     double request_timeout, idle_timeout, drain_timeout, load_timeout;
     uint64_t body_max;
@@ -228,6 +229,7 @@ static int open_several(struct server *v, struct mu_err *e)
     MU_TRY_RETURN(check_preload(v, e));
     struct mu_resident_opts o = {
         .ops = &mu_serve_opener_ops, .arg = x, .bytes_max = x->bytes_max, .open_max = (int)a->open_max};
+    o.breaks_max = a->breakdowns > 0 ? (int)a->breakdowns : INT_MAX;
     MU_TRY_RETURN(mu_residents_open(&v->residents, &o, e));
     for (int i = 0; i < x->n; i++) {
         v->context_max[i] = x->entry[i].size.limits.context;
@@ -292,8 +294,7 @@ static int wait_for_end(struct server *v, struct mu_err *e)
     struct timespec t = {0, WAKE_NS};
     while (!mu_interrupted() && mu_serve_is_alive(v->serve))
         nanosleep(&t, NULL);
-    if (!mu_serve_is_alive(v->serve))
-        return mu_fail(e, MU_EINTERNAL, "the engine failed; what it said is above");
+    MU_TRY_RETURN(mu_serve_death(v->serve, e));
     if (!v->args->model.quiet)
         fprintf(stderr, "stopping: requests in hand have %g s to end; another signal ends at once\n",
                 v->args->drain_timeout);
@@ -364,6 +365,7 @@ static void serve_defaults(void *p)
                                                   .threads = 2,
                                                   .workers = 2,
                                                   .load_queue = MU_SERVE_LOAD_QUEUE,
+                                                  .breakdowns = MU_RESIDENT_BREAKS,
                                                   .load_timeout = (double)MU_SERVE_LOAD_NS * 1e-9,
                                                   .idle_timeout = 60,
                                                   .drain_timeout = 30,
@@ -415,6 +417,10 @@ static const struct mu_opt serve_opts[] = {
      .help = "Longest time a request waits until its model is open (else 503).", .dflt = "300"},
     {MU_OPT_INT, "load-queue", 0, FIELD(load_queue), "N", .lo = 1, .hi = MU_ENGINE_QUEUE_MAX,
      .help = "Requests that may wait for models to be opened; more are refused with 503.", .dflt = "256"},
+    {MU_OPT_INT, "max-breakdowns", 0, FIELD(breakdowns), "N", .lo = 0, .hi = 1e6,
+     .help = "Give up a model of several that breaks down so often in a row, each time within ten minutes of its "
+             "opening; 0: never.",
+     .dflt = "5"},
     {MU_OPT_INT, "mean-prompt", 0, FIELD(mean_prompt), "N", .lo = 0, .hi = 1e9,
      .help = "Tokens that prompts will have in the mean: --batch-size auto fits the batch to them.",
      .dflt = "not known"},
@@ -444,6 +450,14 @@ const struct mu_cmd mu_cmd_serve = {
         "the memory (--max-memory, of all together) and --max-models; what was unused longest and computes nothing is "
         "closed for it, or when the machine runs short of memory. A model that computes is never closed: others wait, "
         "and after a while it is their turn. /v1/models tells which are open, /metrics counts for each.\n\n"
+        "An engine that breaks down (a rank is lost, a device fails) takes its requests in hand along: each is "
+        "answered "
+        "with the sentence, and a stream ends with an error event. With one model the server then ends with that "
+        "sentence and the status of its kind, so that whoever supervises it (systemd, Slurm, Kubernetes) starts it "
+        "again. With several the others go on, and the next request for the lost one opens it anew: at once the first "
+        "time, then after 10 s, twice as long each time up to 5 min; in between it answers 503 with Retry-After. After "
+        "--max-breakdowns in a row it is given up, and when all are, the server ends. /health stays 200 and says "
+        "\"degraded\", which models failed and when they are tried again; /v1/models has the reasons.\n\n"
         "Without a key anybody who reaches the port may use it. All paths but /health ask for the key when there is "
         "one.",
     .examples =

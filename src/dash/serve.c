@@ -52,7 +52,7 @@ static int settle(struct mu_serve_opts *o, struct mu_err *e)
     return MU_OK;
 }
 
-/* ---- one model: a table with one entry, which is open and stays so ---- */
+/* ---- one model: a table with one entry, which is open until it breaks down ---- */
 
 static int one_measure(void *arg, const char *name, size_t *bytes, struct mu_err *e)
 {
@@ -88,7 +88,7 @@ static const struct mu_resident_ops one_ops = {
 
 static int make_table(struct mu_serve *s, struct mu_err *e)
 {
-    struct mu_resident_opts o = {.ops = &one_ops, .arg = (void *)(uintptr_t)s->o.model};
+    struct mu_resident_opts o = {.ops = &one_ops, .arg = (void *)(uintptr_t)s->o.model, .breaks_max = 1};
     s->residents = s->o.residents;
     if (s->residents)
         return MU_OK;
@@ -191,6 +191,11 @@ int mu_serve_port(const struct mu_serve *s)
 bool mu_serve_is_alive(struct mu_serve *s)
 {
     return !atomic_load(&s->is_dead);
+}
+
+int mu_serve_death(struct mu_serve *s, struct mu_err *e)
+{
+    return mu_serve_is_alive(s) ? MU_OK : mu_fail(e, s->death.code, "%s", s->death.text);
 }
 
 bool mu_serve_drain(struct mu_serve *s, int64_t timeout_ns)

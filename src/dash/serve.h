@@ -53,7 +53,12 @@ struct mu_serve_opts {
 
 int mu_serve_open(struct mu_serve **out, const struct mu_serve_opts *o, struct mu_err *e);
 int mu_serve_port(const struct mu_serve *s);
-bool mu_serve_is_alive(struct mu_serve *s); /* false when an engine failed: nothing will be answered any more */
+
+/* An engine that breaks down takes the requests in its hands along, each with the sentence. With several models the
+ * next request for it opens it anew when the table allows (resident.h); the others do not notice. With one model, or
+ * when all are given up, the server is dead: nothing will be computed any more. */
+bool mu_serve_is_alive(struct mu_serve *s);
+int mu_serve_death(struct mu_serve *s, struct mu_err *e); /* MU_OK while it is alive, else the engine's code */
 
 /* Take no more connections and requests, and wait until those that run are answered; false when the time was up. */
 bool mu_serve_drain(struct mu_serve *s, int64_t timeout_ns);

@@ -1,4 +1,6 @@
 /* serve_answer.c - the end of a call: an answer, a refusal, or nothing for a client that left */
+#include <stdio.h>
+
 #include "base/check.h"
 #include "base/mem.h"
 #include "dash/serve_int.h"
@@ -10,8 +12,10 @@ void mu_http_refuse(struct mu_http_request *r, const struct mu_api_error *x)
 {
     struct mu_buf out = MU_BUF_INIT("an error answer", 16 * MU_ERR_TEXT_MAX);
     struct mu_err err;
-    if (x->status == 503)
-        mu_http_header_add(r, "Retry-After", "1");
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "%d", MU_MAX(1, x->retry_s));
+    if (x->status == 503 && x->retry_s >= 0)
+        mu_http_header_add(r, "Retry-After", seconds);
     bool is_good = mu_write_error(x, &out, &err) == MU_OK;
     mu_http_respond(r, x->status, "application/json", is_good ? mu_buf_str(&out) : mu_str(out_of_memory));
     mu_buf_fini(&out);

@@ -34,10 +34,11 @@ struct mu_api {
 struct mu_api_error {
     int status;
     const char *param, *code; /* static, may be NULL */
+    int retry_s;              /* 503: when the client may come back; 0: soon, -1: nobody knows */
     struct mu_err err;
 };
 
-/* Returns MU_EINVAL. */
+/* Returns MU_EINVAL. retry_s is 0. */
 int mu_api_fail(struct mu_api_error *x, int status, const char *param, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
 

@@ -5,7 +5,10 @@
  * It never waits for a client: tokens of streams are copied into bounded buffers, whole answers are written by workers.
  * Calls that the engine has no room for wait here in order. A call with log-probabilities looks for end tokens itself
  * and cancels its request at one: the engine would end before reporting it, and clients count on a log-probability for
- * every token that was drawn (the evaluation harness drops the last one, whatever it is). */
+ * every token that was drawn (the evaluation harness drops the last one, whatever it is).
+ *
+ * An engine is broken when its poll says so. One that lost its ranks first hands out what it had, as failures; so an
+ * engine that failed requests through no fault of theirs is polled once more when it has none in hand. */
 #include <errno.h>
 
 #include "base/check.h"
@@ -49,8 +52,9 @@ static int on_token(void *arg, const struct mu_token_event *ev)
 
 /* ---- out of the engine ---- */
 
-static void leave(struct mu_serve *s, struct mu_call *c)
+void mu_call_leave_engine(struct mu_call *c)
 {
+    struct mu_serve *s = c->s;
     struct mu_served *m = c->served;
     mu_call_remove(c->n_sent == c->n_parts ? &m->running : &m->waiting, c);
     s->n_at_engine--;
@@ -60,6 +64,20 @@ static void leave(struct mu_serve *s, struct mu_call *c)
 static int status_of(int code)
 {
     return code == MU_EINVAL || code == MU_ELIMIT || code == MU_EUNSUPPORTED ? 400 : code == MU_ENOMEM ? 503 : 500;
+}
+
+static const char *code_of(int code)
+{
+    int status = status_of(code);
+    return code == MU_ELIMIT ? "context_length_exceeded"
+           : status == 400   ? "invalid_value"
+           : status == 503   ? "overloaded"
+                             : "engine_error";
+}
+
+static bool is_no_fault_of_request(int code)
+{
+    return code != MU_OK && code != MU_ECANCELED && status_of(code) == 500;
 }
 
 static void part_done(struct mu_part *p)
@@ -85,7 +103,7 @@ static void stop_call(struct mu_call *c)
         if (i >= c->n_sent)
             part_done(p);
         else if (p->is_submitted && !p->is_done)
-            mu_engine_cancel(m->eng, p->id, &err);
+            mu_engine_cancel(m->model->eng, p->id, &err);
     }
     c->n_sent = c->n_parts;
 }
@@ -124,19 +142,19 @@ static void take_result(struct mu_serve *s, struct mu_result *r)
     struct mu_part *p = r->user;
     struct mu_call *c = p->call;
     c->served->n_in_flight--;
+    c->served->is_suspect = c->served->is_suspect || is_no_fault_of_request(r->code);
     p->result = r;
     part_done(p);
     count(s, p);
     bool is_good = r->code == MU_OK || p->has_ended;
     if (!is_good && !c->is_stopped && !c->is_gone)
-        fail_call(c, status_of(r->code), r->code == MU_ELIMIT ? "context_length_exceeded" : "engine_error",
-                  r->err.text);
+        fail_call(c, status_of(r->code), code_of(r->code), r->err.text);
     if (is_good && !c->is_stopped && c->ask.is_stream && !c->ask.wants_logprobs)
         c->is_gone = c->is_gone || !mu_stream_finish(p);
     if (c->is_gone)
         stop_call(c);
     if (c->n_done == c->n_parts)
-        leave(s, c);
+        mu_call_leave_engine(c);
 }
 
 /* ---- into the engine ---- */
@@ -174,12 +192,13 @@ static bool send_part(struct mu_part *p)
     int rc = MU_OK;
     if (p->needs_engine) {
         struct mu_request r = request_of(p);
-        rc = mu_engine_submit(m->eng, &r, &p->id, &err);
+        rc = mu_engine_submit(m->model->eng, &r, &p->id, &err);
     }
     if (rc == MU_ENOMEM && m->n_in_flight > 0)
         return false;
     if (rc != MU_OK) {
-        fail_call(p->call, status_of(rc), rc == MU_ELIMIT ? "context_length_exceeded" : "invalid_value", err.text);
+        m->is_suspect = m->is_suspect || is_no_fault_of_request(rc);
+        fail_call(p->call, status_of(rc), code_of(rc), err.text);
         return true;
     }
     p->call->n_sent++;
@@ -191,7 +210,7 @@ static bool send_part(struct mu_part *p)
 }
 
 /* False: the engine has no room now. */
-static bool send_call(struct mu_serve *s, struct mu_call *c)
+static bool send_call(struct mu_call *c)
 {
     while (c->n_sent < c->n_parts) {
         if (!send_part(&c->parts[c->n_sent]))
@@ -202,13 +221,13 @@ static bool send_call(struct mu_serve *s, struct mu_call *c)
         mu_call_push(&c->served->running, c);
     }
     if (c->n_done == c->n_parts)
-        leave(s, c);
+        mu_call_leave_engine(c);
     return true;
 }
 
 /* ---- the loop ---- */
 
-static void tick_list(struct mu_serve *s, struct mu_call_list *l, int64_t now)
+static void tick_list(struct mu_call_list *l, int64_t now)
 {
     for (struct mu_call *c = l->head, *next; c; c = next) {
         next = c->next;
@@ -221,7 +240,7 @@ static void tick_list(struct mu_serve *s, struct mu_call_list *l, int64_t now)
             stop_call(c);
         }
         if (c->n_done == c->n_parts)
-            leave(s, c);
+            mu_call_leave_engine(c);
     }
 }
 
@@ -232,56 +251,79 @@ static void tick(struct mu_serve *s)
         return;
     s->tick_ns = now;
     for (int i = 0; i < s->n_served; i++) {
-        tick_list(s, &s->served[i].waiting, now);
-        tick_list(s, &s->served[i].running, now);
+        tick_list(&s->served[i].waiting, now);
+        tick_list(&s->served[i].running, now);
     }
     mu_serve_tick_opening(s, now);
 }
 
-static void fail_list(struct mu_serve *s, struct mu_call_list *l, const char *code, const char *sentence)
+static void fail_list(struct mu_call_list *l, const char *code, const char *sentence)
 {
     for (struct mu_call *c = l->head, *next; c; c = next) {
         next = c->next;
         fail_call(c, 503, code, sentence);
         if (c->n_done == c->n_parts)
-            leave(s, c);
+            mu_call_leave_engine(c);
     }
 }
 
 static void fail_all(struct mu_serve *s, const char *code, const char *sentence)
 {
     for (int i = 0; i < s->n_served; i++) {
-        fail_list(s, &s->served[i].waiting, code, sentence);
-        fail_list(s, &s->served[i].running, code, sentence);
+        fail_list(&s->served[i].waiting, code, sentence);
+        fail_list(&s->served[i].running, code, sentence);
     }
 }
 
-/* An engine is broken and will hand back nothing more. */
-static void die(struct mu_serve *s, struct mu_served *m, const struct mu_err *e)
-{
-    mu_log(MU_LOG_ERROR, "serve: the engine failed: %s", e->text);
-    pthread_mutex_lock(&s->lock);
-    memcpy(s->death, e->text, sizeof s->death);
-    atomic_store(&s->is_dead, true);
-    pthread_mutex_unlock(&s->lock);
-    fail_all(s, "engine_error", "the engine failed");
-    for (struct mu_call *c; (c = m->running.head) != NULL;)
-        leave(s, c);
-}
+/* ---- steps ---- */
 
-static void step(struct mu_serve *s, struct mu_served *m)
+/* It has nothing in hand: its poll says only whether it can go on. It may be another one that was opened meanwhile. */
+static void ask_how_it_is(struct mu_serve *s, struct mu_served *m)
 {
     struct mu_err err = MU_ERR_INIT;
     struct mu_result *r = NULL;
-    if (m->n_in_flight == 0)
+    void *model = NULL;
+    m->is_suspect = false;
+    if (!mu_residents_take(s->residents, m->name, &model))
         return;
-    int rc = mu_engine_poll(m->eng, &r, 0, &err);
+    int rc = mu_engine_poll(((const struct mu_serve_model *)model)->eng, &r, 0, &err);
+    if (rc != MU_OK && rc != MU_ETIMEDOUT)
+        mu_serve_break_down(s, m, model, &err);
+    mu_residents_done(s->residents, model);
+}
+
+static void poll_once(struct mu_serve *s, struct mu_served *m)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_result *r = NULL;
+    int rc = mu_engine_poll(m->model->eng, &r, 0, &err);
     if (r)
         take_result(s, r);
     else if (rc == MU_OK)
         rc = mu_fail(&err, MU_EINTERNAL, "%d requests are nowhere in the engine", m->n_in_flight);
     if (!r && rc != MU_ETIMEDOUT)
-        die(s, m, &err);
+        mu_serve_break_down(s, m, m->model, &err);
+}
+
+static void step(struct mu_serve *s, struct mu_served *m)
+{
+    if (m->n_in_flight > 0)
+        poll_once(s, m);
+    if (m->n_in_flight == 0 && m->is_suspect)
+        ask_how_it_is(s, m);
+}
+
+/* Calls may come with a model that broke down while they were read. */
+static void send_waiting(struct mu_serve *s, struct mu_served *m)
+{
+    struct mu_resident_info info;
+    if (!m->waiting.head)
+        return;
+    mu_residents_info(s->residents, (int)(m - s->served), &info);
+    if (info.state == MU_RESIDENT_FAILED)
+        mu_serve_drop_calls(s, m, &info);
+    while (m->waiting.head && send_call(m->waiting.head))
+        continue;
 }
 
 static int count_unsent(const struct mu_served *m)
@@ -307,7 +349,7 @@ static void take_calls(struct mu_serve *s)
 {
     for (struct mu_call *c; (c = s->inbox.head) != NULL;) {
         mu_call_remove(&s->inbox, c);
-        c->served->eng = c->model->eng;
+        c->served->model = c->model;
         mu_call_push(&c->served->waiting, c);
         s->n_at_engine++;
     }
@@ -330,8 +372,6 @@ static bool take_inbox(struct mu_serve *s)
     pthread_mutex_unlock(&s->lock);
     if (is_stopping)
         fail_all(s, "overloaded", "this server stopped before the request was done");
-    else if (atomic_load(&s->is_dead))
-        fail_all(s, "engine_error", "the engine failed");
     return !is_over;
 }
 
@@ -339,13 +379,10 @@ void *mu_serve_engine(void *arg)
 {
     struct mu_serve *s = arg;
     while (take_inbox(s)) {
-        for (int i = 0; i < s->n_served; i++) {
-            struct mu_served *m = &s->served[i];
-            while (m->waiting.head && send_call(s, m->waiting.head))
-                continue;
-        }
+        for (int i = 0; i < s->n_served; i++)
+            send_waiting(s, &s->served[i]);
         tick(s);
-        for (int i = 0; i < s->n_served && !atomic_load(&s->is_dead); i++)
+        for (int i = 0; i < s->n_served; i++)
             step(s, &s->served[i]);
     }
     return NULL;

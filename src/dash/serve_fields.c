@@ -17,6 +17,7 @@ int mu_api_fail(struct mu_api_error *x, int status, const char *param, const cha
     x->status = status;
     x->param = param;
     x->code = code;
+    x->retry_s = 0;
     return mu_fail(&x->err, MU_EINVAL, "%s", text);
 }
 

@@ -53,6 +53,25 @@ static int find_of_body(struct mu_call *c, const json_t *o, struct mu_api_error 
     return c->served ? MU_OK : MU_EINVAL;
 }
 
+/* ---- one that failed ---- */
+
+int mu_serve_retry_s(const struct mu_resident_info *info)
+{
+    return info->is_given_up ? -1 : (int)((info->wait_ns + 999999999) / 1000000000);
+}
+
+/* While it is not to be tried again nobody waits for it: the opener may be busy with another for long. */
+static bool has_failed(const struct mu_call *c, struct mu_api_error *x)
+{
+    struct mu_resident_info info;
+    if (!mu_residents_info(c->s->residents, (int)(c->served - c->s->served), &info) ||
+        info.state != MU_RESIDENT_FAILED || (info.wait_ns == 0 && !info.is_given_up))
+        return false;
+    mu_api_fail(x, 503, NULL, "model_not_loaded", "%s", info.why.text);
+    x->retry_s = mu_serve_retry_s(&info);
+    return true;
+}
+
 /* ---- holding ---- */
 
 static void describe(struct mu_call *c)
@@ -98,12 +117,13 @@ static enum hold hold(struct mu_call *c, struct mu_api_error *x)
     struct mu_serve *s = c->s;
     if (c->model)
         return HELD;
+    bool is_failed = has_failed(c, x);
     pthread_mutex_lock(&s->lock);
     bool is_stopping = s->is_stopping;
-    enum hold h = is_stopping ? REFUSED : hold_now(c);
+    enum hold h = is_stopping || is_failed ? REFUSED : hold_now(c);
     s->n_refused += h == REFUSED;
     pthread_mutex_unlock(&s->lock);
-    if (h == REFUSED)
+    if (h == REFUSED && !is_failed)
         mu_api_fail(x, 503, NULL, "overloaded", "%s",
                     is_stopping ? "this server is about to stop"
                                 : "too many requests wait for models to be opened; try again a little later");

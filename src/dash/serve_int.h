@@ -67,8 +67,9 @@ struct mu_served {
 
     /* the engine's thread only */
     struct mu_call_list waiting, running;
-    mu_engine *eng;  /* of these calls, which hold it */
-    int n_in_flight; /* requests inside the engine */
+    const struct mu_serve_model *model; /* of these calls, which hold it */
+    int n_in_flight;                    /* requests inside the engine */
+    bool is_suspect;                    /* requests failed through no fault of theirs */
 
     /* under the server's lock */
     struct mu_call_list opening; /* calls that wait until it is open */
@@ -103,7 +104,7 @@ struct mu_serve {
     size_t cost;
     bool is_draining, is_stopping, is_engine_done;
     atomic_bool is_dead;
-    char death[MU_ERR_TEXT_MAX];
+    struct mu_err death;
     pthread_t workers[MU_SERVE_WORKERS_MAX], engine, opener;
     int n_workers;
     bool has_engine, has_opener;
@@ -125,6 +126,7 @@ void *mu_serve_work(void *s); /* thread */
 bool mu_call_begin(struct mu_call *c, json_t **o);
 bool mu_call_begin_named(struct mu_call *c, const char *name);                                 /* NULL: the only one */
 struct mu_served *mu_serve_find(struct mu_serve *s, const char *name, struct mu_api_error *x); /* NULL: refused */
+int mu_serve_retry_s(const struct mu_resident_info *info); /* for struct mu_api_error */
 
 /* serve_opener.c */
 bool mu_call_await_model(struct mu_call *c); /* under the lock; false: too many wait */
@@ -133,6 +135,12 @@ void *mu_serve_opener(void *s); /* thread */
 
 /* serve_engine_thread.c */
 void *mu_serve_engine(void *s); /* thread */
+void mu_call_leave_engine(struct mu_call *c);
+
+/* serve_breakdown.c: on the engine's thread. model: held by calls of m, or by the caller; info: of m, which failed. */
+void mu_serve_break_down(struct mu_serve *s, struct mu_served *m, const struct mu_serve_model *model,
+                         const struct mu_err *why);
+void mu_serve_drop_calls(struct mu_serve *s, struct mu_served *m, const struct mu_resident_info *info);
 
 /* serve_answer.c */
 void mu_call_finish(struct mu_call *c);                               /* worker: the whole answer, or a stream's end */
@@ -149,6 +157,8 @@ void mu_stream_end(struct mu_call *c); /* usage, [DONE]; a worker may call it to
 int mu_write_head(const struct mu_call *c, struct mu_buf *out, struct mu_err *e);
 int mu_write_usage(const struct mu_call *c, struct mu_buf *out, struct mu_err *e);
 int mu_write_error(const struct mu_api_error *x, struct mu_buf *out, struct mu_err *e);
+int mu_write_retry(const struct mu_resident_info *info, struct mu_buf *out,
+                   struct mu_err *e);                                               /* members of an object */
 int mu_write_sentence(const char *text, struct mu_buf *out, struct mu_err *e);      /* a JSON string of it */
 int mu_write_choice(const struct mu_part *p, struct mu_buf *out, struct mu_err *e); /* whole, message or text */
 int mu_write_delta(const struct mu_part *p, struct mu_buf *out, struct mu_err *e);  /* whole, as a stream's chunk */

@@ -177,6 +177,8 @@ static void put_models(struct page *p)
     PUT(p, "muster_model_opens_total", "counter", "Times the model was opened.", r->info.opens);
     PUT(p, "muster_model_evictions_total", "counter", "Times the model was closed for others.", r->info.evictions);
     PUT(p, "muster_model_failures_total", "counter", "Times the model could not be opened.", r->info.failures);
+    PUT(p, "muster_model_breakdowns_total", "counter", "Times the model broke down.", r->info.breaks);
+    PUT(p, "muster_model_failed", "gauge", "1 while the model cannot be had.", r->info.state == MU_RESIDENT_FAILED);
     PUT(p, "muster_model_open_seconds", "gauge", "What its last opening took.", (double)r->info.open_ns * 1e-9);
 }
 

@@ -7,8 +7,15 @@
 #define ANSWER_BYTES_MAX ((size_t)1 << 20)
 #define MODELS_PATH      "/v1/models/"
 
-/* Beside OpenAI's fields: state, whether it is kept, what it takes of memory while open, and why it could not be
- * opened. */
+int mu_write_retry(const struct mu_resident_info *info, struct mu_buf *out, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_buf_printf(out, e, "\"failures_in_row\": %d, \"given_up\": %s", info->failures_in_row,
+                                info->is_given_up ? "true" : "false"));
+    return info->is_given_up ? MU_OK : mu_buf_printf(out, e, ", \"retry_after\": %d", mu_serve_retry_s(info));
+}
+
+/* Beside OpenAI's fields: state, whether it is kept, what it takes of memory while open; why it failed, and when it is
+ * tried again. */
 static int write_state(const struct mu_resident_info *info, struct mu_buf *out, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_buf_printf(out, e, ", \"state\": \"%s\", \"kept\": %s", mu_resident_state_name(info->state),
@@ -17,6 +24,8 @@ static int write_state(const struct mu_resident_info *info, struct mu_buf *out, 
         MU_TRY_RETURN(mu_buf_printf(out, e, ", \"memory_bytes\": %zu", info->bytes));
     if (info->state != MU_RESIDENT_FAILED)
         return MU_OK;
+    MU_TRY_RETURN(mu_buf_puts(out, ", ", e));
+    MU_TRY_RETURN(mu_write_retry(info, out, e));
     MU_TRY_RETURN(mu_buf_puts(out, ", \"error\": ", e));
     return mu_write_sentence(info->why.text, out, e);
 }

@@ -59,14 +59,19 @@ static struct mu_served *next_wanted(struct mu_serve *s, int *at)
 
 /* ---- those who cannot wait any longer ---- */
 
-static void refuse_all(struct mu_call_list *l, int status, const char *code, const char *sentence)
+static void refuse_with(struct mu_call_list *l, const struct mu_api_error *x)
 {
     for (struct mu_call *c; (c = l->head) != NULL;) {
         mu_call_remove(l, c);
-        struct mu_api_error x;
-        mu_api_fail(&x, status, NULL, code, "%s", sentence);
-        mu_call_refuse(c, &x);
+        mu_call_refuse(c, x);
     }
+}
+
+static void refuse_all(struct mu_call_list *l, int status, const char *code, const char *sentence)
+{
+    struct mu_api_error x;
+    mu_api_fail(&x, status, NULL, code, "%s", sentence);
+    refuse_with(l, &x);
 }
 
 static void sort_out(struct mu_served *m, int64_t now, struct mu_call_list *late, struct mu_call_list *gone,
@@ -145,6 +150,17 @@ static void end_line(struct mu_serve *s, struct mu_served *m, bool is_open, stru
     pthread_mutex_unlock(&s->lock);
 }
 
+static void refuse_unopened(struct mu_serve *s, const struct mu_served *m, struct mu_call_list *l, const char *sentence)
+{
+    struct mu_resident_info info;
+    struct mu_api_error x;
+    mu_log(MU_LOG_WARN, "serve: the model %s cannot be opened: %s", m->name, sentence);
+    mu_api_fail(&x, 503, NULL, "model_not_loaded", "%s", sentence);
+    if (mu_residents_info(s->residents, (int)(m - s->served), &info))
+        x.retry_s = mu_serve_retry_s(&info);
+    refuse_with(l, &x);
+}
+
 static void bring(struct mu_serve *s, struct mu_served *m)
 {
     struct mu_err err = MU_ERR_INIT;
@@ -158,11 +174,10 @@ static void bring(struct mu_serve *s, struct mu_served *m)
     end_line(s, m, rc == MU_OK, &rest);
     if (rc == MU_OK) {
         mu_residents_done(s->residents, model);
-        refuse_all(&rest, 503, "overloaded", "this server is about to stop");
-        return;
+        refuse_all(&rest, 503, "overloaded", "this server is about to stop, or the model broke down at once");
+    } else {
+        refuse_unopened(s, m, &rest, err.text);
     }
-    mu_log(MU_LOG_WARN, "serve: the model %s cannot be opened: %s", m->name, err.text);
-    refuse_all(&rest, 503, "model_not_loaded", err.text);
 }
 
 /* ---- the loop ---- */

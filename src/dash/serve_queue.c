@@ -51,7 +51,7 @@ static struct mu_call *call_new(struct mu_serve *s, struct mu_http_request *r, v
 static const char *why_not(const struct mu_serve *s)
 {
     if (atomic_load(&s->is_dead))
-        return "the engine has failed; this server must be started again";
+        return "no model is left; this server must be started again";
     if (s->is_draining || s->is_stopping)
         return "this server is about to stop";
     return s->n_calls >= s->o.queue_max ? "the queue is full; try again a little later" : NULL;
@@ -96,7 +96,7 @@ void mu_call_to_engine(struct mu_call *c)
     struct mu_serve *s = c->s;
     struct mu_api_error x;
     pthread_mutex_lock(&s->lock);
-    bool is_over = s->is_stopping || atomic_load(&s->is_dead);
+    bool is_over = s->is_stopping;
     bool has_room = c->ask.cost <= MU_SERVE_TOTAL_MAX - s->cost;
     if (has_room)
         s->cost += c->ask.cost;

@@ -76,7 +76,7 @@ rm -r "$dir/b"
 ask b | grep -q '"code": "model_not_loaded"' || fail "a folder that is gone is served"
 state b failed
 ask small | grep -q '"text"' || fail "small no longer answers"
-curl -s "$url/health" | grep -q ok || fail "the server is ill"
+curl -sf "$url/health" | grep -q '"degraded".*"model": "b", "failures_in_row": 1' || fail "health: $(curl -s "$url/health")"
 end
 grep -q "^model small: open, .* after " "$dir/said" || fail "openings are not told"
 

@@ -1,215 +1,12 @@
 /* test_models.c - one server with several models, over real sockets: who is asked, who is open, who waits, who must go
  */
-#include "../http/http_client.h"
+#include "models_fixture.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/check.h"
-#include "base/json.h"
 #include "base/mem.h"
-#include "cli/serve_open.h"
-
-#define LLAMA   "muster-llama-tiny"
-#define DSV3    "muster-dsv3-tiny"
-#define CONTEXT 128
-#define MS      1000000ll
-
-/* The program's own opener; opens can be held up, and the machine can want memory. */
-struct fixture {
-    struct mu_serve_opener x; /* the first member: the opener's functions are given the whole */
-    atomic_bool is_stuck;
-    atomic_size_t wanted;
-    struct mu_residents *r;
-    struct mu_serve *serve;
-    struct mu_serve_opts o;
-    int64_t retry_ns;
-    int open_max, port;
-    size_t heap;
-};
-
-static void sleep_ms(int ms)
-{
-    poll(NULL, 0, ms);
-}
-
-static int measure(void *arg, const char *name, size_t *bytes, struct mu_err *e)
-{
-    return mu_serve_opener_ops.measure(arg, name, bytes, e);
-}
-
-static int open_model(void *arg, const char *name, void **model, struct mu_err *e)
-{
-    const struct fixture *f = arg;
-    while (atomic_load(&f->is_stuck))
-        sleep_ms(1);
-    return mu_serve_opener_ops.open(arg, name, model, e);
-}
-
-static void close_model(void *arg, void *model)
-{
-    mu_serve_opener_ops.close(arg, model);
-}
-
-static int trim(void *arg, void *model, struct mu_err *e)
-{
-    return mu_serve_opener_ops.trim(arg, model, e);
-}
-
-static size_t pressure(void *arg)
-{
-    return atomic_load(&((struct fixture *)arg)->wanted);
-}
-
-static const struct mu_resident_ops ops = {measure, open_model, close_model, trim, pressure};
-
-static void init(struct fixture *f)
-{
-    memset(f, 0, sizeof *f);
-    f->heap = mu_mem_bytes_used();
-    f->x.quiet = true;
-    f->x.opts = (struct mu_engine_opts)MU_ENGINE_OPTS_INIT;
-    f->x.opts.threads = 1;
-    f->x.opts.context_max = CONTEXT;
-    f->x.opts.sequences_max = 16;
-    f->x.opts.rows_max = 64;
-    f->x.opts.kv_tokens_max = 16 * CONTEXT;
-}
-
-static void add(struct fixture *f, const char *text)
-{
-    struct mu_err err = MU_ERR_INIT;
-    XT_OK(mu_serve_opener_add(&f->x, text, &err));
-}
-
-static void begin(struct fixture *f)
-{
-    struct mu_err err = MU_ERR_INIT;
-    XT_OK(mu_serve_opener_check(&f->x, &err));
-    struct mu_resident_opts ro = {
-        .ops = &ops, .arg = f, .bytes_max = f->x.bytes_max, .open_max = f->open_max, .retry_ns = f->retry_ns};
-    XT_OK(mu_residents_open(&f->r, &ro, &err));
-    for (int i = 0; i < f->x.n; i++)
-        XT_OK(mu_residents_add(f->r, f->x.entry[i].name, f->x.entry[i].is_kept, &err));
-    f->o.residents = f->r;
-    XT_OK(mu_serve_open(&f->serve, &f->o, &err));
-    f->port = mu_serve_port(f->serve);
-}
-
-static void init_both(struct fixture *f)
-{
-    init(f);
-    add(f, "models/" LLAMA);
-    add(f, "models/" DSV3);
-}
-
-/* llama and dsv3 in the room of one of them. */
-static void begin_tight(struct fixture *f)
-{
-    struct mu_err err = MU_ERR_INIT;
-    init_both(f);
-    XT_OK(mu_serve_opener_check(&f->x, &err));
-    f->x.bytes_max = 0;
-    for (int i = 0; i < 2; i++)
-        f->x.bytes_max += f->x.entry[i].size.bytes + f->x.entry[i].text_bytes;
-    f->x.bytes_max--;
-    begin(f);
-}
-
-static void end(struct fixture *f)
-{
-    mu_serve_close(f->serve);
-    mu_residents_close(f->r);
-    XT_EQ(mu_mem_bytes_used(), f->heap);
-}
-
-/* ---- asking ---- */
-
-static json_t *parse(const char *text)
-{
-    struct mu_err err = MU_ERR_INIT;
-    json_t *v;
-    XT_OK(mu_json_parse(&v, mu_str(text), "an answer", &err));
-    return v;
-}
-
-static int ask_begin(const struct fixture *f, const char *model, int first)
-{
-    char body[512];
-    snprintf(body, sizeof body,
-             "{\"model\": \"%s\", \"prompt\": [0, %d, 41, 300], \"max_tokens\": 12, \"ignore_eos\": true, \"seed\": 3, "
-             "\"logprobs\": 2, \"echo\": true}",
-             model, first);
-    return hc_post_begin(f->port, "/v1/completions", body);
-}
-
-/* The choices of an answer as text: what must not depend on anything else. The caller frees. */
-static char *choices_of(int fd)
-{
-    struct hc_reply r = hc_end(fd);
-    XT_CHECKF(r.status == 200, "status %d: %s", r.status, r.text);
-    json_t *v = parse(r.body);
-    char *text = json_dumps(json_object_get(v, "choices"), JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
-    json_decref(v);
-    hc_free(&r);
-    return text;
-}
-
-static char *ask(const struct fixture *f, const char *model, int first)
-{
-    return choices_of(ask_begin(f, model, first));
-}
-
-static void ask_ok(const struct fixture *f, const char *model)
-{
-    mu_free(ask(f, model, 40));
-}
-
-static void check_refused(struct hc_reply r, int status, const char *part)
-{
-    XT_CHECKF(r.status == status && strstr(r.body, part), "not %d with %s: %s", status, part, r.text);
-    hc_free(&r);
-}
-
-static double metric(const struct fixture *f, const char *name, const char *model)
-{
-    struct hc_reply r = hc_get(f->port, "/metrics");
-    char line[512];
-    XT_EQ(r.status, 200);
-    snprintf(line, sizeof line, model ? "\n%s{model_name=\"%s\"}" : "\n%s{%s}", name, model ? model : "");
-    const char *found = strstr(r.body, line);
-    XT_CHECKF(found != NULL, "no %s", line);
-    double v = strtod(found + strlen(line), NULL);
-    hc_free(&r);
-    return v;
-}
-
-static void await_metric(const struct fixture *f, const char *name, const char *model, double v)
-{
-    for (int i = 0; i < 3000 && metric(f, name, model) != v; i++)
-        sleep_ms(10);
-    XT_CHECKF(metric(f, name, model) == v, "%s of %s stays %g", name, model, metric(f, name, model));
-}
-
-/* What /v1/models says of one model; the caller frees. */
-static char *state_of(const struct fixture *f, const char *model)
-{
-    char path[128];
-    snprintf(path, sizeof path, "/v1/models/%s", model);
-    struct hc_reply r = hc_get(f->port, path);
-    XT_CHECKF(r.status == 200, "%s", r.text);
-    char *text = strdup(r.body);
-    hc_free(&r);
-    return text;
-}
-
-static void check_state(const struct fixture *f, const char *model, const char *part)
-{
-    char *text = state_of(f, model);
-    XT_CHECKF(strstr(text, part), "%s lacks %s", text, part);
-    free(text);
-}
 
 /* ---- the same bits ---- */
 
@@ -220,11 +17,11 @@ static void ask_alone(const char *model, char **want, int n)
     struct mu_err err = MU_ERR_INIT;
     char path[128];
     void *m;
-    init(&f);
+    models_init(&f);
     snprintf(path, sizeof path, "models/%s", model);
-    add(&f, path);
+    models_add(&f, path);
     XT_OK(mu_serve_opener_check(&f.x, &err));
-    XT_OK(ops.open(&f, model, &m, &err));
+    XT_OK(models_ops.open(&f, model, &m, &err));
     f.o.name = model;
     f.o.model = m;
     XT_OK(mu_serve_open(&f.serve, &f.o, &err));
@@ -232,7 +29,7 @@ static void ask_alone(const char *model, char **want, int n)
     for (int i = 0; i < n; i++)
         want[i] = ask(&f, model, 40 + i);
     mu_serve_close(f.serve);
-    ops.close(&f, m);
+    models_ops.close(&f, m);
 }
 
 enum { ASKS = 6 };
@@ -259,8 +56,8 @@ XT_TEST(two_models_asked_at_once_say_what_they_say_alone)
     ask_alone(LLAMA, want[0], ASKS);
     ask_alone(DSV3, want[1], ASKS);
     XT_CHECK(strcmp(want[0][0], want[1][0]) != 0);
-    init_both(&f);
-    begin(&f);
+    models_init_both(&f);
+    models_begin(&f);
     check_state(&f, LLAMA, "\"state\": \"absent\"");
     ask_both_at_once(&f, want);
     ask_both_at_once(&f, want);
@@ -269,15 +66,15 @@ XT_TEST(two_models_asked_at_once_say_what_they_say_alone)
     XT_EQ(metric(&f, "muster_model_opens_total", LLAMA), 1);
     XT_EQ(metric(&f, "vllm:generation_tokens_total", LLAMA), 2 * ASKS * 12);
     XT_EQ(metric(&f, "vllm:generation_tokens_total", DSV3), 2 * ASKS * 12);
-    end(&f);
+    models_end(&f);
 
-    begin_tight(&f); /* now only one of them has room at a time */
+    models_begin_tight(&f); /* now only one of them has room at a time */
     ask_both_at_once(&f, want);
     ask_both_at_once(&f, want);
     mu_residents_totals(f.r, &t);
     XT_CHECKF(t.evictions_room >= 1 && t.bytes_peak <= f.x.bytes_max, "%llu evictions",
               (unsigned long long)t.evictions_room);
-    end(&f);
+    models_end(&f);
     for (int i = 0; i < 2 * ASKS; i++)
         mu_free(want[i % 2][i / 2]);
 }
@@ -287,7 +84,7 @@ XT_TEST(two_models_asked_at_once_say_what_they_say_alone)
 XT_TEST(the_longest_unused_goes_when_another_needs_its_room)
 {
     struct fixture f;
-    begin_tight(&f);
+    models_begin_tight(&f);
     size_t before = mu_mem_bytes_used();
     ask_ok(&f, LLAMA);
     ask_ok(&f, DSV3);
@@ -300,27 +97,27 @@ XT_TEST(the_longest_unused_goes_when_another_needs_its_room)
     ask_ok(&f, LLAMA);
     XT_EQ(metric(&f, "muster_models_evictions_room_total", NULL), 2);
     XT_EQ(metric(&f, "muster_models_evictions_pressure_total", NULL), 0);
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(no_more_are_open_than_allowed_and_the_kept_one_stays)
 {
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
-    init(&f);
+    models_init(&f);
     f.open_max = 2;
-    add(&f, "a=models/" LLAMA);
-    add(&f, "b=models/" DSV3);
-    add(&f, "c=models/" LLAMA);
+    models_add(&f, "a=models/" LLAMA);
+    models_add(&f, "b=models/" DSV3);
+    models_add(&f, "c=models/" LLAMA);
     XT_OK(mu_serve_opener_keep(&f.x, "a", &err));
-    begin(&f);
+    models_begin(&f);
     ask_ok(&f, "a");
     ask_ok(&f, "b");
     ask_ok(&f, "c");
     check_state(&f, "a", "\"state\": \"ready\", \"kept\": true");
     check_state(&f, "b", "\"state\": \"absent\", \"kept\": false");
     check_state(&f, "c", "\"state\": \"ready\"");
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(a_model_in_use_is_not_evicted_and_others_wait_for_it)
@@ -328,7 +125,7 @@ XT_TEST(a_model_in_use_is_not_evicted_and_others_wait_for_it)
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
     void *held;
-    begin_tight(&f);
+    models_begin_tight(&f);
     XT_OK(mu_residents_use(f.r, LLAMA, 0, &held, &err));
     int fd = ask_begin(&f, DSV3, 40);
     await_metric(&f, "muster_model_requests_opening", DSV3, 1);
@@ -339,7 +136,7 @@ XT_TEST(a_model_in_use_is_not_evicted_and_others_wait_for_it)
     mu_residents_done(f.r, held);
     mu_free(choices_of(fd));
     check_state(&f, LLAMA, "\"state\": \"absent\"");
-    end(&f);
+    models_end(&f);
 }
 
 struct busy {
@@ -378,7 +175,7 @@ XT_TEST(a_model_that_is_never_idle_gives_way_after_a_while)
 {
     struct fixture f;
     pthread_t t;
-    begin_tight(&f);
+    models_begin_tight(&f);
     struct busy b = {.f = &f};
     XT_EQ(pthread_create(&t, NULL, keep_busy, &b), 0);
     while (metric(&f, "muster_model_open", LLAMA) == 0)
@@ -389,7 +186,7 @@ XT_TEST(a_model_that_is_never_idle_gives_way_after_a_while)
     pthread_join(t, NULL);
     XT_CHECKF(b.n > IN_HAND, "%d answers", b.n);
     XT_CHECK(metric(&f, "muster_model_opens_total", LLAMA) >= 2);
-    end(&f);
+    models_end(&f);
 }
 
 /* ---- names ---- */
@@ -397,10 +194,10 @@ XT_TEST(a_model_that_is_never_idle_gives_way_after_a_while)
 XT_TEST(unknown_names_and_no_name_are_refused_with_the_known_ones)
 {
     struct fixture f;
-    init(&f);
-    add(&f, "small=models/" LLAMA);
-    add(&f, "other=models/" DSV3);
-    begin(&f);
+    models_init(&f);
+    models_add(&f, "small=models/" LLAMA);
+    models_add(&f, "other=models/" DSV3);
+    models_begin(&f);
     check_refused(hc_post(f.port, "/v1/completions", "{\"model\": \"big\", \"prompt\": [0]}"), 404,
                   "\"message\": \"the model big is not here; this server has small, other\", \"type\": "
                   "\"invalid_request_error\", \"param\": \"model\", \"code\": \"model_not_found\"");
@@ -421,7 +218,7 @@ XT_TEST(unknown_names_and_no_name_are_refused_with_the_known_ones)
     XT_STREQ(json_string_value(json_object_get(json_array_get(data, 1), "id")), "other");
     json_decref(v);
     hc_free(&r);
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(names_come_from_the_text_or_the_path)
@@ -438,8 +235,8 @@ XT_TEST(names_come_from_the_text_or_the_path)
     XT_CHECK(strcmp(name, "x=y") == 0 && strcmp(path, "models/x=y") == 0);
     XT_FAILS(mu_serve_name_split("=models", name, &path, &err), MU_EUSAGE, "NAME=PATH");
     XT_FAILS(mu_serve_name_split("a=", name, &path, &err), MU_EUSAGE, "NAME=PATH");
-    init(&f);
-    add(&f, "models/" LLAMA);
+    models_init(&f);
+    models_add(&f, "models/" LLAMA);
     XT_FAILS(mu_serve_opener_add(&f.x, LLAMA "=models/" DSV3, &err), MU_EUSAGE, "two models are called");
     XT_FAILS(mu_serve_opener_keep(&f.x, "nobody", &err), MU_EUSAGE, "no --model has that name");
     f.x.bytes_max = 1000000;
@@ -473,15 +270,15 @@ XT_TEST(a_model_whose_folder_vanished_fails_alone_and_comes_back)
 {
     struct fixture f;
     char dir[300], text[400];
-    init(&f);
+    models_init(&f);
     snprintf(dir, sizeof dir, "%s/gone", xt_tmpdir());
     link_all(dir, LLAMA);
     snprintf(text, sizeof text, "gone=%s", dir);
-    add(&f, text);
-    add(&f, "models/" DSV3);
+    models_add(&f, text);
+    models_add(&f, "models/" DSV3);
     f.retry_ns = 1;
     f.open_max = 1;
-    begin(&f);
+    models_begin(&f);
     ask_ok(&f, "gone");
     unlink_all(dir);
     ask_ok(&f, "gone"); /* it is in memory */
@@ -494,16 +291,16 @@ XT_TEST(a_model_whose_folder_vanished_fails_alone_and_comes_back)
     XT_CHECK(mu_serve_is_alive(f.serve));
     link_all(dir, LLAMA);
     ask_ok(&f, "gone");
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(the_line_for_a_model_is_bounded_and_others_are_answered_meanwhile)
 {
     struct fixture f;
     int fd[3];
-    init_both(&f);
+    models_init_both(&f);
     f.o.load_queue_max = 3;
-    begin(&f);
+    models_begin(&f);
     ask_ok(&f, LLAMA);
     atomic_store(&f.is_stuck, true);
     for (int i = 0; i < 3; i++)
@@ -518,29 +315,29 @@ XT_TEST(the_line_for_a_model_is_bounded_and_others_are_answered_meanwhile)
         mu_free(choices_of(fd[i]));
     XT_EQ(metric(&f, "muster_http_requests_refused_total", NULL), 1);
     XT_EQ(metric(&f, "muster_http_requests_gone_total", DSV3), 1);
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(who_waits_too_long_for_a_model_is_told_so)
 {
     struct fixture f;
-    init_both(&f);
+    models_init_both(&f);
     f.o.load_ns = 200 * MS;
-    begin(&f);
+    models_begin(&f);
     atomic_store(&f.is_stuck, true);
     check_refused(hc_end(ask_begin(&f, DSV3, 40)), 503, "model_not_ready"); /* while the open still runs */
     atomic_store(&f.is_stuck, false);
     await_metric(&f, "muster_model_open", DSV3, 1);
     ask_ok(&f, DSV3);
-    end(&f);
+    models_end(&f);
 
-    init_both(&f);
+    models_init_both(&f);
     f.o.request_ns = 200 * MS;
-    begin(&f);
+    models_begin(&f);
     atomic_store(&f.is_stuck, true);
     check_refused(hc_end(ask_begin(&f, DSV3, 40)), 504, "timeout");
     atomic_store(&f.is_stuck, false);
-    end(&f);
+    models_end(&f);
 }
 
 XT_TEST(closing_refuses_those_who_wait_for_a_model)
@@ -548,7 +345,7 @@ XT_TEST(closing_refuses_those_who_wait_for_a_model)
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
     void *held;
-    begin_tight(&f);
+    models_begin_tight(&f);
     XT_OK(mu_residents_use(f.r, LLAMA, 0, &held, &err));
     int fd = ask_begin(&f, DSV3, 40);
     await_metric(&f, "muster_model_requests_opening", DSV3, 1);
@@ -566,9 +363,9 @@ XT_TEST(under_pressure_idle_models_give_back_and_then_go_but_for_the_kept)
 {
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
-    init_both(&f);
+    models_init_both(&f);
     XT_OK(mu_serve_opener_keep(&f.x, LLAMA, &err));
-    begin(&f);
+    models_begin(&f);
     ask_ok(&f, LLAMA);
     ask_ok(&f, DSV3);
     char *before = ask(&f, LLAMA, 40);
@@ -586,7 +383,7 @@ XT_TEST(under_pressure_idle_models_give_back_and_then_go_but_for_the_kept)
     check_state(&f, LLAMA, "\"state\": \"ready\"");
     mu_free(before);
     mu_free(after);
-    end(&f);
+    models_end(&f);
 }
 
 XT_MAIN()

@@ -15,9 +15,11 @@
 
 struct resident {
     struct mu_resident_info info;
-    void *model;      /* READY: the opener's */
-    int64_t retry_ns; /* FAILED: not before this moment */
-    bool is_trimmed;  /* since its last use */
+    void *model;       /* READY: the opener's; FAILED: broken and not closed yet */
+    int64_t opened_ns; /* at this moment */
+    int64_t retry_ns;  /* FAILED: not before this moment */
+    int breaks_in_row;
+    bool is_trimmed; /* since its last use */
 };
 
 struct mu_residents {
@@ -40,6 +42,15 @@ const char *mu_resident_state_name(enum mu_resident_state s)
 
 /* ---- the table ---- */
 
+static void init_cond(pthread_cond_t *c)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
 int mu_residents_open(struct mu_residents **out, const struct mu_resident_opts *o, struct mu_err *e)
 {
     struct mu_residents *r = NULL;
@@ -47,10 +58,11 @@ int mu_residents_open(struct mu_residents **out, const struct mu_resident_opts *
     r->o = *o;
     r->o.waiting_max = o->waiting_max > 0 ? o->waiting_max : MU_RESIDENT_WAITING;
     r->o.retry_ns = o->retry_ns > 0 ? o->retry_ns : MU_RESIDENT_RETRY_NS;
+    r->o.breaks_max = o->breaks_max > 0 ? o->breaks_max : MU_RESIDENT_BREAKS;
     r->clock = o->clock ? o->clock : mu_clock_real();
     r->totals.bytes_max = o->bytes_max;
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->has_changed, NULL);
+    init_cond(&r->has_changed);
     *out = r;
     return MU_OK;
 }
@@ -60,7 +72,7 @@ void mu_residents_close(struct mu_residents *r)
     if (!r)
         return;
     for (int i = 0; i < r->totals.n; i++) {
-        if (r->table[i].info.state == MU_RESIDENT_READY)
+        if (r->table[i].model)
             r->o.ops->close(r->o.arg, r->table[i].model);
     }
     pthread_cond_destroy(&r->has_changed);
@@ -133,7 +145,7 @@ static int wait_a_moment(struct mu_residents *r, const struct resident *m, int64
     if (mu_now_ns(r->clock) >= deadline_ns)
         return mu_fail(e, MU_ETIMEDOUT, "the model \"%s\" (%s) was not ready in time; %d wait for models", m->info.name,
                        mu_resident_state_name(m->info.state), r->totals.n_waiting);
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t);
     t.tv_nsec += MU_RESIDENT_WAIT_SLICE_NS;
     t.tv_sec += t.tv_nsec / 1000000000;
     t.tv_nsec %= 1000000000;
@@ -141,7 +153,65 @@ static int wait_a_moment(struct mu_residents *r, const struct resident *m, int64
     return MU_OK;
 }
 
-/* ---- eviction ---- */
+/* ---- failing ---- */
+
+/* The wait after n failures in a row. */
+static int64_t wait_after(const struct mu_residents *r, int n)
+{
+    int64_t ns = r->o.retry_ns;
+    for (int i = 1; i < n && ns < MU_RESIDENT_RETRY_NS_MAX; i++)
+        ns = MU_MIN(2 * ns, MU_RESIDENT_RETRY_NS_MAX);
+    return n > 0 ? ns : 0;
+}
+
+static void end_row(struct resident *m, int64_t now)
+{
+    if (now - m->opened_ns < MU_RESIDENT_WELL_NS)
+        return;
+    m->info.failures_in_row = 0;
+    m->breaks_in_row = 0;
+}
+
+static void fail(struct resident *m, const struct mu_err *why, int64_t retry_ns)
+{
+    m->info.state = MU_RESIDENT_FAILED;
+    m->info.failures_in_row++;
+    m->info.why = *why;
+    m->retry_ns = retry_ns;
+}
+
+static int note_failure(struct mu_residents *r, struct resident *m, int rc, struct mu_err *why, struct mu_err *e)
+{
+    why->code = rc == MU_ETIMEDOUT ? MU_EPEER : rc; /* a wait that was too short is another thing */
+    fail(m, why, mu_now_ns(r->clock) + wait_after(r, m->info.failures_in_row + 1));
+    m->info.failures++;
+    r->totals.failures++;
+    return mu_fail(e, why->code, "%s", why->text);
+}
+
+static void break_down(struct mu_residents *r, struct resident *m, const struct mu_err *why)
+{
+    int64_t now = mu_now_ns(r->clock);
+    end_row(m, now);
+    fail(m, why, now + wait_after(r, m->info.failures_in_row));
+    m->info.breaks++;
+    m->breaks_in_row++;
+    m->info.is_given_up = m->breaks_in_row >= r->o.breaks_max;
+}
+
+void mu_residents_break(struct mu_residents *r, void *model, const struct mu_err *why)
+{
+    pthread_mutex_lock(&r->lock);
+    for (int i = 0; i < r->totals.n; i++) {
+        struct resident *m = &r->table[i];
+        if (m->model == model && m->info.state == MU_RESIDENT_READY)
+            break_down(r, m, why);
+    }
+    pthread_cond_broadcast(&r->has_changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+/* ---- closing ---- */
 
 static bool can_go(const struct resident *m)
 {
@@ -160,19 +230,45 @@ static struct resident *next_to_go(struct mu_residents *r)
     return oldest;
 }
 
-/* Busy, under the lock, which is let go meanwhile. */
-static void evict(struct mu_residents *r, struct resident *m, uint64_t *count)
+/* Busy, under the lock, which is let go meanwhile; so are the two below. */
+static void shut(struct mu_residents *r, struct resident *m)
 {
     void *model = m->model;
-    m->info.state = MU_RESIDENT_CLOSING;
     m->model = NULL;
     pthread_mutex_unlock(&r->lock);
     r->o.ops->close(r->o.arg, model);
     pthread_mutex_lock(&r->lock);
+    r->totals.bytes -= m->info.bytes;
+}
+
+static void evict(struct mu_residents *r, struct resident *m, uint64_t *count)
+{
+    end_row(m, mu_now_ns(r->clock));
+    m->info.state = MU_RESIDENT_CLOSING;
+    shut(r, m);
     m->info.state = MU_RESIDENT_ABSENT;
     m->info.evictions++;
-    r->totals.bytes -= m->info.bytes;
     ++*count;
+}
+
+/* Broken, and nobody's any more. */
+static bool is_to_shut(const struct resident *m)
+{
+    return m->info.state == MU_RESIDENT_FAILED && m->model && m->info.users == 0;
+}
+
+/* The bytes that became free. */
+static size_t shut_broken(struct mu_residents *r)
+{
+    size_t freed = 0;
+    for (int i = 0; i < r->totals.n; i++) {
+        struct resident *m = &r->table[i];
+        if (!is_to_shut(m))
+            continue;
+        freed += m->info.bytes;
+        shut(r, m);
+    }
+    return freed;
 }
 
 /* ---- opening ---- */
@@ -255,11 +351,12 @@ static int measure(struct mu_residents *r, struct resident *m, struct mu_err *e)
 static int open_model(struct mu_residents *r, struct resident *m, struct mu_err *e)
 {
     int64_t start_ns = mu_now_ns(r->clock);
+    void *model = NULL;
     m->info.state = MU_RESIDENT_OPENING;
     r->totals.bytes += m->info.bytes;
     r->totals.bytes_peak = MU_MAX(r->totals.bytes_peak, r->totals.bytes);
     pthread_mutex_unlock(&r->lock);
-    int rc = r->o.ops->open(r->o.arg, m->info.name, &m->model, e);
+    int rc = r->o.ops->open(r->o.arg, m->info.name, &model, e);
     pthread_mutex_lock(&r->lock);
     if (rc != MU_OK) {
         m->info.state = MU_RESIDENT_ABSENT;
@@ -267,46 +364,49 @@ static int open_model(struct mu_residents *r, struct resident *m, struct mu_err 
         return rc;
     }
     m->info.state = MU_RESIDENT_READY;
+    m->model = model;
     m->info.opens++;
     m->is_trimmed = false;
     r->totals.opens++;
-    m->info.used_ns = mu_now_ns(r->clock);
-    m->info.open_ns = m->info.used_ns - start_ns;
+    m->opened_ns = m->info.used_ns = mu_now_ns(r->clock);
+    m->info.open_ns = m->opened_ns - start_ns;
     return MU_OK;
 }
 
-static int note_failure(struct mu_residents *r, struct resident *m, int rc, const struct mu_err *why, struct mu_err *e)
+/* Where the machine has less than was thought, idle models go one by one. */
+static int open_or_wait(struct mu_residents *r, struct resident *m, bool *must_wait, struct mu_err *e)
 {
-    m->info.state = MU_RESIDENT_FAILED;
-    m->info.failures++;
-    r->totals.failures++;
-    m->info.why = *why;
-    m->info.why.code = rc;
-    m->retry_ns = mu_now_ns(r->clock) + r->o.retry_ns;
-    return mu_fail(e, rc, "%s", why->text);
+    struct resident *old;
+    shut_broken(r);
+    *must_wait = m->model != NULL; /* broken, and still in use */
+    if (*must_wait)
+        return MU_OK;
+    MU_TRY_RETURN(measure(r, m, e));
+    MU_TRY_RETURN(make_room(r, m, must_wait, e));
+    if (*must_wait)
+        return MU_OK;
+    int rc = open_model(r, m, e);
+    while (rc == MU_ENOMEM && (old = next_to_go(r)) != NULL) {
+        evict(r, old, &r->totals.evictions_room);
+        rc = open_model(r, m, e);
+    }
+    return rc;
 }
 
-/* Busy meanwhile. Where the machine has less than was thought, idle models go one by one. */
 static int open_here(struct mu_residents *r, struct resident *m, bool *must_wait, struct mu_err *e)
 {
     struct mu_err why = MU_ERR_INIT;
-    struct resident *old;
     r->is_busy = true;
-    *must_wait = false;
-    int rc = measure(r, m, &why);
-    if (rc == MU_OK)
-        rc = make_room(r, m, must_wait, &why);
-    bool has_begun = rc == MU_OK && !*must_wait;
-    if (has_begun)
-        rc = open_model(r, m, &why);
-    while (rc == MU_ENOMEM && has_begun && (old = next_to_go(r)) != NULL) {
-        evict(r, old, &r->totals.evictions_room);
-        rc = open_model(r, m, &why);
-    }
+    int rc = open_or_wait(r, m, must_wait, &why);
     if (rc != MU_OK)
         rc = note_failure(r, m, rc, &why, e);
     end_busy(r);
     return rc;
+}
+
+static bool may_not_yet(const struct mu_residents *r, const struct resident *m)
+{
+    return m->info.state == MU_RESIDENT_FAILED && (m->info.is_given_up || mu_now_ns(r->clock) < m->retry_ns);
 }
 
 /* Under the lock: until it is ready. */
@@ -316,7 +416,7 @@ static int bring(struct mu_residents *r, struct resident *m, int64_t deadline_ns
         bool must_wait = true;
         if (m->info.state == MU_RESIDENT_READY)
             return MU_OK;
-        if (m->info.state == MU_RESIDENT_FAILED && mu_now_ns(r->clock) < m->retry_ns)
+        if (may_not_yet(r, m))
             return mu_fail(e, m->info.why.code, "%s", m->info.why.text);
         if (!r->is_busy)
             MU_TRY_RETURN(open_here(r, m, &must_wait, e));
@@ -399,7 +499,7 @@ void mu_residents_done(struct mu_residents *r, void *model)
     pthread_mutex_lock(&r->lock);
     for (int i = 0; i < r->totals.n; i++) {
         struct resident *m = &r->table[i];
-        if (m->info.state != MU_RESIDENT_READY || m->model != model || m->info.users == 0)
+        if (m->model != model || m->info.users == 0)
             continue;
         m->info.users--;
         m->info.used_ns = mu_now_ns(r->clock);
@@ -431,10 +531,10 @@ static void trim_idle(struct mu_residents *r)
 /* Under the lock. Nothing when another opens or closes just now: it will look again. */
 static size_t relieve(struct mu_residents *r, size_t bytes, bool trims, bool evicts)
 {
-    size_t freed = 0;
     if (r->is_busy || bytes == 0)
         return 0;
     r->is_busy = true;
+    size_t freed = shut_broken(r);
     if (trims)
         trim_idle(r);
     for (struct resident *old; evicts && freed < bytes && (old = next_to_go(r)) != NULL;) {
@@ -449,6 +549,17 @@ void mu_residents_relieve(struct mu_residents *r, size_t bytes, size_t *freed)
 {
     pthread_mutex_lock(&r->lock);
     *freed = relieve(r, bytes, true, true);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void tidy_up(struct mu_residents *r)
+{
+    pthread_mutex_lock(&r->lock);
+    if (!r->is_busy) {
+        r->is_busy = true;
+        shut_broken(r);
+        end_busy(r);
+    }
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -467,6 +578,7 @@ static bool is_look_due(struct mu_residents *r)
 
 void mu_residents_tick(struct mu_residents *r)
 {
+    tidy_up(r);
     if (!is_look_due(r))
         return;
     size_t wanted = r->o.ops->pressure(r->o.arg);
@@ -482,8 +594,10 @@ bool mu_residents_info(struct mu_residents *r, int i, struct mu_resident_info *o
 {
     pthread_mutex_lock(&r->lock);
     bool is_there = i >= 0 && i < r->totals.n;
-    if (is_there)
+    if (is_there) {
         *out = r->table[i].info;
+        out->wait_ns = MU_MAX(0, r->table[i].retry_ns - mu_now_ns(r->clock));
+    }
     pthread_mutex_unlock(&r->lock);
     return is_there;
 }

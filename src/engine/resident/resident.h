@@ -4,7 +4,13 @@
  * memory is wanted: by an open that would not fit the limit, or by the machine (pressure.h). The longest
  * unused goes first; one that is in use or kept never goes.
  *
- *     absent -> opening -> ready -> closing -> absent        failed: the sentence is told again until retry_ns passed
+ *     absent -> opening -> ready -> closing -> absent
+ *
+ * One that cannot be opened is failed, and so is one that broke down, which its users find out. Its sentence is told
+ * to whoever asks until a wait is over, then it is tried again: after retry_ns for the first failure, twice as long for
+ * each more in a row, up to MU_RESIDENT_RETRY_NS_MAX. A first breakdown is tried again at once. After breaks_max of
+ * them in a row it is given up: an open that fails costs little, one that breaks down each time takes the others' room.
+ * A row ends when a model has been open for MU_RESIDENT_WELL_NS.
  *
  * One model is opened or closed at a time. Who needs another meanwhile waits, at most waiting_max of them, each until
  * its deadline. A model's bytes are measured before each open: what lies under a name may have changed.
@@ -25,8 +31,11 @@
 #define MU_RESIDENT_NAME_MAX      256
 #define MU_RESIDENT_WAITING       64            /* where no number is given */
 #define MU_RESIDENT_RETRY_NS      10000000000ll /* the same */
-#define MU_RESIDENT_PRESSURE_NS   1000000000ll  /* between two looks at the machine */
-#define MU_RESIDENT_WAIT_SLICE_NS 10000000ll    /* a wait looks at its clock so often */
+#define MU_RESIDENT_RETRY_NS_MAX  300000000000ll
+#define MU_RESIDENT_BREAKS        5 /* where no number is given */
+#define MU_RESIDENT_WELL_NS       600000000000ll
+#define MU_RESIDENT_PRESSURE_NS   1000000000ll /* between two looks at the machine */
+#define MU_RESIDENT_WAIT_SLICE_NS 10000000ll   /* a wait looks at its clock so often */
 
 struct mu_residents;
 
@@ -46,6 +55,7 @@ struct mu_resident_opts {
     int open_max;     /* models open at a time; 0: as many as fit */
     int waiting_max;
     int64_t retry_ns;
+    int breaks_max;
     const struct mu_clock *clock; /* borrowed; NULL: the machine's */
 };
 
@@ -65,12 +75,15 @@ int mu_residents_use(struct mu_residents *r, const char *name, int64_t wait_ns, 
 /* The same for one that is ready now; false: it is not, and nothing is opened for it. */
 bool mu_residents_take(struct mu_residents *r, const char *name, void **model);
 void mu_residents_done(struct mu_residents *r, void *model);
+/* Its user, who holds it, found it broken: nobody else gets it, and it is closed some time after its last user is done.
+ */
+void mu_residents_break(struct mu_residents *r, void *model, const struct mu_err *why);
 
 /* Make at least so many bytes free: all that are idle are trimmed, then evicted until enough are gone. *freed counts
- * evicted models; less than was asked for when the rest is in use or kept. */
+ * models that were closed; less than was asked for when the rest is in use or kept. */
 void mu_residents_relieve(struct mu_residents *r, size_t bytes, size_t *freed);
-/* By what the machine wants, looked at once a second at most: idle models are trimmed first, once after each use; when
- * it still wants memory at the next look, they are evicted until as much is freed. */
+/* Broken models are closed. By what the machine wants, looked at once a second at most: idle models are trimmed first,
+ * once after each use; when it still wants memory at the next look, they are evicted until as much is freed. */
 void mu_residents_tick(struct mu_residents *r);
 
 /* ---- looking in ---- */
@@ -92,8 +105,14 @@ struct mu_resident_info {
     size_t bytes;    /* 0: not measured yet */
     int64_t open_ns; /* the last open took */
     int64_t used_ns; /* on the clock: last use begun or ended */
-    uint64_t uses, opens, evictions, failures;
-    struct mu_err why; /* FAILED */
+    uint64_t uses, opens, evictions;
+    uint64_t failures, breaks; /* opens that failed; breakdowns */
+    int failures_in_row;       /* of both */
+
+    /* FAILED */
+    struct mu_err why;
+    bool is_given_up;
+    int64_t wait_ns; /* until it may be tried again, unless it is given up */
 };
 
 struct mu_resident_totals {
