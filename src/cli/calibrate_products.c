@@ -129,7 +129,7 @@ out:
 
 static int measure_all_rows(struct products *p, struct mu_err *e)
 {
-    static const int64_t few[] = {1, 2}, more[] = {4, 8, 16, 32, ROWS_MANY, 128, ROWS_MOST};
+    static const int64_t few[] = {1, 2}, more[] = {3, 4, 5, 6, 7, 8, 10, 12, 13, 16, 24, 32, ROWS_MANY, 128, ROWS_MOST};
     MU_TRY_RETURN(measure_rows(p, SMALL_OUT, SMALL_IN, 0, few, MU_COUNT(few), e));
     return measure_rows(p, SIDE, SIDE, COPIES_BYTES, more, MU_COUNT(more), e);
 }

@@ -6,6 +6,7 @@
  * of the measured read bandwidth (weights once a step, the KV cache of every sequence). Beside them, where a
  * calibration is there, what the planner's model of time predicts. The best of --repeat runs is shown. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #define SIZES_MAX     32
 #define REQUEST_BYTES 16384 /* of one in flight, beside its tokens */
 #define TOKEN_BYTES   32
+#define RATE_MOVED    0.1 /* of the calibrated bandwidth: beyond it predictions are off by as much */
 
 struct bench_args {
     struct mu_model_args model;
@@ -297,6 +299,27 @@ out:
     return rc;
 }
 
+/* Bytes a second of one of these ranks when the machine was calibrated; 0: it was not, or it is not this host alone. */
+static double calibrated_rate(const struct bench *b)
+{
+    struct mu_machine m = b->s.machine;
+    if (!b->s.has_machine || !m.is_host || m.nodes > 1)
+        return 0;
+    mu_machine_share(&m, 1, MU_MAX(b->info.ranks, 1), b->info.threads);
+    return m.device.memory_rate;
+}
+
+static void warn_of_rate(const struct bench *b, const struct bench_args *args)
+{
+    double then = calibrated_rate(b);
+    if (args->model.quiet || then <= 0 || fabs(b->bandwidth / then - 1) <= RATE_MOVED)
+        return;
+    fprintf(stderr,
+            "bench: calibrated at %.1f GB/s, %.1f GB/s now: what reads memory is predicted as it was then; "
+            "run muster calibrate anew\n",
+            then * 1e-9, b->bandwidth * 1e-9);
+}
+
 static void print_head(const struct bench *b, const struct bench_args *args)
 {
     if (args->csv)
@@ -332,6 +355,8 @@ static int print_json(const struct bench *b, struct mu_err *e)
 
     if (!all)
         return mu_fail_nomem(e, 0, "the report");
+    if (calibrated_rate(b) > 0)
+        json_object_set_new(all, "calibrated_bytes_per_s", json_real(calibrated_rate(b)));
     MU_TRY(mu_json_dump(&out, all, true, e));
     printf("%s\n", out.p);
 out:
@@ -374,6 +399,7 @@ static uint64_t request_bytes(const struct bench *b)
 static int run_all(struct bench *b, const struct bench_args *args, struct mu_err *e)
 {
     print_head(b, args);
+    warn_of_rate(b, args);
     for (int i = 0; i < b->n_prefill; i++) {
         if (b->prefill[i] > 0 && fits(b, b->prefill[i] + 1, args))
             MU_TRY_RETURN(bench_prefill(b, args, 1, (int)b->prefill[i], e));

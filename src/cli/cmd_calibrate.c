@@ -17,7 +17,7 @@
 #include "tensor/ops.h"
 
 #define PATH_MAX_BYTES 4096
-#define N_CASES        32
+#define N_CASES        40
 #define CROWD_MAX      64
 
 struct calibrate_args {

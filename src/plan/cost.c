@@ -2,6 +2,7 @@
 #include "plan/cost_int.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/check.h"
 
@@ -87,6 +88,7 @@ static void prefill(const struct cost_at *at, struct mu_cost_step *to)
     double steps = MU_MAX(1, (double)(int64_t)(rows / chunk + 0.999));
     double keys = ((double)w->shared + (double)w->prompt + 1) / 2;
     struct cost_rows r = {.rows = rows / steps, .sequences = MU_MAX(batch / steps, 1), .keys_end = (double)w->prompt};
+    r.lanes = mu_layout_lanes(at->l);
     r.keys = at->g->is_attention_square ? (double)w->prompt : keys;
     r.logits = batch * (double)MU_MAX(w->scored, 1) / steps;
     double pieces = at->g->chunk_rows && at->l->pp > 1 ? steps : prefill_pieces(at, rows);
@@ -106,6 +108,7 @@ static void decode(const struct cost_at *at, struct mu_cost_step *to)
     const struct mu_workload *w = at->w;
     double batch = (double)w->batch, keys = (double)w->prompt + (double)w->output / 2 + 1;
     struct cost_rows r = {.rows = batch, .sequences = batch, .keys = keys, .keys_end = keys, .logits = batch};
+    r.lanes = mu_layout_lanes(at->l);
     double pieces = at->g->is_decode_whole ? 1
                     : at->g->is_flushed    ? step_pieces(at, batch)
                                            : MU_MIN((double)at->l->pp, batch);
@@ -153,17 +156,21 @@ int mu_cost_of(struct mu_cost *out, const struct mu_spec *s, const struct mu_lay
 }
 
 int mu_cost_step_of(struct mu_cost_step *out, const struct mu_spec *s, const struct mu_layout *l,
-                    const struct mu_machine *m, const struct mu_workload *w, int64_t n_rows, int64_t context,
-                    int64_t n_logits, struct mu_err *e)
+                    const struct mu_machine *m, const struct mu_workload *w, const struct mu_cost_rows *r,
+                    struct mu_err *e)
 {
     struct mu_layout cut;
     struct cost_at at;
     MU_TRY_RETURN(cost_at_init(&at, &cut, s, l, m, w, e));
-    double sequences = (double)MU_MIN(n_rows, w->batch);
-    struct cost_rows r = {.rows = (double)n_rows, .sequences = sequences, .logits = (double)n_logits};
-    r.keys = (double)context + 1;
-    r.keys_end = (double)context + 1;
+    if (!(r->rows > 0 && r->sequences > 0))
+        return mu_fail(e, MU_EINVAL, "a step of %g rows of %g sequences: more than none are needed", r->rows,
+                       r->sequences);
+    double lanes = mu_layout_lanes(l),
+           most = lanes > 1 ? MU_MIN(r->sequences, ceil(r->sequences / lanes)) : r->sequences;
+    double part = most / r->sequences;
+    struct cost_rows of = {.rows = r->rows * part, .lanes = 1 / part, .sequences = most, .logits = r->logits * part};
+    of.keys = of.keys_end = r->context + 1;
     *out = (struct mu_cost_step){0};
-    cost_pipeline(&at, &r, step_pieces(&at, r.rows), false, out);
+    cost_pipeline(&at, &of, step_pieces(&at, of.rows), false, out);
     return MU_OK;
 }

@@ -72,11 +72,15 @@ struct mu_cost {
 int mu_cost_of(struct mu_cost *out, const struct mu_spec *s, const struct mu_layout *l, const struct mu_machine *m,
                const struct mu_workload *w, struct mu_err *e);
 
-/* One step of n_rows rows, each with `context` keys before it, n_logits of them scored. More rows than w->batch are
- * that many sequences' prompts, else each row is a sequence. */
+/* One step of a replica. Lanes share it by whole sequences: the one with most of them decides. */
+struct mu_cost_rows {
+    double rows, sequences; /* of all lanes; more rows than sequences are prompts */
+    double context;         /* keys before each row */
+    double logits;          /* rows that are scored */
+};
 int mu_cost_step_of(struct mu_cost_step *out, const struct mu_spec *s, const struct mu_layout *l,
-                    const struct mu_machine *m, const struct mu_workload *w, int64_t n_rows, int64_t context,
-                    int64_t n_logits, struct mu_err *e);
+                    const struct mu_machine *m, const struct mu_workload *w, const struct mu_cost_rows *r,
+                    struct mu_err *e);
 
 /* Bytes of the fullest device while `batch` requests of prompt + output tokens run; for engines that are not ours:
  * what ours takes is the bill's to say. */

@@ -18,7 +18,10 @@
 
 #include "base/check.h"
 
-#define EXPERT_OPS 5 /* started for each expert on a host: three products, a gate, a sum */
+#define FEW_ROWS       16 /* of an expert, in the mean: beyond them chance matters little */
+#define EXPERT_OPS     5  /* started for each expert on a host: three products, a gate, a sum */
+#define GATHER_PASSES  2  /* a row read and written */
+#define COMBINE_PASSES 3  /* the output and the sum read, the sum written */
 
 /* The mean of the largest of x normal values with mean 0 and deviation 1. */
 static const struct mu_curve largest_of = {11,
@@ -27,8 +30,9 @@ static const struct mu_curve largest_of = {11,
 
 /* What the slowest rank has to do. */
 struct load {
-    double experts; /* that it reads */
-    double rows;    /* choices of rows that it computes */
+    double experts;       /* that it reads */
+    double rows;          /* choices of rows that it computes */
+    double tries, chance; /* of one expert: rows that may choose it, how likely each does */
 };
 
 /* Of all lanes' rows together. */
@@ -36,8 +40,8 @@ static struct load slowest(const struct cost_at *at, const struct mu_moe_spec *x
 {
     double n = x->n_experts, k = x->top_k, places = n + (double)at->w->redundant_experts;
     double held = cost_share(places, at->expert_ranks), most = mu_curve_at(&largest_of, at->expert_ranks);
-    double met = 1 - pow(1 - k / places, rows), read = held * met, mean = rows * k * held / places;
-    struct load l;
+    struct load l = {.tries = rows, .chance = k / places};
+    double met = 1 - pow(1 - l.chance, rows), read = held * met, mean = rows * k * held / places;
 
     l.rows = mean + most * sqrt(mean * (n - k) / MU_MAX(n - 1, 1) * n / places);
     l.rows = MU_MIN(l.rows, rows * MU_MIN(k, held));
@@ -46,26 +50,56 @@ static struct load slowest(const struct cost_at *at, const struct mu_moe_spec *x
     return l;
 }
 
-/* The experts that are met, as one grouped product: gate and up, then down. */
+/* n experts of so many rows each: gate and up, which are one product elsewhere and two of ours, then down. */
+static void compute_each(const struct cost_at *at, const struct mu_moe_spec *x, double n, double rows,
+                         struct mu_cost_step *to)
+{
+    struct mu_cost_step one = {0};
+    double hidden = (double)at->s->hidden;
+    int parts = at->g->is_own_comm ? 2 : 1;
+    for (int i = 0; i < parts; i++)
+        cost_product(at, rows, 2.0 * x->ffn / parts, hidden, &one);
+    cost_product(at, rows, hidden, x->ffn, &one);
+    to->compute += one.compute * n;
+    to->memory += one.memory * n;
+}
+
+/* The experts that are met. Where a product of few rows is known to be slower, one row and five do not cost what twice
+ * three do: an expert gets r of n rows by the binomial distribution, none left out. Many rows are all alike. */
 static void compute(const struct cost_at *at, const struct mu_moe_spec *x, const struct load *l,
                     struct mu_cost_step *to)
 {
-    struct mu_cost_step one = {0};
-    double hidden = (double)at->s->hidden, each = l->experts > 0 ? l->rows / l->experts : 0;
-    cost_product(at, each, 2.0 * x->ffn, hidden, &one);
-    cost_product(at, each, hidden, x->ffn, &one);
-    to->compute += one.compute * l->experts;
-    to->memory += one.memory * l->experts;
+    double n = l->tries, p = l->chance, none = pow(1 - p, n), part = none, mean = n * p / (1 - none);
+    double each = l->experts > 0 ? l->rows / l->experts : 0;
+    if (at->m->device.rows.n == 0 || p >= 1 || mean > FEW_ROWS) {
+        compute_each(at, x, l->experts, each, to);
+        return;
+    }
+    for (int r = 1; r <= 4 * FEW_ROWS && n > r - 1; r++) {
+        part *= (n - r + 1) / r * p / (1 - p);
+        compute_each(at, x, l->experts * part / (1 - none), r * each / mean, to);
+    }
 }
 
 /* ---- the way, ours ---- */
 
-static double one_lane_s(const struct cost_at *at, const struct mu_moe_spec *x, double rows, const struct load *l)
+/* Rows that pass through one rank's memory: put in order, and summed. */
+static double moved_rows(double ordered, double summed)
 {
-    if (!mu_shard_pays_slices(x->top_k, at->tp, rows))
-        return cost_all_gather_s(at, at->tp, rows * x->top_k * cost_row_bytes(at));
-    return cost_all_to_all_s(at, at->tp, l->rows * cost_row_bytes(at)) +
-           cost_all_gather_s(at, at->tp, rows * cost_row_bytes(at));
+    return GATHER_PASSES * ordered + COMBINE_PASSES * summed;
+}
+
+static void one_lane(const struct cost_at *at, const struct mu_moe_spec *x, double rows, const struct load *l,
+                     struct mu_cost_step *to)
+{
+    double row = cost_row_bytes(at), choices = rows * x->top_k, moved = moved_rows(l->rows, choices);
+    if (!mu_shard_pays_slices(x->top_k, at->tp, rows)) {
+        to->comm += cost_all_gather_s(at, at->tp, choices * row);
+    } else {
+        moved = moved_rows(2 * l->rows, choices / at->tp);
+        to->comm += cost_all_to_all_s(at, at->tp, l->rows * row) + cost_all_gather_s(at, at->tp, rows * row);
+    }
+    to->memory += cost_read_s(at, moved * row, 1);
 }
 
 /* A tensor rank sees to its slice of its lane's rows. */
@@ -75,29 +109,39 @@ static double rounds_of(const struct cost_at *at, double rows)
     return most > 0 ? MU_MAX(1, ceil(rows / at->tp / most)) : 1;
 }
 
-/* Of one round: how many rows go where, the rows, their outputs. l: what the fullest rank gets. */
-static double round_s(const struct cost_at *at, const struct mu_moe_spec *x, const struct load *l)
+/* One round: how many rows go where, the rows, their outputs. sent: choices of the rank's own rows; l: what the fullest
+ * rank gets. */
+static void one_round(const struct cost_at *at, const struct mu_moe_spec *x, double sent, const struct load *l,
+                      struct mu_cost_step *to)
 {
+    double row = cost_row_bytes(at), most = MU_MAX(sent, l->rows);
     double counts = (double)(x->n_experts + at->w->redundant_experts) * (double)sizeof(int32_t);
-    return cost_all_to_all_s(at, at->expert_ranks, counts) +
-           2 * cost_all_to_all_s(at, at->expert_ranks, l->rows * cost_row_bytes(at));
+    to->comm +=
+        cost_all_to_all_s(at, at->expert_ranks, counts) + 2 * cost_all_to_all_s(at, at->expert_ranks, most * row);
+    to->memory += cost_read_s(at, moved_rows(sent + 2 * l->rows, sent) * row, 1);
 }
 
-static void own(const struct cost_at *at, const struct mu_moe_spec *x, double rows, struct mu_cost_step *to)
+static void own(const struct cost_at *at, const struct mu_moe_spec *x, const struct cost_rows *r,
+                struct mu_cost_step *to)
 {
-    double lanes = at->expert_ranks / at->tp, rounds = lanes > 1 ? rounds_of(at, rows) : 1;
-    struct load l = slowest(at, x, rows * lanes / rounds);
+    bool has_lanes = at->expert_ranks > at->tp;
+    double rounds = has_lanes ? rounds_of(at, r->rows) : 1;
+    struct load l = slowest(at, x, r->rows * r->lanes / rounds);
     struct mu_cost_step one = {0};
 
     compute(at, x, &l, &one);
+    if (at->m->is_host)
+        one.launch += EXPERT_OPS * l.experts * at->m->device.launch_s;
+    if (has_lanes)
+        one_round(at, x, r->rows * x->top_k / at->tp / rounds, &l, &one);
+    else
+        one_lane(at, x, r->rows, &l, &one);
     to->compute += one.compute * rounds;
     to->memory += one.memory * rounds;
-    if (at->m->is_host)
-        to->launch += EXPERT_OPS * l.experts * rounds * at->m->device.launch_s;
-    if (lanes > 1)
-        to->comm += rounds * round_s(at, x, &l) + cost_all_gather_s(at, at->tp, rows * cost_row_bytes(at));
-    else
-        to->comm += one_lane_s(at, x, rows, &l);
+    to->launch += one.launch * rounds;
+    to->comm += one.comm * rounds;
+    if (has_lanes)
+        to->comm += cost_all_gather_s(at, at->tp, r->rows * cost_row_bytes(at));
 }
 
 /* ---- the way, others' ---- */
@@ -126,13 +170,14 @@ static void shared(const struct cost_at *at, const struct mu_moe_spec *x, double
         to->comm += cost_sum_s(at, &c, rows * cost_row_bytes(at));
 }
 
-void cost_experts(const struct cost_at *at, const struct mu_layer_spec *l, double rows, struct mu_cost_step *to)
+void cost_experts(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
+                  struct mu_cost_step *to)
 {
-    cost_product(at, rows, l->moe.n_experts, (double)at->s->hidden, to);
+    cost_product(at, r->rows, l->moe.n_experts, (double)at->s->hidden, to);
     if (at->g->is_own_comm)
-        own(at, &l->moe, rows, to);
+        own(at, &l->moe, r, to);
     else
-        others(at, &l->moe, rows, to);
+        others(at, &l->moe, r->rows, to);
     if (l->moe.n_shared)
-        shared(at, &l->moe, rows, to);
+        shared(at, &l->moe, r->rows, to);
 }

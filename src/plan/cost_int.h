@@ -38,6 +38,7 @@ struct cost_at {
 /* Rows that go through a stage together, of one lane. Plain numbers: a micro-batch may hold part of a row. */
 struct cost_rows {
     double rows, sequences;
+    double lanes;    /* rows of all lanes over these: as many as there are, or fewer where some have less to do */
     double keys;     /* that a row attends to, its own among them: the mean */
     double keys_end; /* of a sequence after the step */
     double logits;   /* rows with logits */
@@ -70,7 +71,8 @@ double cost_read_s(const struct cost_at *at, double bytes, double part);
 void cost_attention(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
                     struct mu_cost_step *to);
 double cost_kv_elements(const struct cost_at *at, const struct mu_layer_spec *l); /* of a token, on one rank */
-void cost_experts(const struct cost_at *at, const struct mu_layer_spec *l, double rows, struct mu_cost_step *to);
+void cost_experts(const struct cost_at *at, const struct mu_layer_spec *l, const struct cost_rows *r,
+                  struct mu_cost_step *to);
 
 /* ---- cost_cut.c ---- */
 

@@ -30,7 +30,7 @@ static void layer(const struct cost_at *at, const struct mu_layer_spec *l, const
     double width = (double)l->moe.ffn * (l->moe.top_k + l->moe.n_shared) / at->tp;
     cost_attention(at, l, r, to);
     if (l->mlp == MU_MLP_MOE)
-        cost_experts(at, l, r->rows, to);
+        cost_experts(at, l, r, to);
     else
         width = dense(at, l, r->rows, to);
     to->memory +=
@@ -48,9 +48,9 @@ static void add(struct mu_cost_step *to, const struct mu_cost_step *one)
 
 /* Logits to the first tensor rank, a few rows at a time, and from there, where that is another one, to the rank that
  * drives the replica (engine/ranks/rank.h): all lanes' rows. */
-static double own_logits_s(const struct cost_at *at, double rows)
+static double own_logits_s(const struct cost_at *at, const struct cost_rows *r)
 {
-    int lanes = mu_layout_lanes(at->l), others = at->l->pp > 1 ? lanes : lanes - 1;
+    double rows = r->logits, others = at->l->pp > 1 ? r->lanes : r->lanes - 1;
     double row = (double)at->s->vocab * (double)sizeof(float), calls = ceil(rows / LOGIT_ROWS);
     double s = calls > 0 ? calls * cost_all_to_all_s(at, at->tp, row * rows / calls) : 0;
     return at->g->is_flushed ? s + rows * others * cost_send_s(at, row) : s;
@@ -59,7 +59,7 @@ static double own_logits_s(const struct cost_at *at, double rows)
 static void head(const struct cost_at *at, const struct cost_rows *r, struct mu_cost_step *to)
 {
     cost_product(at, r->logits, cost_share((double)at->s->vocab, at->tp), (double)at->s->hidden, to);
-    to->comm += at->g->is_own_comm ? own_logits_s(at, r->logits) : cost_sum_s(at, NULL, r->logits * 8);
+    to->comm += at->g->is_own_comm ? own_logits_s(at, r) : cost_sum_s(at, NULL, r->logits * 8);
 }
 
 void cost_stage(const struct cost_at *at, int stage, const struct cost_rows *r, struct mu_cost_step *to)

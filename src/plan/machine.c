@@ -144,6 +144,8 @@ void mu_machine_share(struct mu_machine *m, int nodes, int ranks, int threads)
         return;
     if (busy > cores && m->inside.crowded_s > 0)
         m->inside.latency_s = m->inside.crowded_s;
+    if (threads == 1) /* nobody to start: the pool computes where it is called */
+        m->device.launch_s = 0;
     busy = MU_MIN(busy, cores);
     m->device.memory_rate *= mu_curve_at(&m->reading, busy);
     for (int r = 0; r < MU_RATE_N; r++)

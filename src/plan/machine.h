@@ -85,7 +85,8 @@ void mu_machine_guess(struct mu_machine *out, double memory, int cores);
 void mu_machine_resize(struct mu_machine *m, int nodes, int devices);
 
 /* The same for `ranks` processes a node of `threads` threads each: a host whose cores are known gives what so many
- * cores reach, and the latency of a crowd where there are more threads than cores. */
+ * cores reach, the latency of a crowd where there are more threads than cores, and operations that need no start where
+ * a process has one thread. */
 void mu_machine_share(struct mu_machine *m, int nodes, int ranks, int threads);
 
 /* Numbers that cannot be: zero memory, rates below zero, more devices than bounds. */

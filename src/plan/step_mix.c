@@ -39,15 +39,16 @@ struct mu_step_made mu_step_mix_sum(const struct mu_step_mix *x)
 static int cost_of(double *seconds, const struct mu_step_made *all, const struct mu_spec *s, const struct mu_layout *l,
                    const struct mu_machine *m, const struct mu_workload *w, struct mu_err *e)
 {
-    int64_t n = all->steps * mu_layout_lanes(l);
-    struct mu_workload each = *w;
+    double n = (double)all->steps, rows = (double)all->rows;
+    struct mu_cost_rows mean = {.rows = rows / n, .sequences = (double)all->sequences / n};
+    struct mu_workload any = *w;
     struct mu_cost_step step;
-    each.prompt = 1;
-    each.output = each.shared = 0;
-    each.batch = MU_MAX(1, (all->sequences + n / 2) / n);
-    MU_TRY_RETURN(mu_cost_step_of(&step, s, l, m, &each, MU_MAX(1, (all->rows + n / 2) / n), all->keys / all->rows - 1,
-                                  (all->logit_rows + n / 2) / n, e));
-    *seconds += (double)all->steps * step.total;
+    any.prompt = any.batch = 1;
+    any.output = any.shared = 0;
+    mean.context = (double)all->keys / rows - 1;
+    mean.logits = (double)all->logit_rows / n;
+    MU_TRY_RETURN(mu_cost_step_of(&step, s, l, m, &any, &mean, e));
+    *seconds += n * step.total;
     return MU_OK;
 }
 

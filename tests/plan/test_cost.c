@@ -350,6 +350,91 @@ XT_TEST(experts_are_read_in_every_round)
     mu_spec_fini(&s);
 }
 
+/* One prompt lies in one lane: its rows go out to the experts of both, and the other lane's ranks only serve. Two
+ * prompts share out evenly. */
+XT_TEST(a_sequence_lies_in_one_lane)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_spec s;
+    struct mu_layout l = layout_of(1, 1, 2), alone = layout_of(1, 1, 1);
+    struct mu_machine m = machine_of(1, 2);
+    struct mu_workload w = ask(1, 1, 0);
+    struct mu_cost_rows one = {.rows = 32, .sequences = 1}, two = {.rows = 64, .sequences = 2};
+    struct mu_cost_step a, b, c;
+    expert_spec(&s, 4, 2, 2);
+    l.ep = 2;
+    w.engine = &ours;
+    m.device.memory_rate = 1e15;
+    XT_OK(mu_cost_step_of(&a, &s, &alone, &m, &w, &one, &err));
+    XT_OK(mu_cost_step_of(&b, &s, &l, &m, &w, &one, &err));
+    XT_OK(mu_cost_step_of(&c, &s, &l, &m, &w, &two, &err));
+    double experts = 4 * 2 * 32 * 2 * 3 * 64 * 128 / 1e12;
+    XT_NEAR(b.compute, a.compute - experts / 2, 1e-6 * a.compute);
+    XT_NEAR(c.compute, a.compute, 1e-6 * a.compute);
+    double counts = LATENCY + 2 * 4 * 0.5 / RATE, way = LATENCY + 32 * 2 * 64 * 4 * 0.5 / RATE;
+    XT_NEAR(b.comm, 4 * (counts + 2 * way), NEAR);
+    XT_FAILS(mu_cost_step_of(&a, &s, &l, &m, &w, &(struct mu_cost_rows){.rows = 3}, &err), MU_EINVAL, "0 sequences");
+    mu_spec_fini(&s);
+}
+
+/* Of a small matrix a device reaches half of its bandwidth: gate, up and down are three of them. */
+XT_TEST(products_of_an_expert_are_as_small_as_they_are)
+{
+    struct mu_spec s;
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload w = ask(64, 1, 4);
+    struct mu_cost_engine g = ours;
+    expert_spec(&s, 1, 8, 2);
+    g.act_bytes = 0;
+    w.engine = &g;
+    m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+    double matrix = 64 * 128 * 2, whole = cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.memory;
+    s.layers[0].moe.ffn = 0;
+    double before = cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.memory;
+    XT_NEAR(whole - before, 8 * 3 * matrix / 1e9, NEAR);
+    m.device.copy = (struct mu_curve){2, {matrix, 1.001 * matrix}, {0.5, 1}};
+    before = cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.memory;
+    s.layers[0].moe.ffn = 128;
+    whole = cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.memory;
+    XT_NEAR(whole - before, 8 * 3 * matrix / 0.5e9, NEAR);
+    mu_spec_fini(&s);
+}
+
+/* Two rows, one of two experts each: both meet the same one as often as not, so an expert that is met has one row with
+ * 2/3 and two with 1/3. One row alone reaches a quarter of the rate. */
+XT_TEST(few_rows_of_an_expert_cost_what_chance_gives)
+{
+    struct mu_spec s;
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload w = ask(2, 1, 4);
+    expert_spec(&s, 1, 2, 1);
+    w.engine = &ours;
+    m.device.memory_rate = 1e15;
+    m.device.rows = (struct mu_curve){2, {1, 2}, {0.25, 1}};
+    double whole = cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.compute;
+    s.layers[0].moe.ffn = 0;
+    double expert = whole - cost_of(&s, layout_of(1, 1, 1), &m, &w).decode.compute, row = 2.0 * 3 * 64 * 128 / 1e12;
+    XT_NEAR(expert, 1.5 * (2 / 3.0 * 4 * row + 1 / 3.0 * 2 * row), NEAR * expert);
+    mu_spec_fini(&s);
+}
+
+/* A row is put in order for each of its experts, and their outputs are summed. */
+XT_TEST(rows_are_moved_to_experts_and_back)
+{
+    struct mu_spec s;
+    struct mu_machine m = machine_of(1, 1);
+    struct mu_workload few = ask(64, 1, 4), more = few;
+    expert_spec(&s, 1, 8, 2);
+    few.engine = more.engine = &ours;
+    s.layers[0].moe.ffn = 0;
+    m.device.flops[MU_RATE_F32] = m.device.flops[MU_RATE_BF16] = 1e18;
+    double two = cost_of(&s, layout_of(1, 1, 1), &m, &few).decode.memory;
+    s.layers[0].moe.top_k = 4;
+    double four = cost_of(&s, layout_of(1, 1, 1), &m, &more).decode.memory;
+    XT_NEAR(four - two, 64 * 2 * 5 * (64 * 4) / 1e9, NEAR);
+    mu_spec_fini(&s);
+}
+
 /* ---- what chance gives to the slowest rank ---- */
 
 static uint32_t draw(uint64_t *state, uint32_t below)
@@ -469,8 +554,9 @@ XT_TEST(a_step_is_the_same_step)
     struct mu_machine m = machine_of(1, 2);
     struct mu_workload w = ask(2, 7, 4);
     struct mu_layout l = layout_of(2, 1, 1);
+    struct mu_cost_rows two = {.rows = 2, .sequences = 2, .context = 9, .logits = 2};
     struct mu_cost_step step;
-    XT_OK(mu_cost_step_of(&step, &s, &l, &m, &w, 2, 9, 2, &err));
+    XT_OK(mu_cost_step_of(&step, &s, &l, &m, &w, &two, &err));
     XT_NEAR(step.total, cost_of(&s, l, &m, &w).decode.total, 1e-6 * step.total);
     mu_spec_fini(&s);
 }
@@ -502,15 +588,17 @@ XT_TEST(steps_that_ran_cost_what_such_steps_cost)
     struct mu_spec s;
     small_spec(&s, 4);
     struct mu_machine m = machine_of(1, 2);
-    struct mu_workload w = ask(2, 7, 4), one = ask(1, 7, 4);
+    struct mu_workload w = ask(2, 7, 4);
     struct mu_layout l = layout_of(2, 1, 1);
+    struct mu_cost_rows two = {.rows = 2, .sequences = 2, .context = 9, .logits = 2};
+    struct mu_cost_rows thirty = {.rows = 30, .sequences = 1, .context = 20, .logits = 1};
     struct mu_step_mix x = {0};
     struct mu_cost_step decode, prompt;
     double seconds;
     XT_OK(mu_step_mix_cost(&seconds, &x, &s, &l, &m, &w, &err));
     XT_NEAR(seconds, 0, 0);
-    XT_OK(mu_cost_step_of(&decode, &s, &l, &m, &w, 2, 9, 2, &err));
-    XT_OK(mu_cost_step_of(&prompt, &s, &l, &m, &one, 30, 20, 1, &err));
+    XT_OK(mu_cost_step_of(&decode, &s, &l, &m, &w, &two, &err));
+    XT_OK(mu_cost_step_of(&prompt, &s, &l, &m, &w, &thirty, &err));
     struct mu_step_made step = {.steps = 1, .rows = 2, .sequences = 2, .keys = 20, .logit_rows = 2, .ns = 5};
     for (int i = 0; i < 10; i++)
         mu_step_mix_add(&x, &step);

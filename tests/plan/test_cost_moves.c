@@ -121,11 +121,12 @@ static double predicted(const struct step *t, int ranks_per_node)
         .nodes = t->ranks / ranks_per_node, .devices = ranks_per_node, .inside = link, .between = link};
     struct mu_layout at = {.tp = t->ranks, .pp = 1, .dp = 1, .ep = 1};
     struct mu_workload w = {.batch = 1, .prompt = 1, .weights = MU_WBF16, .kv_dtype = MU_BF16, .engine = &ours};
+    struct mu_cost_rows r = {.rows = (double)t->rows, .sequences = (double)t->rows};
     struct mu_err err = MU_ERR_INIT;
     struct mu_cost_step step;
     s.n_layers = 1, s.hidden = HIDDEN, s.vocab = 96, s.layers = &l;
     m.device = (struct mu_device_spec){.memory_rate = 1e15, .flops = {1e18, 1e18}};
-    XT_OK(mu_cost_step_of(&step, &s, &at, &m, &w, t->rows, 0, 0, &err));
+    XT_OK(mu_cost_step_of(&step, &s, &at, &m, &w, &r, &err));
     return step.comm;
 }
 

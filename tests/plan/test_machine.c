@@ -201,6 +201,7 @@ XT_TEST(ranks_with_fewer_threads_get_what_their_cores_reach)
         XT_NEAR(m.device.flops[MU_RATE_F32], cases[i].flops, 1);
         XT_NEAR(m.device.memory_rate, cases[i].rate, 1);
         XT_NEAR(m.inside.latency_s, cases[i].latency, 1e-12);
+        XT_NEAR(m.device.launch_s, cases[i].threads == 1 ? 0 : all.device.launch_s, 1e-12);
         XT_NEAR(m.device.memory, 64e9 / cases[i].ranks, 1);
     }
     all.host_cores = 0; /* not known: all cores, whatever the threads */

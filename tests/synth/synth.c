@@ -21,9 +21,10 @@ struct shape {
 /* "1b" is the TinyLlama shape; 3b that of Llama 3.2 3B with a smaller vocabulary; the mixtures are Mixtral's kind, with
  * few large experts and with many small ones. */
 static const struct shape shapes[] = {
-    {"30m", 8, 512, 8, 4, 64, 1408, 8192, 2048, 0, 0},     {"200m", 16, 1024, 16, 4, 64, 2816, 16384, 2048, 0, 0},
-    {"1b", 22, 2048, 32, 4, 64, 5632, 32000, 4096, 0, 0},  {"3b", 28, 3072, 24, 8, 128, 8192, 32000, 8192, 0, 0},
-    {"8x60m", 8, 1024, 16, 4, 64, 2816, 8192, 2048, 8, 2}, {"64x6m", 8, 1024, 16, 4, 64, 256, 8192, 2048, 64, 8},
+    {"30m", 8, 512, 8, 4, 64, 1408, 8192, 2048, 0, 0},      {"200m", 16, 1024, 16, 4, 64, 2816, 16384, 2048, 0, 0},
+    {"1b", 22, 2048, 32, 4, 64, 5632, 32000, 4096, 0, 0},   {"3b", 28, 3072, 24, 8, 128, 8192, 32000, 8192, 0, 0},
+    {"8x60m", 8, 1024, 16, 4, 64, 2816, 8192, 2048, 8, 2},  {"64x6m", 8, 1024, 16, 4, 64, 256, 8192, 2048, 64, 8},
+    {"64x9m", 6, 1024, 16, 4, 64, 512, 16384, 2048, 64, 6},
 };
 
 #define TENSORS_MAX 4096
@@ -179,7 +180,7 @@ int main(int argc, char **argv)
             shape = &shapes[i];
     }
     if (!shape || argc > 4 || (argc == 4 && !mu_dtype_from_name(&plan.dtype, argv[3]))) {
-        fprintf(stderr, "usage: synth FOLDER 30m|200m|1b|3b|8x60m|64x6m [f32|bf16|f16]\n");
+        fprintf(stderr, "usage: synth FOLDER 30m|200m|1b|3b|8x60m|64x6m|64x9m [f32|bf16|f16]\n");
         return 2;
     }
     plan_tensors(&plan, shape);
