@@ -190,7 +190,7 @@ static int take_weights(struct mu_model *m, struct mu_err *e)
     size_t bytes = m->sizes.weights;
     m->weights = sh->weights;
     if (!m->weights)
-        return m->d->dev->alloc(m->d, &m->weights, bytes, "weights", e);
+        return m->d->dev->alloc_untouched(m->d, &m->weights, bytes, "weights", e);
     m->d->dev->adopt(m->d, m->weights, bytes, mu_comm_rank(sh->alike), mu_comm_size(sh->alike));
     return MU_OK;
 }

@@ -2,7 +2,10 @@
  *
  * A piece is a run of rows and a run of columns of the slot. Plain types are packed as they lie; others, scaled F8,
  * paired heads and transposed tensors go through f32 first, the piece's part alone. Every value is checked to be
- * finite. */
+ * finite.
+ *
+ * A process that reads by itself has nobody to meet between reading and packing: each of its threads reads a few rows,
+ * hashes and packs them while its core's cache has them, then reads the next. */
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -28,8 +31,12 @@ struct job {
     const struct mu_slot_use *piece;
     struct mu_matrix *to;
     size_t row_bytes;
-    int64_t chunk0; /* row of the slot that lies first in raw */
-    int64_t row0;   /* first row of the slot to pack */
+    const char *raw; /* rows from chunk0 on, as stored */
+    float *f32;      /* room for as many */
+    int64_t chunk0;  /* row of the slot that lies first in both */
+    int64_t row0;    /* first row of the slot to pack */
+    int64_t step;    /* rows a thread reads and packs at once, where it does both */
+    int64_t room;    /* rows that raw holds */
     struct mu_load_failure failure;
 };
 
@@ -48,12 +55,12 @@ static const float *convert_rows(const struct job *j, int64_t r, int64_t end, in
     const struct mu_source *s = j->s;
     int64_t block = mu_dtype_block_elems(s->t->dtype), lo = j->piece->col0 / block * block;
     int64_t hi = MU_MIN((j->piece->col0 + j->piece->n_in + block - 1) / block * block, s->cols);
-    float *rows = j->l->f32 + (r - j->chunk0) * s->cols;
+    float *rows = j->f32 + (r - j->chunk0) * s->cols;
 
     *ld = hi - lo;
     *skip = j->piece->col0 - lo;
     for (float *to = rows; r < end; r++, to += hi - lo) {
-        const char *from = j->l->raw + (size_t)(raw_row(s, r) - j->chunk0) * j->row_bytes;
+        const char *from = j->raw + (size_t)(raw_row(s, r) - j->chunk0) * j->row_bytes;
         mu_to_f32(to, from + (size_t)(lo / block) * mu_dtype_block_bytes(s->t->dtype), s->t->dtype, (size_t)(hi - lo));
         if (s->scale)
             apply_scale(j->l, s, mu_source_row(s, r), lo, to, hi - lo);
@@ -67,13 +74,13 @@ static const float *turn_rows(const struct job *j, int64_t begin, int64_t end)
     const struct mu_source *s = j->s;
     size_t elem = mu_dtype_block_bytes(s->t->dtype);
     int64_t n_in = j->piece->n_in;
-    float *rows = j->l->f32 + (begin - j->row0) * n_in, column[MU_PANEL];
+    float *rows = j->f32 + (begin - j->row0) * n_in, column[MU_PANEL];
 
     for (int64_t r = begin; r < end; r += MU_PANEL) {
         int64_t n = MU_MIN(MU_PANEL, end - r), col = s->first + r;
         for (int64_t k = 0; k < n_in; k++) {
             int64_t in = j->piece->col0 + k;
-            mu_to_f32(column, j->l->raw + (size_t)(in * s->cols + col) * elem, s->t->dtype, (size_t)n);
+            mu_to_f32(column, j->raw + (size_t)(in * s->cols + col) * elem, s->t->dtype, (size_t)n);
             if (s->scale)
                 apply_scale(j->l, s, s->row0 + in, col, column, n);
             for (int64_t i = 0; i < n; i++)
@@ -96,7 +103,7 @@ static int pack_rows(const struct job *j, int64_t r, int64_t end, struct mu_err 
     int64_t to = r - j->piece->row0, ld = j->piece->n_in, skip = 0;
 
     if (!s->is_transposed && is_direct(s)) {
-        const char *from = j->l->raw + (size_t)(r - j->chunk0) * j->row_bytes +
+        const char *from = j->raw + (size_t)(r - j->chunk0) * j->row_bytes +
                            (size_t)j->piece->col0 * mu_dtype_block_bytes(s->t->dtype);
         return mu_matrix_pack_from(j->to, to, end - r, from, s->t->dtype, s->cols, e);
     }
@@ -151,6 +158,8 @@ static int pack_piece(struct mu_loader *l, const struct mu_fill *f, const struct
                     .piece = piece,
                     .to = mu_model_matrix(l->m, piece),
                     .row_bytes = row_bytes,
+                    .raw = l->raw,
+                    .f32 = l->f32,
                     .chunk0 = r,
                     .row0 = begin + own.begin,
                     .failure = MU_LOAD_FAILURE_INIT};
@@ -169,6 +178,51 @@ int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes,
     for (int i = 0; i < pieces; i++)
         MU_TRY_RETURN(pack_piece(l, f, &piece[i], row_bytes, r, n));
     return MU_OK;
+}
+
+/* ---- read and packed by one thread ---- */
+
+#define STEP_BYTES ((size_t)128 << 10) /* with what they are packed into, half of a core's second cache */
+
+/* Each thread has a place of its own in the window and comes back to it; where there are more threads than places, rows
+ * lie where they would in a chunk. */
+static void read_and_pack_run(void *arg, int64_t begin, int64_t end, int worker)
+{
+    struct job *j = arg, part = *j;
+    bool has_place = mu_pool_threads(j->l->m->d->pool) * j->step <= j->room;
+    struct mu_err e = MU_ERR_INIT;
+    int rc = MU_OK;
+
+    for (int64_t at = begin, n; at < end && rc == MU_OK; at += n) {
+        int64_t place = has_place ? worker * j->step : at;
+        char *raw = j->l->raw + (size_t)place * j->row_bytes;
+        n = MU_MIN(j->step, end - at);
+        part.chunk0 = j->row0 + at;
+        part.raw = raw;
+        part.f32 = j->l->f32 + place * j->s->cols;
+        rc = mu_load_read_rows(j->l, j->s, j->row_bytes, part.chunk0, n, raw, &e);
+        if (rc == MU_OK)
+            rc = pack_rows(&part, part.chunk0, part.chunk0 + n, &e);
+        if (rc != MU_OK)
+            mu_load_note_failure(&j->failure, at, rc, &e);
+    }
+}
+
+int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n)
+{
+    int64_t unit = mu_load_row_unit(&l->m->spec, &f->use);
+    struct job j = {.l = l,
+                    .s = &f->src,
+                    .piece = &f->use,
+                    .to = mu_model_matrix(l->m, &f->use),
+                    .row_bytes = row_bytes,
+                    .row0 = r,
+                    .step = MU_MAX((int64_t)(STEP_BYTES / row_bytes) / unit, 1) * unit,
+                    .room = l->size.chunk / f->src.cols,
+                    .failure = MU_LOAD_FAILURE_INIT};
+    l->raw = l->windows;
+    mu_pool_share(l->m->d->pool, n, unit, read_and_pack_run, &j);
+    return j.failure.row < 0 ? MU_OK : pack_failed(l, &j);
 }
 
 /* ---- vectors ---- */

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* the same hashes, by the widest registers there are */
+#else
 #include <xxhash.h>
+#endif
 
 #include "base/check.h"
 #include "base/hash.h"

@@ -103,6 +103,14 @@ int mu_load_rows(struct mu_loader *l, const struct mu_source *s, size_t row_byte
 int mu_load_read(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *to,
                  const struct mu_fill *f);
 
+/* Rows [r, r + n) of the source to dst, side by side, hashed, in as few reads as the layout allows. Any thread. */
+int mu_load_read_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *dst,
+                      struct mu_err *e);
+
+/* Whether nobody else takes part in the fill, and nothing has to be compared with it: mu_load_read_and_pack() will do.
+ */
+bool mu_load_is_alone(const struct mu_loader *l, const struct mu_fill *f);
+
 /* ---- load_peers.c: nodes that read together ---- */
 
 /* Once the fills are found: which nodes need which. */
@@ -132,6 +140,8 @@ int mu_load_finish_block(struct mu_loader *l);
 
 /* This rank's pieces of rows [r, r + n) of the slot, which lie in raw (the whole tensor when it is transposed). */
 int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
+/* Reads rows [r, r + n) of the slot, which is whole here, and packs them. */
+int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
 int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t elem);
 
 /* Logs how many tensors no slot needs, but for those known to hold nothing of the network. */

@@ -50,9 +50,8 @@ int mu_load_meet(struct mu_loader *l, int rc)
 
 /* ---- reading ---- */
 
-/* Rows [r, r + n) of the slot to dst, side by side, in as few reads as the layout allows. */
-static int read_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *dst,
-                     struct mu_err *e)
+int mu_load_read_rows(struct mu_loader *l, const struct mu_source *s, size_t row_bytes, int64_t r, int64_t n, char *dst,
+                      struct mu_err *e)
 {
     for (int64_t i = 0; i < n;) {
         int64_t run = MU_MIN(s->run - (r + i) % s->run, n - i);
@@ -78,7 +77,8 @@ static void read_run(void *arg, int64_t begin, int64_t end, int worker)
     struct read_job *j = arg;
     struct mu_err e = MU_ERR_INIT;
     (void)worker;
-    int rc = read_rows(j->l, j->s, j->row_bytes, j->r + begin, end - begin, j->to + (size_t)begin * j->row_bytes, &e);
+    int rc = mu_load_read_rows(j->l, j->s, j->row_bytes, j->r + begin, end - begin,
+                               j->to + (size_t)begin * j->row_bytes, &e);
     if (rc != MU_OK)
         mu_load_note_failure(&j->failure, begin, rc, &e);
 }
@@ -99,16 +99,29 @@ static int read_share(struct mu_loader *l, const struct mu_source *s, size_t row
     return j.failure.row < 0 ? MU_OK : j.failure.rc;
 }
 
+/* What a tied file holds beside the embedding that f fills, or NULL. */
+static const struct mu_tensor_info *other_head(const struct mu_loader *l, const struct mu_fill *f)
+{
+    if (f->use.slot != MU_SLOT_EMBED || !l->m->spec.is_tied)
+        return NULL;
+    const struct mu_tensor_info *head = mu_weights_find(l->w, "lm_head.weight");
+    return head == f->src.t ? NULL : head;
+}
+
+bool mu_load_is_alone(const struct mu_loader *l, const struct mu_fill *f)
+{
+    return !l->m->opts.shard && !other_head(l, f);
+}
+
 /* A tied file may hold the head as well. Where it differs from the embedding, whose rows are in raw, the config is
  * wrong about the file. */
 static int check_tied_head(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n,
                            struct mu_run share)
 {
-    const struct mu_tensor_info *head = mu_weights_find(l->w, "lm_head.weight");
+    const struct mu_tensor_info *head = other_head(l, f);
     size_t from = (size_t)share.begin * row_bytes, bytes = (size_t)share.n * row_bytes;
 
-    if (f->use.slot != MU_SLOT_EMBED || !l->m->spec.is_tied || !head || head == f->src.t ||
-        (size_t)n * row_bytes > l->size.raw / 2)
+    if (!head || (size_t)n * row_bytes > l->size.raw / 2)
         return MU_OK;
     char *other = l->raw + l->size.raw / 2 + from;
     if (head->n_bytes == f->src.t->n_bytes) {

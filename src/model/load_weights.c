@@ -75,6 +75,7 @@ static int fill_rows(struct mu_loader *l, const struct mu_fill *f)
     const struct mu_source *s = &f->src;
     uint64_t row_bytes;
     int64_t unit = mu_load_row_unit(&l->m->spec, &f->use);
+    bool is_alone = mu_load_is_alone(l, f);
 
     if (!mu_dtype_bytes(s->t->dtype, (uint64_t)s->cols, &row_bytes))
         return mu_fail(l->e, MU_EFORMAT, "tensor %s has rows of %" PRId64 " elements, no multiple of a block of %s",
@@ -82,8 +83,12 @@ static int fill_rows(struct mu_loader *l, const struct mu_fill *f)
     int64_t rows = MU_MAX(l->size.chunk / (unit * s->cols), 1) * unit;
     for (int64_t r = 0; r < f->use.n_out; r += rows) {
         int64_t n = MU_MIN(rows, f->use.n_out - r);
-        MU_TRY_RETURN(mu_load_rows(l, s, row_bytes, r, n, f));
-        MU_TRY_RETURN(mu_load_pack(l, f, row_bytes, r, n));
+        if (is_alone) {
+            MU_TRY_RETURN(mu_load_read_and_pack(l, f, row_bytes, r, n));
+        } else {
+            MU_TRY_RETURN(mu_load_rows(l, s, row_bytes, r, n, f));
+            MU_TRY_RETURN(mu_load_pack(l, f, row_bytes, r, n));
+        }
         MU_TRY_RETURN(report(l, (uint64_t)n * row_bytes));
     }
     return MU_OK;

@@ -21,6 +21,9 @@ struct mu_device_ops {
     const char *name; /* "cpu", "cuda" */
     int (*alloc)(struct mu_device *d, void **out, size_t bytes, const char *what,
                  struct mu_err *e); /* zeroed, 64-byte aligned */
+    /* The same for a block that is about to be written in full: where memory comes at its first touch, it comes to the
+     * thread that writes it, when it does. */
+    int (*alloc_untouched)(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e);
     void (*free)(struct mu_device *d, void *p);
     /* What lies in these bytes of a block is not needed any more. The system gets their memory where it can, and the
      * block stays: read again they hold what they held or zeros, written again they have memory again. */

@@ -16,19 +16,6 @@
 
 #define STRIP_K 64 /* 16 rows x 64 columns of f32: 4 KB of stack, a cache line or more of each row */
 
-/* First column of n values of 16 bits whose exponent is all ones (NaN or infinity), or -1. */
-static int64_t find_nonfinite16(const uint16_t *v, int64_t n, uint16_t exp_mask)
-{
-    unsigned any = 0;
-    for (int64_t i = 0; i < n; i++)
-        any |= (v[i] & exp_mask) == exp_mask;
-    for (int64_t i = 0; any && i < n; i++) {
-        if ((v[i] & exp_mask) == exp_mask)
-            return i;
-    }
-    return -1;
-}
-
 static int64_t find_nonfinite(const float *v, int64_t n)
 {
     unsigned any = 0;
@@ -81,27 +68,41 @@ static int store_16(uint16_t *dst, const struct mu_pack_strip *s, struct mu_err 
     return MU_OK;
 }
 
+/* The first value of a strip, row by row, whose exponent is all ones: NaN or infinity. */
+static int fail_nonfinite16(const struct mu_matrix *m, int64_t row, int n_rows, const unsigned char *src, int64_t ld,
+                            int64_t k, int64_t n, struct mu_err *e)
+{
+    struct mu_pack_strip s = {.m = m, .row = row, .k = k};
+    uint16_t exp_mask = m->format == MU_WBF16 ? 0x7f80 : 0x7c00, h;
+    for (int lane = 0; lane < n_rows; lane++)
+        for (int64_t i = 0; i < n; i++) {
+            memcpy(&h, src + (lane * ld + k + i) * 2, 2);
+            if ((h & exp_mask) == exp_mask)
+                return mu_pack_fail(&s, lane, i, m->format == MU_WBF16 ? mu_bf16_to_f32(h) : mu_f16_to_f32(h), e);
+        }
+    return MU_OK;
+}
+
 /* The same 16-bit format on both sides: bits are moved, not converted. */
 static int copy_16(const struct mu_matrix *m, int64_t row, int n_rows, const unsigned char *src, int64_t ld,
                    struct mu_err *e)
 {
-    uint16_t exp_mask = m->format == MU_WBF16 ? 0x7f80 : 0x7c00;
+    uint16_t exp_mask = m->format == MU_WBF16 ? 0x7f80 : 0x7c00, largest;
     uint16_t *dst = (uint16_t *)m->data + row / MU_PANEL * m->n_in * MU_PANEL;
     uint16_t strip[MU_PANEL][STRIP_K];
 
-    memset(strip, 0, sizeof strip);
+    if (n_rows < MU_PANEL)
+        memset(strip, 0, sizeof strip);
     for (int64_t k = 0; k < m->n_in; k += STRIP_K) {
         int64_t n = MU_MIN(STRIP_K, m->n_in - k);
-        for (int lane = 0; lane < n_rows; lane++) {
+        for (int lane = 0; n_rows < MU_PANEL && lane < n_rows; lane++)
             memcpy(strip[lane], src + (lane * ld + k) * 2, (size_t)n * 2);
-            int64_t bad = find_nonfinite16(strip[lane], n, exp_mask);
-            if (bad >= 0) {
-                struct mu_pack_strip s = {.m = m, .row = row, .k = k};
-                uint16_t h = strip[lane][bad];
-                return mu_pack_fail(&s, lane, bad, m->format == MU_WBF16 ? mu_bf16_to_f32(h) : mu_f16_to_f32(h), e);
-            }
-        }
-        mu_transpose16(dst + k * MU_PANEL, &strip[0][0], STRIP_K, n);
+        if (n_rows < MU_PANEL)
+            largest = mu_transpose16(dst + k * MU_PANEL, strip, STRIP_K, n);
+        else
+            largest = mu_transpose16(dst + k * MU_PANEL, src + k * 2, ld, n);
+        if (largest >= exp_mask)
+            return fail_nonfinite16(m, row, n_rows, src, ld, k, n, e);
     }
     return MU_OK;
 }

@@ -20,7 +20,8 @@ int mu_pack_fail(const struct mu_pack_strip *s, int lane, int64_t col, float v, 
 /* Quantise one group (n_k <= MU_GROUP_K) into its data and its scales [MU_PANEL]. */
 void mu_pack_group(unsigned char *data, float *scale, const struct mu_pack_strip *s);
 
-/* dst [n][MU_PANEL] = transpose of src [MU_PANEL][ld], n columns. */
-void mu_transpose16(uint16_t *dst, const uint16_t *src, int64_t ld, int64_t n);
+/* dst [n][MU_PANEL] = transpose of src [MU_PANEL][ld], n columns of 16 bits, anywhere in memory. Returns the largest of
+ * them without their signs: below the exponent's mask all are finite. */
+uint16_t mu_transpose16(uint16_t *dst, const void *src, int64_t ld, int64_t n);
 
 #endif

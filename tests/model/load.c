@@ -1,10 +1,12 @@
 /* load.c - checkpoints that cannot be loaded, steps that cannot be run: each has its sentence and leaves nothing */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/model_int.h"
 #include "rig.h"
 
 #define FILE_BYTES_MAX ((size_t)4 << 20)
@@ -169,6 +171,83 @@ XT_TEST(loading_can_be_stopped)
     struct mu_err err = MU_ERR_INIT;
     take("llama2");
     XT_FAILS(load(stop_at_once, &err), MU_ECANCELED, "stopped");
+}
+
+static int cut_at_once(void *arg, uint64_t done, uint64_t total)
+{
+    char path[700];
+    (void)arg;
+    (void)done;
+    (void)total;
+    snprintf(path, sizeof path, "%s/model.safetensors", xt_tmpdir());
+    return truncate(path, (off_t)weights.n - 40000);
+}
+
+XT_TEST(a_file_cut_short_while_it_is_read_is_found_out)
+{
+    struct mu_err err = MU_ERR_INIT;
+    take("llama2");
+    XT_CHECK(weights.n > 80000);
+    XT_FAILS(load(cut_at_once, &err), MU_ECHANGED, "is it being written?");
+}
+
+/* ---- two ways to the same bytes ---- */
+
+static struct mu_model *open_model(const char *dir, enum mu_wformat format, const struct mu_shard *sh,
+                                   struct mu_device *d, uint64_t *bytes_read)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_model_opts o = {
+        .format = format, .kv_dtype = MU_F32, .context_max = 32, .rows_max = 4, .logit_rows_max = 1, .shard = sh};
+    struct mu_weights *w;
+    struct mu_model *m;
+    struct mu_spec spec;
+
+    rig_read_spec(&spec, dir);
+    XT_OK(mu_weights_open(&w, dir, MU_READ_DIRECT, &err));
+    XT_OK(mu_model_load(&m, &spec, &o, w, d, NULL, NULL, &err));
+    *bytes_read = mu_weights_bytes_read(w);
+    XT_CHECK(*bytes_read <= mu_weights_bytes_total(w)); /* gpt2 has a tensor that nobody needs */
+    mu_weights_close(w);
+    return m;
+}
+
+/* A process alone reads and packs in one go, a part of a network reads chunks first. The part is all of it here. */
+static void load_both_ways(const char *dir, enum mu_wformat format, int threads)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_cpu_opts cpu = {.level = "auto", .n_threads = threads};
+    struct mu_device *d;
+    struct mu_shard sh;
+    struct mu_spec spec;
+    uint64_t read[2];
+
+    XT_OK(mu_device_open_cpu(&d, &cpu, &err));
+    rig_read_spec(&spec, dir);
+    mu_shard_whole(&sh, &spec);
+    struct mu_model *alone = open_model(dir, format, NULL, d, &read[0]);
+    struct mu_model *part = open_model(dir, format, &sh, d, &read[1]);
+    XT_EQ(read[0], read[1]);
+    XT_EQ(alone->sizes.weights, part->sizes.weights);
+    XT_CHECKF(memcmp(alone->weights, part->weights, alone->sizes.weights) == 0, "%s as %s with %d threads", dir,
+              mu_wformat_name(format), threads);
+    XT_STREQ(mu_model_content_hash(alone), mu_model_content_hash(part));
+    mu_model_free(alone);
+    mu_model_free(part);
+    mu_spec_fini(&spec);
+    mu_device_close(d);
+}
+
+/* The last one's matrices are large enough for each thread to have its place; with 64 threads there are too few. */
+XT_TEST(reading_alone_packs_what_a_part_packs)
+{
+    static const char *const dirs[] = {"tests/golden/llama2", "tests/golden/gpt2", "tests/golden/mixtral",
+                                       "tests/golden/deepseek_v3_fp8", "models/muster-llama-tiny"};
+    static const int threads[] = {1, 3, 64};
+    for (size_t i = 0; i < MU_COUNT(dirs); i++)
+        for (int f = 0; f < MU_WFORMAT_N; f++)
+            for (size_t t = 0; t < MU_COUNT(threads); t++)
+                load_both_ways(dirs[i], (enum mu_wformat)f, threads[t]);
 }
 
 static int load_again(void *arg, struct mu_err *e)

@@ -1,6 +1,8 @@
 /* test_matrix.c - packing: round trips, the quantisation rule, what is refused */
 #include "tensor_test.h"
 
+#include <stdio.h>
+
 #include "tensor/matrix_int.h"
 
 struct shape {
@@ -207,6 +209,34 @@ XT_TEST(bad_weights_are_named)
     XT_FAILS(mu_matrix_pack_from(&b, 0, OUT, h, MU_BF16, IN, &err), MU_ENUMERIC, "row 19, column 89 is nan");
     h[19 * IN + 89] = 0xff80;
     XT_FAILS(mu_matrix_pack_from(&b, 16, 4, h + 16 * IN, MU_BF16, IN, &err), MU_ENUMERIC, "row 19, column 89 is -inf");
+    tt_free_all();
+}
+
+/* 16 bits to 16 bits at each place of a panel: the largest finite numbers pass, what comes after them is named. */
+XT_TEST(bad_weights_of_16_bits_are_named_wherever_they_lie)
+{
+    enum { OUT = 18, IN = 83 };
+    static const struct {
+        enum mu_wformat format;
+        enum mu_dtype dtype;
+        uint16_t largest;
+    } types[] = {{MU_WBF16, MU_BF16, 0x7f7f}, {MU_WF16, MU_F16, 0x7bff}};
+    struct mu_err err = MU_ERR_INIT;
+    float *zeros = tt_alloc(OUT * IN * 4);
+    uint16_t *h = tt_alloc(OUT * IN * 2);
+    for (size_t t = 0; t < MU_COUNT(types); t++) {
+        struct mu_matrix m = tt_matrix(types[t].format, OUT, IN, 32, zeros, NULL);
+        for (int i = 0; i < OUT * IN; i++) {
+            char where[64];
+            uint16_t sign = (uint16_t)(i % 2 << 15);
+            h[i] = (uint16_t)(types[t].largest | sign);
+            XT_OK(mu_matrix_pack_from(&m, 0, OUT, h, types[t].dtype, IN, &err));
+            h[i] = (uint16_t)((types[t].largest + 1 + i % 3) | sign);
+            snprintf(where, sizeof where, "row %d, column %d is", i / IN, i % IN);
+            XT_FAILS(mu_matrix_pack_from(&m, 0, OUT, h, types[t].dtype, IN, &err), MU_ENUMERIC, where);
+            h[i] = 0;
+        }
+    }
     tt_free_all();
 }
 

@@ -1,7 +1,8 @@
 /* device_cpu.c - the CPU as a device: plain memory, a thread pool, and the level that its kernels come from
  *
- * Big blocks ask for large pages before they are touched, and are zeroed by all threads (which also spreads them over
- * the nodes of a NUMA machine). The level is chosen once, at open. */
+ * Big blocks ask for large pages before they are touched. The system zeroes what it gives, so nothing else does: all
+ * threads take the pages of a block (which also spreads them over the nodes of a NUMA machine), or, where a block is
+ * written in full anyway, whoever writes first. The level is chosen once, at open. */
 #include "tensor/device.h"
 
 #include <string.h>
@@ -17,28 +18,58 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* of Linux 6.1; what is older refuses it */
 #endif
-#define ZERO_GRAIN ((int64_t)1 << 20) /* bytes a thread zeroes at least */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* of Linux 5.14 */
+#endif
 
 struct cpu_device {
     struct mu_device base;
     const struct mu_cpu_kernels *kernels;
 };
 
-static void zero_run(void *arg, int64_t begin, int64_t end, int worker)
+/* Memory that the heap hands out may have been used before. Given back, a page is zeros when it comes again; where that
+ * is refused, as for locked memory, it is written. */
+static void forget(char *p, size_t bytes)
 {
-    (void)worker;
-    memset((char *)arg + begin, 0, (size_t)(end - begin));
+    if (bytes > 0 && madvise(p, bytes, MADV_DONTNEED) != 0)
+        memset(p, 0, bytes);
 }
 
-static int cpu_alloc(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e)
+static void touch_run(void *arg, int64_t begin, int64_t end, int worker)
+{
+    char *p = (char *)arg + (size_t)begin * MU_LARGE_PAGE_BYTES;
+    size_t bytes = (size_t)(end - begin) * MU_LARGE_PAGE_BYTES;
+    (void)worker;
+    if (madvise(p, bytes, MADV_POPULATE_WRITE) != 0)
+        memset(p, 0, bytes);
+}
+
+/* The ends of a block, outside its large pages, are small. */
+static int alloc_zeros(struct mu_pool *touched_by, void **out, size_t bytes, const char *what, struct mu_err *e)
 {
     char *p = mu_alloc(bytes), *first;
     if (!p)
         return mu_fail_nomem(e, bytes, what);
-    mu_large_pages(p, bytes, &first);
-    mu_pool_for(d->pool, (int64_t)bytes, ZERO_GRAIN, zero_run, p);
+    int64_t n = mu_large_pages(p, bytes, &first);
+    size_t head = n > 0 ? (size_t)(first - p) : bytes, middle = (size_t)n * MU_LARGE_PAGE_BYTES;
+    memset(p, 0, head);
+    forget(p + head, middle);
+    memset(p + head + middle, 0, bytes - head - middle);
+    if (touched_by)
+        mu_pool_for(touched_by, n, 1, touch_run, first);
     *out = p;
     return MU_OK;
+}
+
+static int cpu_alloc(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e)
+{
+    return alloc_zeros(d->pool, out, bytes, what, e);
+}
+
+static int cpu_alloc_untouched(struct mu_device *d, void **out, size_t bytes, const char *what, struct mu_err *e)
+{
+    (void)d;
+    return alloc_zeros(NULL, out, bytes, what, e);
 }
 
 static void cpu_free(struct mu_device *d, void *p)
@@ -97,6 +128,7 @@ static void cpu_close(struct mu_device *d)
 
 static const struct mu_device_ops cpu_ops = {.name = "cpu",
                                              .alloc = cpu_alloc,
+                                             .alloc_untouched = cpu_alloc_untouched,
                                              .free = cpu_free,
                                              .give_back = cpu_give_back,
                                              .adopt = cpu_adopt,
