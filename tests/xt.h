@@ -57,6 +57,26 @@ int xt_main(int argc, char **argv);
 #endif
 #define XT_STRIDE (XT_TSAN ? 6 : 1)
 
+/* ASan makes everything three to ten times slower. Of many cases that each go many ways (three or more), a test may
+ * take what xt_takes(): under ASan every third way of each case, beginning with another one each time, so that every
+ * case and every way is taken; elsewhere all of them. Cases that XT_STRIDE has thinned out already thin out their ways
+ * alike. */
+#if defined(__SANITIZE_ADDRESS__)
+#define XT_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define XT_ASAN 1
+#endif
+#endif
+#ifndef XT_ASAN
+#define XT_ASAN 0
+#endif
+
+static inline bool xt_takes(size_t which, size_t way)
+{
+    return (which + way) % (XT_ASAN ? 3 : XT_STRIDE) == 0;
+}
+
 /* These end the running test. */
 void xt_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4), noreturn));
 void xt_skip(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn)); /* say what is missing */

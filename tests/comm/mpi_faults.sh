@@ -22,7 +22,7 @@ lose() { # RANK SIGNAL
     for other in 0 1 2 3; do
         [ "$other" = "$1" ] && continue
         peer=$(pid_of $other "$dir/err")
-        while kill -0 "$peer" 2>/dev/null && ! grep -qE 'State:.*Z' "/proc/$peer/status" 2>/dev/null; do
+        while runs "$peer"; do
             [ $(($(now_ms) - begin)) -lt 10000 ] || fail "10 s after $2 to rank $1, rank $other still runs"
             sleep 0.02
         done

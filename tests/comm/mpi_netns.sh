@@ -32,7 +32,6 @@ start() { # NODES
     sleep 1
 }
 process() { pid_of "$1" "$dir/err.$1"; }
-runs() { kill -0 "$1" 2>/dev/null && ! grep -qE 'State:.*Z' "/proc/$1/status" 2>/dev/null; }
 
 # All but a killed rank end within 10 s of begin; each names who it lost. Who was cut off hears of nobody any more and
 # names any other.

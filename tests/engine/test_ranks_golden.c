@@ -364,8 +364,8 @@ XT_TEST(long_texts_over_ranks_that_share_a_cache)
                 asked.r[k].n_ids += 250;
         }
         run_one(dirs[i], &asked, &one);
-        for (size_t k = 0; k < (i == 0 ? 2 : MU_COUNT(splits)); k += XT_STRIDE)
-            XT_CHECK(check_layout(dirs[i], &splits[k], &asked, &one));
+        for (size_t k = 0; k < (i == 0 ? 2 : MU_COUNT(splits)); k++)
+            XT_CHECK(!xt_takes(i + 2, k) || check_layout(dirs[i], &splits[k], &asked, &one));
         free_told(&one);
     }
 }

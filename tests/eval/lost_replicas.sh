@@ -14,12 +14,7 @@ begin_run() { # LAYOUT: in the background; $job is the process
     # shellcheck disable=SC2046
     "$muster" $(arguments "$dir/wild") --layout "$1" >"$dir/out" 2>"$dir/err" </dev/null &
     job=$!
-    until=$(($(now_ms) + 120000))
-    until [ "$(committed "$dir/wild")" -gt 0 ]; do # all replicas have work
-        runs $job || fail "$1: ended before it began"
-        [ "$(now_ms)" -lt "$until" ] || fail "$1: no answer in two minutes"
-        sleep 0.05
-    done
+    await_answers "$1" runs $job
 }
 
 # The other ranks of a lost replica are gone within 10 s, whatever else goes on.

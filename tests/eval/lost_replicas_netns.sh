@@ -24,15 +24,6 @@ begin_run() { # LAYOUT HOSTS options...
     disown # it will be killed, which is no news
 }
 
-await_work() { # WHAT
-    until=$(($(now_ms) + 120000))
-    until [ "$(committed "$dir/wild")" -gt 0 ]; do
-        [ ! -e "$dir/status.0" ] || fail "$1: ended before it began"
-        [ "$(now_ms)" -lt "$until" ] || fail "$1: no answer in two minutes"
-        sleep 0.05
-    done
-}
-
 await_rank_0() { # WHAT
     until=$(($(now_ms) + 120000))
     until [ -s "$dir/status.0" ]; do
@@ -59,7 +50,7 @@ loads() { # TIMES LAYOUT HOSTS options...
 lose() { # LAYOUT HOSTS HOW RANK NODE
     what="$1 on $2, $3 rank $4"
     begin_run "$1" "$2"
-    await_work "$what"
+    await_answers "$what" test ! -e "$dir/status.0"
     victim=$(pid_of_rank "$4")
     case $3 in
     cut) netns_cut "$5" ;;

@@ -1,21 +1,10 @@
 # ranks_lib.sh: `muster eval` over ranks, for the scripts beside it: started, found, lost, run again. Sourced by bash after
 # muster=PROGRAM; skips, with the reason, where ranks cannot be started.
 . "$(dirname "${BASH_SOURCE[0]}")/results_lib.sh"
-command -v mpirun.openmpi >/dev/null || { echo "skipped: no mpirun.openmpi (Debian's package openmpi-bin)"; exit 77; }
-[ -e "$(dirname "$muster")/muster_mpi.so" ] || { echo "skipped: muster was built without Open MPI"; exit 77; }
-dir=$(mktemp -d)
-# Open MPI's files in folders of our own, so that what other jobs leave is not counted.
-mkdir "$dir/tmp" "$dir/shm"
-export TMPDIR=$dir/tmp OMPI_MCA_btl_vader_backing_directory=$dir/shm
+. "$(dirname "${BASH_SOURCE[0]}")/../comm/processes_lib.sh" "$muster"
 model=${MUSTER_FAULT_MODEL:-models/muster-llama-tiny}
 limit=${MUSTER_FAULT_LIMIT:-40}
 
-fail() {
-    echo "failed: $*" >&2
-    tail -n 20 "$dir"/err* 2>/dev/null | cut -c1-400 | sed 's/^/  | /' >&2
-    exit 1
-}
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
 pause_ms() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 
 # One sequence at a time and nothing shared, so that a small model takes its time.
@@ -30,23 +19,6 @@ alive() {
         grep -qE '^State:.[ZX]' "/proc/$p/status" 2>/dev/null || [ ! -d "/proc/$p" ] || echo "$p"
     done
 }
-runs() { kill -0 "$1" 2>/dev/null && ! grep -qE '^State:.[ZX]' "/proc/$1/status" 2>/dev/null; }
-await_none() { # SECONDS
-    until=$(($(now_ms) + $1 * 1000))
-    while [ -n "$(alive)" ]; do
-        [ "$(now_ms)" -lt "$until" ] || fail "processes stay: $(ps -o pid=,stat=,args= $(alive) | cut -c1-120)"
-        sleep 0.05
-    done
-}
-no_files() {
-    left=$(ls -A "$dir/tmp" "$dir/shm" | grep -v ':$' || true)
-    [ -z "$left" ] || fail "left behind: $left"
-}
-cleanup() {
-    for p in $(alive); do kill -9 "$p" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap cleanup EXIT
 
 pid_of_rank() { # RANK
     for p in $(pgrep -x muster); do
@@ -81,6 +53,17 @@ committed() { # FOLDER
 import sqlite3, sys
 print(sqlite3.connect(sys.argv[1]).execute("select count(*) from answer").fetchone()[0])
 P
+}
+
+# The run in $dir/wild is at work, all its replicas too: its journal has an answer.
+await_answers() { # WHOSE COMMAND...: which is true for as long as that runs
+    whose=$1 until=$(($(now_ms) + 120000))
+    shift
+    until [ "$(committed "$dir/wild")" -gt 0 ]; do
+        "$@" || fail "$whose: ended before it began"
+        [ "$(now_ms)" -lt "$until" ] || fail "$whose: no answer in two minutes"
+        sleep 0.05
+    done
 }
 
 # What an undisturbed rank writes: the bytes that all others are held to, and how many milliseconds it took.

@@ -15,15 +15,6 @@ start() { # options...: in the background; $job is the process
     job=$!
 }
 
-await_answers() {
-    until=$(($(now_ms) + 120000))
-    until [ "$(committed "$dir/wild")" -gt 0 ]; do
-        runs $job || fail "$1: ended before it began"
-        [ "$(now_ms)" -lt "$until" ] || fail "$1: no answer in two minutes"
-        sleep 0.05
-    done
-}
-
 block_of() { # RANK: permissions and inode of what it maps of shared weights
     awk '/memfd:muster-shared/ { print $2, $5 }' "/proc/$(pid_of_rank "$1")/maps" | sort -u
 }
@@ -41,7 +32,7 @@ check_end() { # WHAT
 # Ranks that hold the same part, in two replicas: both map one block, and nobody else does.
 share() { # LAYOUT RANKS: of a replica
     start --layout "$1"
-    await_answers "$1"
+    await_answers "$1" runs $job
     seen=
     for r in $(seq 0 $(($2 - 1))); do
         one=$(block_of "$r") other=$(block_of $((r + $2)))
@@ -69,7 +60,7 @@ without_room() {
 # Killed all at once, nothing is left but what the system frees by itself.
 kill_all() {
     start --layout tp=2,dp=2
-    await_answers "all killed"
+    await_answers "all killed" runs $job
     # shellcheck disable=SC2046
     kill -9 $(alive)
     wait $job 2>/dev/null
