@@ -18,11 +18,11 @@ struct mu_linear_job {
     int64_t ldx;
     int64_t n;
 
-    /* Float formats, levels that ask for it (block_rows_max > 1): rows in blocks of block_rows (the last may have
-     * fewer), inputs in runs: a whole row of a stream, else up to run_k inputs of one tile. A run of a block is
-     * [k][rows of the block]; the blocks of a run lie side by side, and so the run of n_k inputs from k of the block
-     * from row starts at packed + k * n + row * n_k. */
-    int64_t block_rows;
+    /* Float formats, levels that ask for it (block_rows_max > 1): rows in n_blocks blocks of nearly as many each
+     * (mu_block_row()), inputs in runs: a whole row of a stream, else up to run_k inputs of one tile. A run of a block
+     * is [k][rows of the block]; the blocks of a run lie side by side, and so the run of n_k inputs from k of the block
+     * from row starts at packed + k * n + row * n_k. Otherwise a block is a row. */
+    int64_t n_blocks, run_k;
     float *packed;
 
     /* Integer formats: quantised rows [n][n_in_padded], scale and sum of each group [n][n_groups]. */
@@ -31,9 +31,16 @@ struct mu_linear_job {
     int32_t *q_sum;
 };
 
+/* The first row of a block; of block n_blocks: n. */
+static inline int64_t mu_block_row(const struct mu_linear_job *j, int64_t block)
+{
+    return block * j->n / j->n_blocks;
+}
+
 struct mu_linear_piece {
     int64_t panel, panel_end;
-    int64_t row, row_end; /* row is a multiple of row_chunk, or 0 */
+    int64_t block, block_end;
+    int64_t row, row_end; /* the rows of these */
     float *scratch;       /* linear_scratch_bytes() of it, 64-byte aligned */
 };
 
@@ -75,6 +82,8 @@ struct mu_cpu_kernels {
     int piece_rows;     /* rows that share the weights of an integer piece */
     int panel_unit;     /* panels of a piece */
     int run_k;          /* inputs of a tile that are multiplied at once */
+    int short_rows;     /* passes of up to so many rows */
+    int short_run_k;    /*   take shorter runs: all their rows lie in L1 beside the weights */
     int stream_rows;    /* passes of up to so many rows get pieces of all rows and any run of panels */
     size_t (*linear_scratch_bytes)(int64_t n_in); /* of the largest piece */
 

@@ -1,7 +1,7 @@
 /* lanes_linear.h - linear of float formats on lanes: register blocks over one tile of k at a time
  *
  * A lane is an output, so every output adds in increasing k whatever the block. Blocks of up to MU_LIN_ROWS rows times
- * MU_LIN_PANELS panels keep their sums in registers for a run of k (MU_LIN_RUN_K inputs, a tile or a part of one),
+ * MU_LIN_PANELS panels keep their sums in registers for a run of k (run_k inputs, a tile or a part of one),
  * whose weights lie in L1 as f32: bf16 and f16 are widened there once for all rows of the piece. MU_LIN_GROUP such
  * groups of panels take the same rows one after the other, so that rows are read from L1 too. After the last run of a
  * tile the tree's due merges are made (tree.h) and the partial sum goes to its slot:
@@ -126,7 +126,7 @@ MU_INLINE const float *widen(const enum mu_wformat f, const void *panel, int64_t
         return (const float *)panel + k * MU_PANEL;
     for (int64_t i = 0; i < n_k * MU_PANEL; i += MU_LANES) {
         const char *at = (const char *)panel + (k * MU_PANEL + i) * 2;
-        __builtin_prefetch(at + MU_LIN_RUN_K * MU_PANEL * 2); /* the next run, while this one is multiplied */
+        __builtin_prefetch(at + n_k * MU_PANEL * 2); /* the next run, while this one is multiplied */
         v16_store(buf + i, load_weights(f, at, 0));
     }
     return buf;
@@ -152,7 +152,7 @@ MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j,
                          int64_t panel, int groups)
 {
     const struct mu_cut *c = &j->cut;
-    int64_t n_blocks = (p->row_end - p->row + j->block_rows - 1) / j->block_rows, level = n_blocks * groups * SLOT;
+    int64_t n_blocks = p->block_end - p->block, level = n_blocks * groups * SLOT;
     float *slots = p->scratch + (int64_t)MU_LIN_GROUP * WIDENED;
     struct run u = {.level = level};
     int depth = 0;
@@ -160,16 +160,16 @@ MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j,
     for (int64_t t = 0; t < c->n_tiles; t++) {
         int64_t begin = t * c->tile_k, end = MU_MIN(begin + c->tile_k, c->n_in);
         u.merges = mu_tree_merges(t, c->n_tiles);
-        for (int64_t k = begin; k == begin || k < end; k += MU_LIN_RUN_K) {
+        for (int64_t k = begin; k == begin || k < end; k += j->run_k) {
             const float *w[MU_LIN_GROUP * MU_LIN_PANELS];
-            u.n_k = MU_MIN(MU_LIN_RUN_K, end - k);
+            u.n_k = MU_MIN(j->run_k, end - k);
             u.is_first = k == begin;
-            u.is_last = k + MU_LIN_RUN_K >= end;
+            u.is_last = k + j->run_k >= end;
             for (int i = 0; i < groups * MU_LIN_PANELS; i++)
                 w[i] = widen(f, panel_at(j, MU_MIN(panel + i, p->panel_end - 1)), k, u.n_k,
                              p->scratch + (int64_t)i * MU_LIN_RUN_K * MU_LANES);
             for (int64_t b = 0; b < n_blocks; b++) {
-                int64_t row = p->row + b * j->block_rows, rows = MU_MIN(j->block_rows, p->row_end - row);
+                int64_t row = mu_block_row(j, p->block + b), rows = mu_block_row(j, p->block + b + 1) - row;
                 u.x = j->packed + k * j->n + row * u.n_k;
                 for (int g = 0; g < groups; g++) {
                     for (int i = 0; i < MU_LIN_PANELS; i++)
@@ -181,11 +181,14 @@ MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j,
         }
         depth += 1 - u.merges;
     }
-    for (int64_t row = p->row; row < p->row_end; row++) {
-        int64_t b = (row - p->row) / j->block_rows, r = (row - p->row) % j->block_rows;
-        for (int i = 0; i < groups * MU_LIN_PANELS && panel + i < p->panel_end; i++) {
-            const float *slot = slots + (b * groups + i / MU_LIN_PANELS) * SLOT;
-            write_panel(j, row, panel + i, v16_load(slot + (r * MU_LIN_PANELS + i % MU_LIN_PANELS) * MU_LANES));
+    for (int64_t b = 0; b < n_blocks; b++) {
+        int64_t begin = mu_block_row(j, p->block + b), end = mu_block_row(j, p->block + b + 1);
+        for (int64_t row = begin; row < end; row++) {
+            for (int i = 0; i < groups * MU_LIN_PANELS && panel + i < p->panel_end; i++) {
+                int64_t in_group = (row - begin) * MU_LIN_PANELS + i % MU_LIN_PANELS;
+                const float *slot = slots + (b * groups + i / MU_LIN_PANELS) * SLOT;
+                write_panel(j, row, panel + i, v16_load(slot + in_group * MU_LANES));
+            }
         }
     }
 }
@@ -263,10 +266,11 @@ MU_INLINE void few_rows_panels(const enum mu_wformat f, const int rows, const st
         few_rows_panels(f, rows, j, row, panel, panel_end);                                                            \
         return;
 
-MU_INLINE void few_rows_block(const enum mu_wformat f, const struct mu_linear_job *j, int64_t row, int64_t panel,
+MU_INLINE void few_rows_block(const enum mu_wformat f, const struct mu_linear_job *j, int64_t block, int64_t panel,
                               int64_t panel_end)
 {
-    switch (MU_MIN(j->block_rows, j->n - row)) {
+    int64_t row = mu_block_row(j, block);
+    switch (mu_block_row(j, block + 1) - row) {
         FEW_CASE(1)
         FEW_CASE(2)
         FEW_CASE(3)
@@ -283,10 +287,10 @@ MU_INLINE void few_rows_block(const enum mu_wformat f, const struct mu_linear_jo
 /* A second block finds the panel that the first one read in the caches. */
 MU_INLINE void stream(const enum mu_wformat f, const struct mu_linear_job *j, const struct mu_linear_piece *p)
 {
-    int64_t unit = j->n > j->block_rows ? 1 : p->panel_end - p->panel;
+    int64_t unit = j->n_blocks > 1 ? 1 : p->panel_end - p->panel;
     for (int64_t panel = p->panel; panel < p->panel_end; panel += unit)
-        for (int64_t row = 0; row < j->n; row += j->block_rows)
-            few_rows_block(f, j, row, panel, panel + unit);
+        for (int64_t block = 0; block < j->n_blocks; block++)
+            few_rows_block(f, j, block, panel, panel + unit);
 }
 
 MU_INLINE void linear_float(const enum mu_wformat f, const struct mu_linear_job *j, const struct mu_linear_piece *p)

@@ -18,7 +18,7 @@
 struct pass {
     struct mu_linear_job job;
     const struct mu_cpu_kernels *kernels;
-    int64_t n_panel_units, n_row_chunks, chunk_rows;
+    int64_t n_panel_units, n_row_chunks, chunk_blocks;
     char *scratch;
     size_t scratch_bytes; /* a worker */
 };
@@ -64,7 +64,7 @@ static int64_t run_of(const struct pass *p, int64_t k)
     if (is_stream(p))
         return c->n_in;
     int64_t tile_end = MU_MIN((k / c->tile_k + 1) * c->tile_k, c->n_in);
-    return MU_MIN(p->kernels->run_k, tile_end - k);
+    return MU_MIN(p->job.run_k, tile_end - k);
 }
 
 static void pack_blocks(void *arg, int64_t begin, int64_t end, int worker)
@@ -73,11 +73,10 @@ static void pack_blocks(void *arg, int64_t begin, int64_t end, int worker)
     struct mu_linear_job *j = &p->job;
     (void)worker;
     for (int64_t b = begin; b < end; b++) {
-        int64_t row = b * j->block_rows, n_k;
+        int64_t row = mu_block_row(j, b), rows = mu_block_row(j, b + 1) - row, n_k;
         for (int64_t k = 0; k < j->cut.n_in; k += n_k) {
             n_k = run_of(p, k);
-            p->kernels->pack_rows(j->packed + k * j->n + row * n_k, j->x + row * j->ldx + k, j->ldx,
-                                  MU_MIN(j->block_rows, j->n - row), n_k);
+            p->kernels->pack_rows(j->packed + k * j->n + row * n_k, j->x + row * j->ldx + k, j->ldx, rows, n_k);
         }
     }
 }
@@ -103,8 +102,10 @@ static void run_pieces(void *arg, int64_t begin, int64_t end, int worker)
         int64_t panels = i / p->n_row_chunks, chunk = i % p->n_row_chunks;
         piece.panel = panels * unit;
         piece.panel_end = MU_MIN(piece.panel + unit, n_panels);
-        piece.row = chunk * p->chunk_rows;
-        piece.row_end = MU_MIN(piece.row + p->chunk_rows, p->job.n);
+        piece.block = chunk * p->chunk_blocks;
+        piece.block_end = MU_MIN(piece.block + p->chunk_blocks, p->job.n_blocks);
+        piece.row = mu_block_row(&p->job, piece.block);
+        piece.row_end = mu_block_row(&p->job, piece.block_end);
         p->kernels->linear[p->job.w->format](&p->job, &piece);
     }
 }
@@ -115,7 +116,7 @@ static void run_stream(void *arg, int64_t begin, int64_t end, int worker)
     struct pass *p = arg;
     struct mu_linear_piece piece = {.panel = begin,
                                     .panel_end = end,
-                                    .row = 0,
+                                    .block_end = p->job.n_blocks,
                                     .row_end = p->job.n,
                                     .scratch = (float *)(void *)(p->scratch + (size_t)worker * p->scratch_bytes)};
     p->kernels->linear[p->job.w->format](&p->job, &piece);
@@ -150,19 +151,19 @@ static void run_pass(struct pass *p, struct mu_device *d)
     const struct mu_cpu_kernels *k = p->kernels;
     bool is_int = mu_wformat_is_int(j->w->format);
     int64_t n_panels = mu_panels_of(j->w->n_out);
-    int64_t blocks = is_int ? j->n : (j->n + k->block_rows_max - 1) / k->block_rows_max;
 
-    j->block_rows = is_int ? 1 : (j->n + blocks - 1) / blocks; /* even blocks: no short last one */
+    j->n_blocks = is_int ? j->n : (j->n + k->block_rows_max - 1) / k->block_rows_max;
+    j->run_k = j->n <= k->short_rows ? k->short_run_k : k->run_k;
     if (is_int)
         mu_pool_for(d->pool, j->n, 1, quantise_rows, p);
     else if (j->packed)
-        mu_pool_for(d->pool, (j->n + j->block_rows - 1) / j->block_rows, 1, pack_blocks, p);
+        mu_pool_for(d->pool, j->n_blocks, 1, pack_blocks, p);
     if (is_stream(p)) {
         mu_pool_share(d->pool, n_panels, STREAM_PANELS, run_stream, p);
         return;
     }
-    p->chunk_rows = is_int ? k->piece_rows : j->block_rows * k->piece_blocks;
-    p->n_row_chunks = (j->n + p->chunk_rows - 1) / p->chunk_rows;
+    p->chunk_blocks = is_int ? k->piece_rows : k->piece_blocks;
+    p->n_row_chunks = (j->n_blocks + p->chunk_blocks - 1) / p->chunk_blocks;
     p->n_panel_units = (n_panels + k->panel_unit - 1) / k->panel_unit;
     mu_pool_share(d->pool, p->n_panel_units * p->n_row_chunks, 1, run_pieces, p);
 }

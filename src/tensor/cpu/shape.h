@@ -14,6 +14,8 @@
 #define MU_LIN_FEW_ROWS         8 /* x 2 panels: 16 sums */
 #define MU_LIN_FEW_PANELS(rows) ((rows) <= 4 ? 4 : 2)
 #define MU_LIN_AHEAD            0
+#define MU_LIN_SHORT_ROWS       0
+#define MU_LIN_SHORT_RUN_K      128
 #define MU_INT_ROWS             6 /* x 2 panels: 12 integer and 12 float sums */
 #define MU_INT_PANELS           2
 #else
@@ -25,14 +27,16 @@
 #define MU_LIN_FEW_ROWS         6
 #define MU_LIN_FEW_PANELS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
 #define MU_LIN_AHEAD            1024 /* bytes: one panel alone is a stream that the hardware follows late */
-#define MU_INT_ROWS             4    /* x 1 panel of two registers: 8 integer sums; the float ones wait in memory */
+#define MU_LIN_SHORT_ROWS       48
+#define MU_LIN_SHORT_RUN_K      64
+#define MU_INT_ROWS             4 /* x 1 panel of two registers: 8 integer sums; the float ones wait in memory */
 #define MU_INT_PANELS           1
 #endif
 
 /* MU_LIN_GROUP: groups of panels that take the same rows one after the other. MU_LIN_BLOCKS: blocks of a piece, which
  * share a widened run of weights. MU_LIN_AHEAD: how far a stream of several rows asks for its weights in advance; 0
  * where it was not measured. */
-#define MU_LIN_RUN_K  128 /* inputs whose weights (64 bytes a panel) lie in L1 at once */
+#define MU_LIN_RUN_K  128 /* inputs whose weights (64 bytes a panel) lie in L1 at once; no short run is longer */
 #define MU_INT_PIECE  96  /* rows of an integer piece */
 #define MU_PANEL_UNIT 2   /* a multiple of MU_LIN_GROUP * MU_LIN_PANELS */
 

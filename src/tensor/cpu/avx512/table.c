@@ -10,6 +10,7 @@ void mu_avx2_linear_int4(const struct mu_linear_job *j, const struct mu_linear_p
     {                                                                                                                  \
         .block_rows_max = MU_LIN_ROWS, .piece_blocks = MU_LIN_BLOCKS, .piece_rows = MU_INT_PIECE,                      \
         .panel_unit = MU_PANEL_UNIT, .stream_rows = MU_LIN_STREAM_ROWS, .run_k = MU_LIN_RUN_K,                         \
+        .short_rows = MU_LIN_SHORT_ROWS, .short_run_k = MU_LIN_SHORT_RUN_K,                                            \
         .linear_scratch_bytes = mu_shape_scratch_bytes,                                                                \
         .linear = {mu_avx512_linear_f32, mu_avx512_linear_bf16, mu_avx512_linear_f16, int8, int4},                     \
         .pack_rows = mu_avx512_pack_rows, .quantise_row = mu_avx512_quantise_row, .rmsnorm = mu_avx512_rmsnorm,        \
