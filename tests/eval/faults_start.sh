@@ -90,14 +90,15 @@ accepted "the same files by another path"
 echo "other=$dir/nowhere" >"$dir/on.1"
 refused "no model" 3 "cannot open $dir/nowhere.* \(while rank 1 on .*\)"
 
-# Memory for the program and for MPI, not for all of the model.
+# Memory for the program and for MPI, not for all of the model. Where rank 2 can still answer, rank 0 says it for all;
+# else each says whom it lost.
 echo "ulimit -v $((peak_kib - 8192))" >"$dir/on.2"
 begin_run
 end_run "no memory"
-for rank in 0 1; do
-    grep -qE "^muster eval: (rank 2 on .* gave up: out of memory: .*|.*memory.* \(while rank 2 on .*\))" "$dir/err.$rank" ||
-        fail "no memory: rank $rank does not name rank 2"
-done
+names="^muster eval: (rank 2 on .* gave up: out of memory: .*|.*memory.* \(while rank 2 on .*\))"
+grep -qE "$names" "$dir/err.0" || fail "no memory: rank 0 does not name rank 2"
+! grep '^muster eval: ' "$dir/err.1" | grep -qvE "$names" || fail "no memory: rank 1 names another than rank 2"
+! grep -qx 0 "$dir"/status.* || fail "no memory: a rank ended with 0"
 [ "$(cat "$dir/status.2")" = 7 ] || fail "no memory: rank 2 ends with $(cat "$dir/status.2"), not 7"
 
 # ---- a full disk ----
