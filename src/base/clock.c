@@ -32,3 +32,12 @@ void mu_clock_fake_advance(struct mu_clock *c, int64_t ns)
 {
     atomic_fetch_add(&c->fake_ns, ns);
 }
+
+void mu_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}

@@ -4,6 +4,7 @@
 #ifndef MU_BASE_CLOCK_H
 #define MU_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -20,5 +21,8 @@ static inline int64_t mu_now_ns(const struct mu_clock *c)
 {
     return c->now_ns(c);
 }
+
+/* Timed waits on it go by mu_clock_real(). */
+void mu_cond_init(pthread_cond_t *c);
 
 #endif

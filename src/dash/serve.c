@@ -147,15 +147,11 @@ static int start_threads(struct mu_serve *s, struct mu_err *e)
 
 static void init_locks(struct mu_serve *s)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->has_work, &monotonic);
-    pthread_cond_init(&s->has_calls, &monotonic);
-    pthread_cond_init(&s->has_opening, &monotonic);
-    pthread_cond_init(&s->has_changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    mu_cond_init(&s->has_work);
+    mu_cond_init(&s->has_calls);
+    mu_cond_init(&s->has_opening);
+    mu_cond_init(&s->has_changed);
 }
 
 int mu_serve_open(struct mu_serve **out, const struct mu_serve_opts *o, struct mu_err *e)

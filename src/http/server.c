@@ -103,7 +103,6 @@ int mu_http_open(struct mu_http_server **out, const struct mu_http_opts *o, cons
                  const char *const *keys, void *arg, struct mu_err *e)
 {
     struct mu_http_server *s = NULL;
-    pthread_condattr_t monotonic;
     int rc = MU_OK;
 
     mu_json_init();
@@ -113,11 +112,8 @@ int mu_http_open(struct mu_http_server **out, const struct mu_http_opts *o, cons
     s->arg = arg;
     s->listen_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->released, &monotonic);
-    pthread_cond_init(&s->closing, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    mu_cond_init(&s->released);
+    mu_cond_init(&s->closing);
     MU_TRY(settle(&s->o, e));
     MU_TRY(mu_http_keys_open(s, keys, e));
     MU_TRY(open_socket(s, e));

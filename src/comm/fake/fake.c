@@ -37,15 +37,6 @@ static void place_ranks(const struct mu_fake_world *w, struct mu_comm_place *pla
     }
 }
 
-static void wake_init(pthread_cond_t *wake)
-{
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(wake, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
 static int rank_open(struct mu_fake_world *w, int rank, struct mu_err *e)
 {
     struct mu_fake_rank *r = &w->ranks[rank];
@@ -82,7 +73,7 @@ int mu_fake_world_open(struct mu_fake_world **out, int n_ranks, const struct mu_
     w->clock = w->o.clock ? w->o.clock : mu_clock_real();
     MU_TRY(MU_NEW_ARRAY(&w->ranks, n_ranks, "fake ranks", e));
     for (int r = 0; r < n_ranks; r++)
-        wake_init(&w->ranks[r].wake);
+        mu_cond_init(&w->ranks[r].wake);
     for (int r = 0; r < n_ranks; r++)
         MU_TRY(rank_open(w, r, e));
     *out = w;

@@ -42,15 +42,6 @@ const char *mu_resident_state_name(enum mu_resident_state s)
 
 /* ---- the table ---- */
 
-static void init_cond(pthread_cond_t *c)
-{
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-}
-
 int mu_residents_open(struct mu_residents **out, const struct mu_resident_opts *o, struct mu_err *e)
 {
     struct mu_residents *r = NULL;
@@ -62,7 +53,7 @@ int mu_residents_open(struct mu_residents **out, const struct mu_resident_opts *
     r->clock = o->clock ? o->clock : mu_clock_real();
     r->totals.bytes_max = o->bytes_max;
     pthread_mutex_init(&r->lock, NULL);
-    init_cond(&r->has_changed);
+    mu_cond_init(&r->has_changed);
     *out = r;
     return MU_OK;
 }
