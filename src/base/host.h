@@ -31,7 +31,7 @@ uint64_t mu_process_peak_bytes(void);
 /* From here on the peak counts anew, where the system lets it. */
 void mu_process_peak_reset(void);
 
-/* Bytes a second that the pool's threads read together from memory, best of a few passes over bytes_each per thread. */
+/* Bytes a second that the pool's threads read together from memory, best of a few passes over more than caches hold. */
 int mu_measure_read_bandwidth(struct mu_pool *pool, double *bytes_per_s, struct mu_err *e);
 
 /* f32 multiply-adds, counted as two operations each, that the pool's threads do together in registers, with the widest

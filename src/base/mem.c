@@ -150,8 +150,10 @@ int64_t mu_large_pages(void *p, size_t bytes, char **first)
 {
     size_t skip = (MU_LARGE_PAGE_BYTES - (uintptr_t)p % MU_LARGE_PAGE_BYTES) % MU_LARGE_PAGE_BYTES;
     int64_t n = skip < bytes ? (int64_t)((bytes - skip) / MU_LARGE_PAGE_BYTES) : 0;
-    *first = (char *)p + skip;
+    char *at = (char *)p + skip;
     if (n > 0)
-        madvise(*first, (size_t)n * MU_LARGE_PAGE_BYTES, MADV_HUGEPAGE);
+        madvise(at, (size_t)n * MU_LARGE_PAGE_BYTES, MADV_HUGEPAGE);
+    if (first)
+        *first = at;
     return n;
 }

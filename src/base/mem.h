@@ -33,9 +33,9 @@ size_t mu_mem_bytes_peak(void); /* the most since start or the last reset */
 void mu_mem_peak_reset(void);
 uint64_t mu_mem_allocs(void); /* allocations made so far: a step that allocates nothing leaves it alone */
 
-/* The large pages (MU_LARGE_PAGE_BYTES) that lie in a block as a whole: how many, the first in *first. The system is
- * asked to have them as such; it may not, which costs speed only. For what is read again and again, before its first
- * touch. */
+/* The large pages (MU_LARGE_PAGE_BYTES) that lie in a block as a whole: how many, the first in *first (may be NULL).
+ * The system is asked to have them as such; it may not, which costs speed only. For what is read again and again,
+ * before its first touch. */
 #define MU_LARGE_PAGE_BYTES ((size_t)2 << 20) /* of x86-64, and of others with pages of 4 KiB */
 int64_t mu_large_pages(void *p, size_t bytes, char **first);
 
