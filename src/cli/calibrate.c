@@ -1,4 +1,4 @@
-/* calibrate.c - timing a case, and points of a curve */
+/* calibrate.c - timing cases, and points of a curve */
 #include "cli/calibrate.h"
 
 #include <stdlib.h>
@@ -6,18 +6,11 @@
 #include "base/check.h"
 #include "base/clock.h"
 
-#define CASE_NS       400000000
-#define CASE_QUICK_NS 80000000
-#define ROUNDS_MIN    3
-#define ROUNDS_KEPT   256 /* the last ones of a case */
-#define PART_MIN      1e-3
-
-static int run_round(mu_calibrate_fn fn, void *arg, int64_t first, int64_t calls, struct mu_err *e)
-{
-    for (int64_t i = 0; i < calls; i++)
-        MU_TRY_RETURN(fn(arg, first + i, e));
-    return MU_OK;
-}
+#define TURNS       5
+#define CASE_NS     400000000 /* of all turns */
+#define QUICK_NS    80000000
+#define ROUNDS_KEPT 64 /* the last ones of a turn */
+#define PART_MIN    1e-3
 
 static int by_size(const void *a, const void *b)
 {
@@ -25,25 +18,51 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median of the rounds: what a step usually takes, on a machine that others share too. */
-int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, int64_t calls, double *seconds,
-                      struct mu_err *e)
+static double median(double *v, size_t n)
 {
-    struct mu_clock *clock = mu_clock_real();
-    int64_t start = mu_now_ns(clock), now = start, limit = c->is_quick ? CASE_QUICK_NS : CASE_NS;
+    qsort(v, n, sizeof *v, by_size);
+    return v[n / 2];
+}
+
+/* Seconds of one call in a round of them; *call counts on. */
+static int run_round(const struct mu_calibration *c, const struct mu_calibrate_case *k, int64_t *call, double *seconds,
+                     struct mu_err *e)
+{
+    int64_t t = mu_now_ns(c->clock);
+    for (int64_t i = 0; i < k->calls; i++)
+        MU_TRY_RETURN(k->fn(k->arg, (*call)++, e));
+    *seconds = (double)MU_MAX(mu_now_ns(c->clock) - t, 1) * 1e-9 / (double)k->calls;
+    return MU_OK;
+}
+
+/* The median of as many rounds as fit: what a step usually takes, on a machine that others share too. */
+static int take_turn(const struct mu_calibration *c, const struct mu_calibrate_case *k, double *seconds,
+                     struct mu_err *e)
+{
+    int64_t start = mu_now_ns(c->clock), limit = (c->is_quick ? QUICK_NS : CASE_NS) / TURNS, call = 0;
     double took[ROUNDS_KEPT];
-    int64_t round = 0;
-    for (; round < ROUNDS_MIN || now - start < limit; round++) {
-        int64_t t = mu_now_ns(clock);
-        MU_TRY_RETURN(run_round(fn, arg, round * calls, calls, e));
-        now = mu_now_ns(clock);
-        took[round % ROUNDS_KEPT] = (double)MU_MAX(now - t, 1) * 1e-9 / (double)calls;
+    size_t n = 0;
+    do
+        MU_TRY_RETURN(run_round(c, k, &call, &took[n++ % ROUNDS_KEPT], e));
+    while (mu_now_ns(c->clock) - start < limit);
+    *seconds = median(took, MU_MIN(n, ROUNDS_KEPT));
+    return MU_OK;
+}
+
+int mu_calibrate_cases(struct mu_calibration *c, struct mu_calibrate_case *cases, int n, struct mu_err *e)
+{
+    double took[MU_CALIBRATE_CASES_MAX][TURNS];
+    if (n > MU_CALIBRATE_CASES_MAX)
+        return mu_fail(e, MU_EINTERNAL, "%d cases of a calibration, at most %d", n, MU_CALIBRATE_CASES_MAX);
+    c->n_turns += n * TURNS;
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < n; i++) {
+            MU_TRY_RETURN(take_turn(c, &cases[i], &took[i][turn], e));
+            mu_progress_update(&c->progress, (uint64_t)++c->n_done, (uint64_t)c->n_turns);
+        }
     }
-    round = MU_MIN(round, ROUNDS_KEPT);
-    qsort(took, (size_t)round, sizeof *took, by_size);
-    *seconds = took[round / 2];
-    c->n_done++;
-    mu_progress_update(&c->progress, (uint64_t)c->n_done, (uint64_t)MU_MAX(c->n_cases, c->n_done));
+    for (int i = 0; i < n; i++)
+        cases[i].seconds = median(took[i], TURNS);
     return MU_OK;
 }
 

@@ -8,15 +8,17 @@
 #include "cli/progress.h"
 #include "plan/machine.h"
 
+struct mu_clock;
 struct mu_comm;
 struct mu_device;
 
 struct mu_calibration {
     struct mu_machine machine;
     struct mu_device *dev;
+    struct mu_clock *clock;
     bool is_quick;
     struct mu_progress progress;
-    int n_done, n_cases;
+    int n_done, n_turns;
 };
 
 /* Bytes a second, products of each format, rows, attention, starting an operation. */
@@ -34,11 +36,20 @@ int mu_calibrate_sums(struct mu_machine *m, struct mu_comm *world, bool is_quick
 /* Reading a file that is written into folder and removed again. */
 int mu_calibrate_storage(struct mu_calibration *c, const char *folder, struct mu_err *e);
 
-/* Seconds of one call in the median of several rounds of `calls` calls: as many rounds as fit into the time of a case,
- * three at least. A round that reads as much as a step does meets what a step meets; the best single call would not. */
 typedef int (*mu_calibrate_fn)(void *arg, int64_t call, struct mu_err *e);
-int mu_calibrate_time(struct mu_calibration *c, mu_calibrate_fn fn, void *arg, int64_t calls, double *seconds,
-                      struct mu_err *e);
+
+struct mu_calibrate_case {
+    mu_calibrate_fn fn;
+    void *arg;
+    int64_t
+        calls; /* of a round: one that reads as much as a step does meets what a step meets, a single call would not */
+    double seconds; /* of one call, filled in */
+};
+
+/* Cases take turns, so that a moment in which others had the machine falls on one turn of several cases and not on all
+ * of one. The median of the turns, each the median of its rounds. */
+#define MU_CALIBRATE_CASES_MAX 64
+int mu_calibrate_cases(struct mu_calibration *c, struct mu_calibrate_case *cases, int n, struct mu_err *e);
 
 void mu_calibrate_point(struct mu_curve *c, double x, double y); /* at the end; y is kept in what a curve may hold */
 

@@ -13,22 +13,34 @@
 #define ROWS_MAX 256
 #define CALLS    4 /* a round */
 
+static const int row_counts[] = {1, 4, 16, 64, ROWS_MAX};
+#define N_COUNTS ((int)MU_COUNT(row_counts))
+
+struct attention;
+
+/* So many rows at the end of a context. */
+struct attention_case {
+    struct attention *of;
+    struct mu_rows rows;
+    int32_t pos[ROWS_MAX];
+};
+
 struct attention {
     struct mu_calibration *c;
     struct mu_attn a;
     struct mu_kv_layer kv;
-    struct mu_rows rows;
     float *q, *out;
-    int32_t *pos, *seq, *table;
+    int32_t *seq, *table;
     char *cache;
+    struct attention_case at[N_COUNTS];
 };
 
 static int run_attention(void *arg, int64_t call, struct mu_err *e)
 {
-    struct attention *t = arg;
-    struct mu_device *d = t->c->dev;
+    struct attention_case *k = arg;
+    struct mu_device *d = k->of->c->dev;
     (void)call;
-    return d->ops->attention(d, &t->a, &t->kv, &t->rows, e);
+    return d->ops->attention(d, &k->of->a, &k->of->kv, &k->rows, e);
 }
 
 static int take(struct mu_device *d, void *out, size_t bytes, struct mu_err *e)
@@ -42,7 +54,6 @@ static int open_attention(struct attention *t, struct mu_err *e)
     size_t part = (size_t)KV_HEADS * WIDTH * MU_KV_PAGE * sizeof(float), pages = CONTEXT / MU_KV_PAGE;
     MU_TRY_RETURN(take(d, &t->q, (size_t)ROWS_MAX * HEADS * WIDTH * sizeof(float), e));
     MU_TRY_RETURN(take(d, &t->out, (size_t)ROWS_MAX * HEADS * WIDTH * sizeof(float), e));
-    MU_TRY_RETURN(take(d, &t->pos, ROWS_MAX * sizeof(int32_t), e));
     MU_TRY_RETURN(take(d, &t->seq, ROWS_MAX * sizeof(int32_t), e));
     MU_TRY_RETURN(take(d, &t->table, pages * sizeof(int32_t), e));
     MU_TRY_RETURN(take(d, &t->cache, pages * 2 * part, e));
@@ -60,36 +71,44 @@ static int open_attention(struct attention *t, struct mu_err *e)
     return mu_device_reserve_work(d, d->ops->attention_work_bytes(d, HEADS, WIDTH, WIDTH, ROWS_MAX, CONTEXT), e);
 }
 
-/* n rows at the end of a context. */
-static int measure(struct attention *t, int n, double *flops, struct mu_err *e)
+static void set_case(struct attention *t, int i)
 {
-    double keys = 0, s = 1;
-    for (int i = 0; i < n; i++) {
-        t->pos[i] = CONTEXT - n + i;
-        keys += t->pos[i] + 1;
-    }
-    t->rows = (struct mu_rows){n, t->pos, t->seq, t->table, CONTEXT / MU_KV_PAGE};
-    MU_TRY_RETURN(mu_calibrate_time(t->c, run_attention, t, CALLS, &s, e));
-    *flops = 2 * keys * HEADS * (WIDTH + WIDTH) / MU_MAX(s - t->c->machine.device.launch_s, 0.1 * s);
-    return MU_OK;
+    struct attention_case *k = &t->at[i];
+    int n = row_counts[i];
+    k->of = t;
+    for (int r = 0; r < n; r++)
+        k->pos[r] = CONTEXT - n + r;
+    k->rows = (struct mu_rows){n, k->pos, t->seq, t->table, CONTEXT / MU_KV_PAGE};
+}
+
+static double flop_of(const struct attention_case *k)
+{
+    double keys = 0;
+    for (int r = 0; r < k->rows.n; r++)
+        keys += k->pos[r] + 1;
+    return 2 * keys * HEADS * (WIDTH + WIDTH);
 }
 
 int mu_calibrate_attention(struct mu_calibration *c, struct mu_err *e)
 {
-    static const int rows[] = {1, 4, 16, 64, 256};
     struct attention t = {.c = c};
+    struct mu_calibrate_case cases[N_COUNTS];
     struct mu_device *d = c->dev;
     struct mu_device_spec *spec = &c->machine.device;
     int rc = MU_OK;
 
     MU_TRY(open_attention(&t, e));
-    for (size_t i = 0; i < MU_COUNT(rows); i++) {
-        double flops = 0;
-        MU_TRY(measure(&t, rows[i], &flops, e));
-        mu_calibrate_point(&spec->attention, rows[i], flops / spec->flops[MU_RATE_BF16]);
+    for (int i = 0; i < N_COUNTS; i++) {
+        set_case(&t, i);
+        cases[i] = (struct mu_calibrate_case){.fn = run_attention, .arg = &t.at[i], .calls = CALLS};
+    }
+    MU_TRY(mu_calibrate_cases(c, cases, N_COUNTS, e));
+    for (int i = 0; i < N_COUNTS; i++) {
+        double s = MU_MAX(cases[i].seconds - spec->launch_s, 0.1 * cases[i].seconds);
+        mu_calibrate_point(&spec->attention, row_counts[i], flop_of(&t.at[i]) / s / spec->flops[MU_RATE_BF16]);
     }
 out:;
-    void *all[] = {t.q, t.out, t.pos, t.seq, t.table, t.cache};
+    void *all[] = {t.q, t.out, t.seq, t.table, t.cache};
     for (size_t i = 0; i < MU_COUNT(all); i++)
         d->dev->free(d, all[i]);
     return rc;

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/host.h"
@@ -17,7 +18,6 @@
 #include "tensor/ops.h"
 
 #define PATH_MAX_BYTES 4096
-#define N_CASES        40
 #define CROWD_MAX      64
 
 struct calibrate_args {
@@ -155,7 +155,7 @@ static int start_machine(struct mu_machine *m, struct mu_err *e)
 
 static int measure(struct mu_calibration *c, const char *folder, struct mu_err *e)
 {
-    mu_progress_start(&c->progress, "calibrating", "cases");
+    mu_progress_start(&c->progress, "calibrating", "turns");
     int rc = MU_OK;
     MU_TRY(mu_calibrate_products(c, e));
     MU_TRY(mu_calibrate_attention(c, e));
@@ -199,7 +199,7 @@ static int print_json(const struct mu_machine *m, struct mu_err *e)
 
 static int calibrate_all(const struct calibrate_args *args, const char *path, const char *folder, struct mu_err *e)
 {
-    struct mu_calibration c = {.is_quick = args->quick, .n_cases = N_CASES};
+    struct mu_calibration c = {.clock = mu_clock_real(), .is_quick = args->quick};
     bool is_there;
     int rc = MU_OK;
 
