@@ -162,13 +162,22 @@ static void copy(struct mu_fake_rank *r, struct mu_fake_envelope *m, struct mu_c
     pthread_cond_signal(&sender->wake);
 }
 
+/* Whether no older receive waits for the same messages: one that came while the lock was given up is that one's. */
+static bool is_first(const struct mu_fake_rank *r, const struct mu_comm_op *op)
+{
+    const struct mu_comm_op *o = r->recvs;
+    while (o != op && (o->peer != op->peer || o->context != op->context || o->tag != op->tag))
+        o = o->next;
+    return o == op;
+}
+
 static int receive_all(struct mu_fake_rank *r)
 {
     int n = 0;
     struct mu_comm_op *next = NULL;
     for (struct mu_comm_op *op = r->fault == MU_FAKE_CUT ? NULL : r->recvs; op; op = next) {
         next = op->next;
-        struct mu_fake_envelope *m = find(r, op->peer, op->context, op->tag);
+        struct mu_fake_envelope *m = is_first(r, op) ? find(r, op->peer, op->context, op->tag) : NULL;
         if (!m)
             continue;
         take_out_op(&r->recvs, op);
