@@ -326,6 +326,9 @@ struct mu_comm_scratch {
 int mu_comm_in_tree(struct mu_comm *c, const struct mu_tree *t, enum mu_reduce op, void *y, void *own, int64_t n,
                     struct mu_err *e);
 
+/* Roots side by side, each of them one subtree. */
+bool mu_comm_is_tree(const struct mu_tree *t, int size);
+
 struct mu_comm_shared {
     struct mu_comm_world *world;
     void *p, *own;

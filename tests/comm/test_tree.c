@@ -135,6 +135,8 @@ static void run_sums(int32_t n, int64_t width, const struct mu_fake_opts_comm *o
             t.seed = (uint64_t)(n * 1000 + ranks * 10 + kind);
             set_cuts(&t, ranks, kind);
             run_ranks(ranks, o, sum_up, &t);
+            if (ranks <= MU_TREE_EARLY_RANKS)
+                run_ranks(ranks, o, sum_up_early, &t);
         }
 }
 
@@ -206,6 +208,46 @@ static int not_a_tree(void *arg, struct mu_comm *world, struct mu_err *e)
 XT_TEST(roots_that_make_no_tree_are_refused)
 {
     run_ranks(2, NULL, not_a_tree, NULL);
+}
+
+static int start_only(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct sum_test *t = arg;
+    struct mu_tree tree = {t->n, t->cuts, t->root, t->first};
+    struct mu_tree_sum sum;
+    float roots[RANKS_MAX] = {0};
+    SAME(mu_tree_start(&sum, world, &tree, roots, 1, e), MU_EINVAL);
+    return MU_OK;
+}
+
+XT_TEST(sums_in_two_steps_are_for_few_ranks)
+{
+    struct sum_test t = {.n = MU_TREE_EARLY_RANKS + 1};
+    set_cuts(&t, MU_TREE_EARLY_RANKS + 1, 0);
+    run_ranks(MU_TREE_EARLY_RANKS + 1, NULL, start_only, &t);
+}
+
+/* Both are dropped: their roots are this rank's own again, and other sums go on. */
+static int drop_one(void *arg, struct mu_comm *world, struct mu_err *e)
+{
+    struct sum_test *t = arg;
+    struct mu_tree tree = {t->n, t->cuts, t->root, t->first};
+    struct mu_tree_sum sum = {0};
+    mu_tree_drop(&sum); /* never started */
+    if (mu_comm_rank(world) == 0) {
+        float roots[RANKS_MAX] = {0};
+        MU_TRY_RETURN(mu_tree_start(&sum, world, &tree, roots, 1, e));
+        mu_tree_drop(&sum);
+        mu_tree_drop(&sum);
+    }
+    return MU_OK;
+}
+
+XT_TEST(a_sum_can_be_dropped)
+{
+    struct sum_test t = {.n = 5};
+    set_cuts(&t, 3, 0);
+    run_ranks(3, NULL, drop_one, &t);
 }
 
 XT_MAIN()
