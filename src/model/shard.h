@@ -93,6 +93,10 @@ int64_t mu_shard_o_tile(const struct mu_layer_spec *l);
 int64_t mu_shard_down_tile(int64_t ffn);
 int32_t mu_shard_tiles(int64_t n_in, int64_t tile); /* how many */
 
+/* Whether the tensor ranks of a stage run long steps in two halves of their rows (halves.c): where they are few, have
+ * caches of their own and no experts, and the MLP follows attention. Then each has room for the roots of all. */
+bool mu_shard_in_halves(const struct mu_shard *sh, const struct mu_spec *s);
+
 /* Whether the tensor ranks of one lane put the outputs of their experts together by slices of the rows (moe.c) rather
  * than by giving each all. Between ranks that share memory slices pay from four on where top_k is 8 (a step of 64 rows
  * takes a tenth less time of the CPU, and half the bytes), and cost more than they save between two. */

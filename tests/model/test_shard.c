@@ -228,6 +228,25 @@ XT_TEST(long_texts_with_shared_int8_caches)
     }
 }
 
+/* Few tensor ranks run them in two halves; of the last plan a stage gets half of the rows, an odd number. */
+XT_TEST(long_steps)
+{
+    static const struct shard_plan plans[] = {
+        {.tp = 2, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true},
+        {.tp = 3, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true},
+        {.tp = 4, .pp = 1, .lanes = 1, .ends = {-1}, .is_long = true},
+        {.tp = 2, .pp = 2, .lanes = 1, .ends = {1, -1}, .is_long = true},
+    };
+    static const char *const some[] = {"alia",           "falcon_alibi", "llama2",     "llama3_rope",
+                                       "llama_bf16",     "llama_bias",   "llama_yarn", "qwen2",
+                                       "mistral_window", "qwen2_window", "qwen3",      "llama_head_dim"};
+    for (size_t i = 0; i < MU_COUNT(some); i += XT_STRIDE) {
+        struct shard_case c = shard_golden(some[i]);
+        c.length = 14;
+        lanes(&c, i, plans + i % 2, MU_COUNT(plans) - 1);
+    }
+}
+
 XT_TEST(naive_latent_attention_shares_no_cache)
 {
     struct mu_err err = MU_ERR_INIT;
