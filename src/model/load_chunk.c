@@ -4,7 +4,7 @@
  * paired heads and transposed tensors go through f32 first, the piece's part alone. Every value is checked to be
  * finite.
  *
- * A process that reads by itself has nobody to meet between reading and packing: each of its threads reads a few rows,
+ * What a rank reads by itself needs no meeting between reading and packing: each of its threads reads a few rows,
  * hashes and packs them while its core's cache has them, then reads the next. */
 #include <inttypes.h>
 #include <math.h>
@@ -31,12 +31,12 @@ struct job {
     const struct mu_slot_use *piece;
     struct mu_matrix *to;
     size_t row_bytes;
-    const char *raw; /* rows from chunk0 on, as stored */
-    float *f32;      /* room for as many */
-    int64_t chunk0;  /* row of the slot that lies first in both */
-    int64_t row0;    /* first row of the slot to pack */
-    int64_t step;    /* rows a thread reads and packs at once, where it does both */
-    int64_t room;    /* rows that raw holds */
+    char *raw;      /* rows from chunk0 on, as stored */
+    float *f32;     /* room for as many, but where they are packed as they lie */
+    int64_t chunk0; /* row of the slot that lies first in both */
+    int64_t row0;   /* first row of the slot to pack */
+    int64_t step;   /* rows a thread reads and packs at once, where it does both */
+    int64_t room;   /* rows that raw holds */
     struct mu_load_failure failure;
 };
 
@@ -90,10 +90,10 @@ static const float *turn_rows(const struct job *j, int64_t begin, int64_t end)
     return rows;
 }
 
-static bool is_direct(const struct mu_source *s)
+bool mu_load_is_direct(const struct mu_source *s)
 {
     bool plain = s->t->dtype == MU_F32 || s->t->dtype == MU_BF16 || s->t->dtype == MU_F16;
-    return plain && !s->scale && s->paired_head == 0;
+    return plain && !s->scale && !s->is_transposed && s->paired_head == 0;
 }
 
 /* Rows [r, end) of the slot into their panels. */
@@ -102,7 +102,7 @@ static int pack_rows(const struct job *j, int64_t r, int64_t end, struct mu_err 
     const struct mu_source *s = j->s;
     int64_t to = r - j->piece->row0, ld = j->piece->n_in, skip = 0;
 
-    if (!s->is_transposed && is_direct(s)) {
+    if (mu_load_is_direct(s)) {
         const char *from = j->raw + (size_t)(r - j->chunk0) * j->row_bytes +
                            (size_t)j->piece->col0 * mu_dtype_block_bytes(s->t->dtype);
         return mu_matrix_pack_from(j->to, to, end - r, from, s->t->dtype, s->cols, e);
@@ -184,8 +184,8 @@ int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes,
 
 #define STEP_BYTES ((size_t)128 << 10) /* with what they are packed into, half of a core's second cache */
 
-/* Each thread has a place of its own in the window and comes back to it; where there are more threads than places, rows
- * lie where they would in a chunk. */
+/* Each thread has a place of its own in raw and comes back to it; where there are more threads than places, rows lie
+ * where they would in a chunk. */
 static void read_and_pack_run(void *arg, int64_t begin, int64_t end, int worker)
 {
     struct job *j = arg, part = *j;
@@ -195,12 +195,11 @@ static void read_and_pack_run(void *arg, int64_t begin, int64_t end, int worker)
 
     for (int64_t at = begin, n; at < end && rc == MU_OK; at += n) {
         int64_t place = has_place ? worker * j->step : at;
-        char *raw = j->l->raw + (size_t)place * j->row_bytes;
         n = MU_MIN(j->step, end - at);
         part.chunk0 = j->row0 + at;
-        part.raw = raw;
-        part.f32 = j->l->f32 + place * j->s->cols;
-        rc = mu_load_read_rows(j->l, j->s, j->row_bytes, part.chunk0, n, raw, &e);
+        part.raw = j->raw + (size_t)place * j->row_bytes;
+        part.f32 = j->f32 + place * j->s->cols;
+        rc = mu_load_read_rows(j->l, j->s, j->row_bytes, part.chunk0, n, part.raw, &e);
         if (rc == MU_OK)
             rc = pack_rows(&part, part.chunk0, part.chunk0 + n, &e);
         if (rc != MU_OK)
@@ -208,19 +207,27 @@ static void read_and_pack_run(void *arg, int64_t begin, int64_t end, int worker)
     }
 }
 
-int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n)
+/* With other ranks the windows are not this one's alone; what is packed as it lies needs no f32. */
+static char *own_scratch(const struct mu_loader *l)
+{
+    return l->shard->node ? (char *)l->f32 : l->windows;
+}
+
+int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, const struct mu_slot_use *piece,
+                          size_t row_bytes, int64_t r, int64_t n)
 {
     int64_t unit = mu_load_row_unit(&l->m->spec, &f->use);
     struct job j = {.l = l,
                     .s = &f->src,
-                    .piece = &f->use,
-                    .to = mu_model_matrix(l->m, &f->use),
+                    .piece = piece,
+                    .to = mu_model_matrix(l->m, piece),
                     .row_bytes = row_bytes,
+                    .raw = own_scratch(l),
+                    .f32 = l->f32,
                     .row0 = r,
                     .step = MU_MAX((int64_t)(STEP_BYTES / row_bytes) / unit, 1) * unit,
                     .room = l->size.chunk / f->src.cols,
                     .failure = MU_LOAD_FAILURE_INIT};
-    l->raw = l->windows;
     mu_pool_share(l->m->d->pool, n, unit, read_and_pack_run, &j);
     return j.failure.row < 0 ? MU_OK : pack_failed(l, &j);
 }

@@ -3,7 +3,7 @@
  * A fill is one slot of the whole model and where its numbers lie; a rank packs its pieces of it. Staging memory, of
  * the rank and (alone: of the rank too) of the ranks of its node:
  *
- *   | fills | f32 of the chunk | f32 scales of F8 blocks | who needs what |
+ *   | fills | f32 of the chunk | f32 scales of F8 blocks | who needs what | whose rows are whose |
  *   | raw bytes, one window or two | raw scales | */
 #ifndef MU_MODEL_LOAD_INT_H
 #define MU_MODEL_LOAD_INT_H
@@ -24,11 +24,11 @@ struct mu_fill {
 };
 
 struct mu_staging {
-    size_t fills, f32, scales, needs; /* bytes, the rank's own */
-    size_t raw, raw_scales;           /* bytes of one window; of scales as stored */
-    int n_windows;                    /* 2 where ranks read together: one is packed while the other is read */
-    int64_t n_fills, chunk, n_scales; /* elements of a chunk, scales of a tensor */
-    size_t own, window, total;        /* sums of the above */
+    size_t fills, f32, scales, needs, held; /* bytes, the rank's own */
+    size_t raw, raw_scales;                 /* bytes of one window; of scales as stored */
+    int n_windows;                          /* 2 where ranks read together: one is packed while the other is read */
+    int64_t n_fills, chunk, n_scales;       /* elements of a chunk, scales of a tensor */
+    size_t own, window, total;              /* sums of the above */
 };
 
 /* The sum of the hashes of all rows read; see load_hash.c. */
@@ -65,6 +65,7 @@ struct mu_loader {
     int column, n_columns;   /* readers of a node; -1: this rank is none */
     int node, n_nodes;       /* that read together */
     uint32_t *needs;         /* [n_nodes][words of a bit a fill], where there are many */
+    uint64_t *held;          /* [n] whose rows a fill's are (load_apart.c), where ranks read together */
     const struct mu_fill *f; /* the one at hand */
     int64_t turn;            /* reads so far: says which window, and who reads what */
     bool has_ended;          /* a failure is known to all of them */
@@ -111,6 +112,19 @@ int mu_load_read_rows(struct mu_loader *l, const struct mu_source *s, size_t row
  */
 bool mu_load_is_alone(const struct mu_loader *l, const struct mu_fill *f);
 
+/* Whether its numbers are packed as they lie in the file. */
+bool mu_load_is_direct(const struct mu_source *s);
+
+/* What a tied file holds beside the embedding that f fills, to be compared with it, or NULL. */
+const struct mu_tensor_info *mu_load_other_head(const struct mu_loader *l, const struct mu_fill *f);
+
+/* ---- load_apart.c: rows that one rank holds alone ---- */
+
+/* Once the fills are found: which are cut into rows that each one rank holds. */
+int mu_load_find_apart(struct mu_loader *l);
+bool mu_load_is_apart(const struct mu_loader *l, const struct mu_fill *f);
+int mu_load_fill_apart(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes);
+
 /* ---- load_peers.c: nodes that read together ---- */
 
 /* Once the fills are found: which nodes need which. */
@@ -140,8 +154,10 @@ int mu_load_finish_block(struct mu_loader *l);
 
 /* This rank's pieces of rows [r, r + n) of the slot, which lie in raw (the whole tensor when it is transposed). */
 int mu_load_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
-/* Reads rows [r, r + n) of the slot, which is whole here, and packs them. */
-int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n);
+/* Reads rows [r, r + n) of the slot, all of which a piece of this rank's holds, and packs them; with other ranks only
+ * what is packed as it lies. */
+int mu_load_read_and_pack(struct mu_loader *l, const struct mu_fill *f, const struct mu_slot_use *piece,
+                          size_t row_bytes, int64_t r, int64_t n);
 int mu_load_pack_vector(struct mu_loader *l, const struct mu_fill *f, size_t elem);
 
 /* Logs how many tensors no slot needs, but for those known to hold nothing of the network. */

@@ -99,8 +99,7 @@ static int read_share(struct mu_loader *l, const struct mu_source *s, size_t row
     return j.failure.row < 0 ? MU_OK : j.failure.rc;
 }
 
-/* What a tied file holds beside the embedding that f fills, or NULL. */
-static const struct mu_tensor_info *other_head(const struct mu_loader *l, const struct mu_fill *f)
+const struct mu_tensor_info *mu_load_other_head(const struct mu_loader *l, const struct mu_fill *f)
 {
     if (f->use.slot != MU_SLOT_EMBED || !l->m->spec.is_tied)
         return NULL;
@@ -110,7 +109,7 @@ static const struct mu_tensor_info *other_head(const struct mu_loader *l, const 
 
 bool mu_load_is_alone(const struct mu_loader *l, const struct mu_fill *f)
 {
-    return !l->m->opts.shard && !other_head(l, f);
+    return !l->m->opts.shard && !mu_load_other_head(l, f);
 }
 
 /* A tied file may hold the head as well. Where it differs from the embedding, whose rows are in raw, the config is
@@ -118,7 +117,7 @@ bool mu_load_is_alone(const struct mu_loader *l, const struct mu_fill *f)
 static int check_tied_head(struct mu_loader *l, const struct mu_fill *f, size_t row_bytes, int64_t r, int64_t n,
                            struct mu_run share)
 {
-    const struct mu_tensor_info *head = other_head(l, f);
+    const struct mu_tensor_info *head = mu_load_other_head(l, f);
     size_t from = (size_t)share.begin * row_bytes, bytes = (size_t)share.n * row_bytes;
 
     if (!head || (size_t)n * row_bytes > l->size.raw / 2)

@@ -81,7 +81,9 @@ struct mu_staging mu_load_staging(const struct mu_spec *s, const struct mu_model
     z.raw_scales = round64((size_t)z.n_scales * MU_ELEM_BYTES_MAX);
     if (o->shard && o->shard->together)
         z.needs = round64((size_t)(mu_comm_nodes(o->shard->together) * mu_load_words(z.n_fills)) * sizeof(uint32_t));
-    z.own = z.fills + z.f32 + z.scales + z.needs;
+    if (o->shard)
+        z.held = round64((size_t)z.n_fills * sizeof(uint64_t));
+    z.own = z.fills + z.f32 + z.scales + z.needs + z.held;
     z.window = (size_t)z.n_windows * z.raw + z.raw_scales;
     z.total = z.own + z.window;
     return z;

@@ -1,7 +1,8 @@
 /* load_weights.c - reads every needed tensor once and packs it
  *
- * All fills are found and checked first, sorted by place in the files, then done in that order, a bounded chunk at a
- * time: read (load_node.c), then packed (load_chunk.c), by the pool's threads. Bytes of a tensor that several slots
+ * All fills are found and checked first, sorted by place in the files, then done in that order, those that one rank
+ * reads by itself (load_apart.c) before the others. These go a bounded chunk at a time: read (load_node.c), then packed
+ * (load_chunk.c), by the pool's threads. Bytes of a tensor that several slots
  * share (fused projections, stacks) are read once: either each slot reads its own rows, or, where the tensor is stored
  * transposed, it is kept whole in the staging memory until its last slot is done. */
 #include <inttypes.h>
@@ -80,11 +81,15 @@ static int fill_rows(struct mu_loader *l, const struct mu_fill *f)
     if (!mu_dtype_bytes(s->t->dtype, (uint64_t)s->cols, &row_bytes))
         return mu_fail(l->e, MU_EFORMAT, "tensor %s has rows of %" PRId64 " elements, no multiple of a block of %s",
                        s->t->name, s->cols, mu_dtype_name(s->t->dtype));
+    if (mu_load_is_apart(l, f)) {
+        MU_TRY_RETURN(mu_load_fill_apart(l, f, row_bytes));
+        return report(l, (uint64_t)f->use.n_out * row_bytes);
+    }
     int64_t rows = MU_MAX(l->size.chunk / (unit * s->cols), 1) * unit;
     for (int64_t r = 0; r < f->use.n_out; r += rows) {
         int64_t n = MU_MIN(rows, f->use.n_out - r);
         if (is_alone) {
-            MU_TRY_RETURN(mu_load_read_and_pack(l, f, row_bytes, r, n));
+            MU_TRY_RETURN(mu_load_read_and_pack(l, f, &f->use, row_bytes, r, n));
         } else {
             MU_TRY_RETURN(mu_load_rows(l, s, row_bytes, r, n, f));
             MU_TRY_RETURN(mu_load_pack(l, f, row_bytes, r, n));
@@ -142,12 +147,23 @@ static int fill_one(struct mu_loader *l, const struct mu_fill *f)
 
 /* ---- all ---- */
 
+static int fill_those(struct mu_loader *l, bool are_apart)
+{
+    for (int64_t i = 0; i < l->n; i++)
+        if (mu_load_is_apart(l, &l->fills[i]) == are_apart)
+            MU_TRY_RETURN(fill_one(l, &l->fills[i]));
+    return MU_OK;
+}
+
+/* What ranks read apart comes first, in one go: whoever has less of it waits once, and not before every fill that they
+ * read together. */
 static int run(struct mu_loader *l)
 {
     MU_TRY_RETURN(find_all(l));
     MU_TRY_RETURN(mu_load_find_needs(l));
-    for (int64_t i = 0; i < l->n; i++)
-        MU_TRY_RETURN(fill_one(l, &l->fills[i]));
+    MU_TRY_RETURN(mu_load_find_apart(l));
+    MU_TRY_RETURN(fill_those(l, true));
+    MU_TRY_RETURN(fill_those(l, false));
     if (l->rank == 0)
         mu_load_report_unused(l);
     return mu_weights_check(l->w, l->e);
@@ -188,6 +204,7 @@ static int open_windows(struct mu_loader *l, char *own, struct mu_comm_shared **
     l->f32 = (float *)(void *)(own + l->size.fills);
     l->scales = (float *)(void *)(own + l->size.fills + l->size.f32);
     l->needs = (uint32_t *)(void *)(own + l->size.fills + l->size.f32 + l->size.scales);
+    l->held = l->size.held ? (uint64_t *)(void *)((char *)l->needs + l->size.needs) : NULL;
     if (l->shard->node)
         rc = mu_comm_shared_open(shared, l->shard->node, l->size.window, &p, l->e);
     l->windows = p;
