@@ -16,8 +16,6 @@ struct plan_args {
     bool all, json;
 };
 
-#define SCORED_ROWS 32 /* of a continuation that is scored, where nothing says more */
-
 /* Nodes for a number of devices: a preset is as large as asked for, a cluster as large as it is. */
 static int size_machine(struct mu_machine *m, const struct plan_args *a, bool is_preset, struct mu_err *e)
 {
@@ -73,13 +71,12 @@ static int get_formats(struct mu_workload *w, const struct plan_args *a, const s
     return mu_model_check_kv(s, w->kv_dtype, e);
 }
 
-/* Requests where no lengths were asked for: 512 tokens, or half the context of a model that holds fewer. */
 static void get_lengths(struct mu_workload *w, const struct plan_args *a, const struct mu_spec *s)
 {
     bool generates = strcmp(a->task, "generate") == 0;
     w->output = a->output >= 0 ? a->output : generates ? MU_MIN(256, s->context / 4) : 0;
-    w->prompt = a->prompt > 0 ? a->prompt : MU_MAX(MU_MIN(512, s->context / 2), 1);
-    w->scored = w->output > 0 ? 0 : MU_MIN(SCORED_ROWS, w->prompt);
+    w->prompt = a->prompt > 0 ? a->prompt : MU_MAX(MU_MIN(MU_WORK_PROMPT, s->context / 2), 1);
+    w->scored = w->output > 0 ? 0 : MU_MIN(MU_WORK_SCORED, w->prompt);
     w->shared = a->shared;
     w->batch = a->batch;
     w->requests = a->requests;

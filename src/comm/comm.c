@@ -7,7 +7,6 @@
 #include "base/check.h"
 #include "base/mem.h"
 
-#define WORK_BYTES     ((size_t)8 << 20)
 #define WORK_BYTES_MIN ((size_t)4 << 10) /* and MU_COMM_SPLIT_BYTES a rank: a split gathers there */
 
 /* ---- a group ---- */
@@ -124,7 +123,7 @@ static int world_alloc(struct mu_comm_world *w, const struct mu_comm_opts *o, st
     size_t work_min = WORK_BYTES_MIN + (size_t)w->size * MU_COMM_SPLIT_BYTES;
     w->timeout_ns = o && o->timeout_ns > 0 ? o->timeout_ns : MU_COMM_TIMEOUT_NS;
     w->timeout_ns = MU_MIN(w->timeout_ns, INT64_MAX / 4); /* deadlines are sums */
-    w->work_bytes = o && o->work_bytes > 0 ? o->work_bytes : WORK_BYTES;
+    w->work_bytes = o && o->work_bytes > 0 ? o->work_bytes : MU_COMM_WORK_BYTES;
     w->work_bytes = MU_MAX(w->work_bytes, work_min);
     MU_TRY_RETURN(MU_NEW_ARRAY(&w->pool, MU_COMM_POOL_MAX, "started calls", e));
     for (int i = MU_COMM_POOL_MAX - 1; i >= 0; i--) {

@@ -30,13 +30,15 @@
 #define MU_COMM_OPS_MAX    1024 /* started and not yet waited for, on one rank */
 #define MU_COMM_NAME_MAX   24
 #define MU_COMM_TIMEOUT_NS 600000000000ll /* ten minutes: a step of a slow peer is no fault */
+#define MU_COMM_WORK_BYTES ((size_t)8 << 20)
 
 struct mu_comm;
 struct mu_comm_op; /* a started call */
 
 struct mu_comm_opts {
     int64_t timeout_ns; /* of every call; 0: MU_COMM_TIMEOUT_NS */
-    size_t work_bytes; /* scratch of a world's collectives; 0: 8 MiB. Larger sums go in pieces; the same on all ranks */
+    /* Scratch of a world's collectives; 0: MU_COMM_WORK_BYTES. Larger sums go in pieces; the same on all ranks. */
+    size_t work_bytes;
 };
 
 /* ---- groups ---- */

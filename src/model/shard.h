@@ -97,6 +97,10 @@ int32_t mu_shard_tiles(int64_t n_in, int64_t tile); /* how many */
  * caches of their own and no experts, and the MLP follows attention. Then each has room for the roots of all. */
 bool mu_shard_in_halves(const struct mu_shard *sh, const struct mu_spec *s);
 
+/* Rows of logits that the first of several tensor ranks puts together at a time: what it takes beyond its result stays
+ * small. */
+#define MU_LOGITS_GATHER_ROWS 16
+
 /* Whether the tensor ranks of one lane put the outputs of their experts together by slices of the rows (moe.c) rather
  * than by giving each all. Between ranks that share memory slices pay from four on where top_k is 8 (a step of 64 rows
  * takes a tenth less time of the CPU, and half the bytes), and cost more than they save between two. */

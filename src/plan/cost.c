@@ -6,10 +6,6 @@
 
 #include "base/check.h"
 
-#define PIECE_ROWS   32
-#define PIECES_STAGE 4
-#define PIECES_MAX   64
-
 static bool is_foreign(const struct mu_workload *w)
 {
     return w->weight_bytes_per_param > 0;
@@ -72,11 +68,10 @@ static double prefill_pieces(const struct cost_at *at, double rows)
     return MU_MAX(1, MU_MIN((double)(int64_t)(n + 0.999), rows));
 }
 
-/* Parts of a step on its way through the stages, as engine/ranks/rank.h cuts them. */
+/* Parts of a step on its way through the stages. */
 static double step_pieces(const struct cost_at *at, double rows)
 {
-    double most = MU_MIN(PIECES_STAGE * at->l->pp, PIECES_MAX);
-    return at->l->pp == 1 || !at->g->is_flushed ? 1 : MU_MAX(1, MU_MIN((double)(int64_t)(rows / PIECE_ROWS), most));
+    return at->g->is_flushed ? mu_layout_micro(at->l->pp, rows) : 1;
 }
 
 static void prefill(const struct cost_at *at, struct mu_cost_step *to)

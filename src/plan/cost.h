@@ -40,6 +40,11 @@ struct mu_cost_engine {
 const struct mu_cost_engine *mu_cost_engine_own(void);
 const struct mu_cost_engine *mu_cost_engine_find(const char *name); /* NULL: unknown */
 
+/* A request of which nobody said more: its tokens (half the context of a model that holds fewer), and its rows that are
+ * scored. */
+#define MU_WORK_PROMPT 512
+#define MU_WORK_SCORED 32
+
 /* What is asked of one replica. */
 struct mu_workload {
     int64_t prompt, output; /* tokens of a request; output 0: scoring */

@@ -30,7 +30,8 @@ static void exchange(const struct cost_at *at, const struct mu_layer_spec *l, do
     int cp = mu_layout_cp(at->l);
     bool is_latent = l->attn == MU_ATTN_LATENT;
     double pieces = ceil(rows / MU_SHARED_ROWS), each = rows / pieces * heads * cp; /* rows of one head */
-    double q = is_latent ? l->kv_lora + l->dk_rope : l->dk, state = 2 + (is_latent ? l->kv_lora : l->dv);
+    double q = is_latent ? l->kv_lora + l->dk_rope : l->dk,
+           state = (double)MU_ATTN_STATE(is_latent ? l->kv_lora : l->dv);
     if (cp == 1)
         return;
     to->comm += pieces * cost_all_gather_s(at, cp, each * q * (double)sizeof(float));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "plan/bill.h"
 
 /* What FasterTransformer's fit gave, which those with a handful of rows borrow. */
 #define LIKE_FASTERTRANSFORMER                                                                                         \
@@ -26,7 +27,7 @@ static const struct mu_cost_engine engines[] = {
      .layer_ops = 14,
      .link = 1,
      .act_bytes = 4,
-     .chunk_rows = 256,
+     .chunk_rows = MU_BILL_ROWS_WANTED,
      .is_flushed = true,
      .is_own_comm = true,
      .memory_part = 0.95,

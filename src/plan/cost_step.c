@@ -11,7 +11,6 @@
 
 #define ROW_PASSES  10
 #define GATE_PASSES 3
-#define LOGIT_ROWS  16 /* gathered at a time: model/logits.c */
 
 /* Returns the width of its inner rows on one rank. */
 static double dense(const struct cost_at *at, const struct mu_layer_spec *l, double rows, struct mu_cost_step *to)
@@ -51,7 +50,7 @@ static void add(struct mu_cost_step *to, const struct mu_cost_step *one)
 static double own_logits_s(const struct cost_at *at, const struct cost_rows *r)
 {
     double rows = r->logits, others = at->l->pp > 1 ? r->lanes : r->lanes - 1;
-    double row = (double)at->s->vocab * (double)sizeof(float), calls = ceil(rows / LOGIT_ROWS);
+    double row = (double)at->s->vocab * (double)sizeof(float), calls = ceil(rows / MU_LOGITS_GATHER_ROWS);
     double s = calls > 0 ? calls * cost_all_to_all_s(at, at->tp, row * rows / calls) : 0;
     return at->g->is_flushed ? s + rows * others * cost_send_s(at, row) : s;
 }

@@ -15,9 +15,16 @@
 #define MU_PLAN_LAYOUT_H
 
 #include "base/buf.h"
+#include "base/check.h"
 #include "model/shard.h"
 
 #define MU_STAGES_MAX 256
+
+/* A step goes through a pipeline in parts, so that the stages overlap: so many for each stage, that of all. Fewer rows
+ * than MU_MICRO_ROWS cost as much as they: the weights are read for each part. */
+#define MU_MICRO_ROWS  32
+#define MU_MICRO_STAGE 4
+#define MU_MICRO_MAX   64
 
 struct mu_layout {
     int dp, pp, tp, ep;
@@ -47,6 +54,13 @@ static inline int mu_layout_ranks(const struct mu_layout *l)
 static inline int mu_layout_replicas(const struct mu_layout *l)
 {
     return l->dp / mu_layout_lanes(l);
+}
+
+/* Parts that a step of so many rows is worth, the most of any lane. */
+static inline int mu_layout_micro(int stages, double rows)
+{
+    int most = MU_MIN(stages * MU_MICRO_STAGE, MU_MICRO_MAX);
+    return stages == 1 ? 1 : (int)MU_MAX(1, MU_MIN(rows / MU_MICRO_ROWS, most));
 }
 
 /* ranks 0: whatever the text says. MU_EUSAGE naming key, value and bound. "auto" is not handled here. */

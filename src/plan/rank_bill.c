@@ -5,12 +5,9 @@
 #include "model/rope_table.h"
 #include "plan/bill.h"
 
-#define LAYER_HOST_BYTES  4096               /* of bookkeeping: pointers and shapes of a layer's matrices, */
-#define EXPERT_HOST_BYTES 192                /* and of an expert's three */
-#define COMM_GROUP_BYTES  ((size_t)8 << 20)  /* comm/comm.h: scratch of one group's collectives */
-#define ATTENTION_WORK    ((size_t)20 << 20) /* 16 MiB of split attention and the threads' own, on the CPU */
-#define LINEAR_PASS_ROWS  512                /* prepared at a time on the CPU */
-#define GATHERED_LOGITS   16 /* rows of logits put together at a time on the first of several tensor ranks */
+#define LAYER_HOST_BYTES  4096              /* of bookkeeping: pointers and shapes of a layer's matrices, */
+#define EXPERT_HOST_BYTES 192               /* and of an expert's three */
+#define THREADS_WORK      ((size_t)4 << 20) /* scratch of a CPU's threads, a part each */
 
 struct counting {
     const struct mu_spec *s;
@@ -287,9 +284,9 @@ static void add_host(struct mu_rank_need *n, const struct counting *c, const str
 {
     int layers = c->sh.layer_end - c->sh.layer_begin;
     bool is_int = c->w->weights == MU_WINT8 || c->w->weights == MU_WINT4;
-    n->work = ATTENTION_WORK;
+    n->work = MU_CPU_ATTENTION_BYTES + THREADS_WORK;
     n->work_row = (size_t)c->widest_in * (is_int ? 3 : 4);
-    n->comm = COMM_GROUP_BYTES * (size_t)groups_of(l);
+    n->comm = MU_COMM_WORK_BYTES * (size_t)groups_of(l);
     n->runtime = MU_BILL_RUNTIME_BYTES + (size_t)layers * (LAYER_HOST_BYTES + (size_t)c->held * EXPERT_HOST_BYTES);
 }
 
@@ -344,13 +341,13 @@ static int64_t pages_held(const struct mu_rank_need *n, const struct mu_rank_lim
 void mu_rank_bill_of(struct mu_rank_bill *out, const struct mu_rank_need *n, const struct mu_rank_limits *k)
 {
     int64_t rounded = (k->rows + n->rows_multiple - 1) / n->rows_multiple * n->rows_multiple;
-    size_t gathered = n->gather_row * (size_t)MU_MIN(k->logit_rows, GATHERED_LOGITS);
+    size_t gathered = n->gather_row * (size_t)MU_MIN(k->logit_rows, MU_LOGITS_GATHER_ROWS);
     int holders = MU_MAX(n->weights_holders, 1);
     *out = (struct mu_rank_bill){.weights = (n->weights + (size_t)holders - 1) / (size_t)holders,
                                  .weights_holders = holders,
                                  .kv = n->page * (size_t)pages_held(n, k),
                                  .activations = n->row * (size_t)(rounded + 1), /* and one row of zeros */
-                                 .work = n->work + n->work_row * (size_t)MU_MIN(rounded, LINEAR_PASS_ROWS),
+                                 .work = n->work + n->work_row * (size_t)MU_MIN(rounded, MU_CPU_LINEAR_ROWS),
                                  .logits = n->logit_row * (size_t)k->logit_rows + gathered,
                                  .comm = n->comm,
                                  .runtime = n->runtime};

@@ -122,6 +122,12 @@ struct mu_attn {
     bool alibi_is_scaled;      /* the bias is multiplied by scale too, as Falcon does */
 };
 
+/* Scratch of the CPU levels, so that a bill can be made without a device (plan/rank_bill.h): rows of a linear that are
+ * prepared at a time (beyond them, reading the weights again costs little beside the arithmetic), and bytes of
+ * attention states where threads share a row, at most. */
+#define MU_CPU_LINEAR_ROWS     512
+#define MU_CPU_ATTENTION_BYTES ((size_t)16 << 20)
+
 struct mu_ops {
     const char *level; /* "ref", "avx2", "avx512", "cuda" */
     bool (*is_available)(void);

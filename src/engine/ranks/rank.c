@@ -38,8 +38,7 @@ struct mu_rank_figures mu_rank_own_figures(void)
 
 int mu_rank_micro(const struct mu_rank *k, int n)
 {
-    int most = MU_MIN(4 * k->n_stages, MU_MICRO_MAX);
-    return k->n_stages == 1 ? 1 : MU_MAX(1, MU_MIN(n / MU_MICRO_ROWS, most));
+    return mu_layout_micro(k->n_stages, n);
 }
 
 /* ---- a step ---- */

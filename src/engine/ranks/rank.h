@@ -13,7 +13,6 @@
 #include "engine/ranks/step_message.h"
 
 #define MU_REPLICA_RANKS_MAX 512
-#define MU_MICRO_ROWS        32 /* fewer rows than this cost as much as they: the weights are read for each micro-batch */
 
 /* Tags inside a replica's group. */
 enum mu_rank_tag { MU_TAG_STEP = 1, MU_TAG_HIDDEN, MU_TAG_LOGITS, MU_TAG_FIGURES };

@@ -17,10 +17,6 @@
 #include "engine/forecast.h"
 #include "plan/plan.h"
 
-/* A request where nobody said what will be asked: as `muster plan` takes it. */
-#define PROMPT_UNKNOWN 512
-#define SCORED_UNKNOWN 32
-
 #define REASON_BYTES_MAX ((size_t)64 << 10)
 
 static int sharers(const struct mu_comm *world)
@@ -76,9 +72,9 @@ static struct mu_workload work_of(const struct mu_seat *s)
     const struct mu_engine_work *k = &s->opts.work;
     int64_t context = MU_MIN(s->model.spec->context, MU_STEP_ROWS_MAX);
     struct mu_workload w = {.requests = k->requests, .weights = s->parts.weights, .kv_dtype = s->parts.kv_dtype};
-    w.prompt = MU_MAX(1, MU_MIN(k->prompt > 0 ? k->prompt : PROMPT_UNKNOWN, context / 2));
+    w.prompt = MU_MAX(1, MU_MIN(k->prompt > 0 ? k->prompt : MU_WORK_PROMPT, context / 2));
     w.output = MU_MIN(k->output, context - w.prompt);
-    w.scored = MU_MIN(k->scored > 0 || w.output > 0 ? k->scored : SCORED_UNKNOWN, w.prompt);
+    w.scored = MU_MIN(k->scored > 0 || w.output > 0 ? k->scored : MU_WORK_SCORED, w.prompt);
     w.redundant_experts = s->opts.redundant_experts;
     w.batch = s->opts.sequences_max > 0 ? MU_MIN(s->opts.sequences_max, MU_STEP_ROWS_MAX) : 0;
     return w;

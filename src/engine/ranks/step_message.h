@@ -8,9 +8,7 @@
 #ifndef MU_ENGINE_STEP_MESSAGE_H
 #define MU_ENGINE_STEP_MESSAGE_H
 
-#include "tensor/ops.h"
-
-#define MU_MICRO_MAX 64 /* parts of a step that is run by a pipeline */
+#include "plan/layout.h"
 
 enum mu_step_kind {
     MU_STEP_ROWS = 1,

@@ -19,7 +19,6 @@
 #define QUERIES_MAX  64 /* of an item: their outputs (64 x 128 f32) fill an L1 cache */
 #define HEADS_MAX    16 /* of an item, so that many heads on one KV head still make several items */
 #define SHARED_ROWS  8
-#define SHARED_BYTES ((size_t)16 << 20)
 #define SHARED_TILES 4 /* contexts of fewer tiles are not worth sharing */
 #define LEVELS       4 /* states of an item that wait: of half, a quarter, an eighth of the strands, and the newest */
 #define SLOT_HEAD    16
@@ -94,7 +93,7 @@ size_t mu_cpu_attention_work_bytes(const struct mu_device *d, int n_heads, int d
                                    int64_t context)
 {
     size_t workers = (size_t)mu_pool_threads(d->pool) * scratch_layout(NULL, NULL, dv);
-    size_t row = MU_MAX(shared_bytes(n_heads, MU_ATTN_STRANDS, dv), 1), rows = MU_MAX(SHARED_BYTES / row, 1);
+    size_t row = MU_MAX(shared_bytes(n_heads, MU_ATTN_STRANDS, dv), 1), rows = MU_MAX(MU_CPU_ATTENTION_BYTES / row, 1);
     bool may_share = context > (int64_t)(SHARED_TILES - 1) * MU_ATTN_TILE;
     (void)dk;
     rows = MU_MIN(rows, (size_t)MU_MIN(n_rows, SHARED_ROWS));

@@ -1,8 +1,8 @@
 /* linear.c - cuts a linear into passes, passes into pieces for threads; the sums are the kernels'
  *
- * A pass takes as many rows as the scratch holds (up to PASS_ROWS). Float formats: rows are first turned into blocks
- * side by side (levels that want it); integer formats: rows are quantised. Then pieces, a run of panels times a run
- * of rows, go to the threads. A few rows are split over panels alone and stream the weights once.
+ * A pass takes as many rows as the scratch holds (up to MU_CPU_LINEAR_ROWS). Float formats: rows are first turned into
+ * blocks side by side (levels that want it); integer formats: rows are quantised. Then pieces, a run of panels times a
+ * run of rows, go to the threads. A few rows are split over panels alone and stream the weights once.
  *
  *   work: | rows of the pass, prepared | scratch of worker 0 | scratch of worker 1 | ... |
  */
@@ -12,8 +12,7 @@
 #include "tensor/cpu/kernels.h"
 #include "tensor/cpu/ops_cpu.h"
 
-#define STREAM_PANELS 4   /* a thread takes at least: what the kernels read side by side */
-#define PASS_ROWS     512 /* beyond this, reading the weights again costs little beside the arithmetic */
+#define STREAM_PANELS 4 /* a thread takes at least: what the kernels read side by side */
 
 struct pass {
     struct mu_linear_job job;
@@ -46,7 +45,7 @@ static size_t worker_bytes(const struct mu_cpu_kernels *k, int64_t n_in)
 size_t mu_cpu_linear_work_bytes(const struct mu_device *d, enum mu_wformat f, int64_t n_rows, int64_t n_in)
 {
     size_t workers = (size_t)mu_pool_threads(d->pool) * worker_bytes(mu_cpu_kernels_of(d), n_in);
-    size_t rows = (size_t)MU_MIN(MU_MAX(n_rows, 1), PASS_ROWS);
+    size_t rows = (size_t)MU_MIN(MU_MAX(n_rows, 1), MU_CPU_LINEAR_ROWS);
     size_t one = row_bytes(f, n_in, 8 * n_in + MU_GROUP_K);
     size_t many = rows * row_bytes(f, n_in, 2 * n_in + MU_GROUP_K);
     return workers + round64(MU_MAX(one, many)) + 4 * 64;
@@ -178,7 +177,7 @@ int mu_cpu_linear(struct mu_device *d, float *y, int64_t ldy, const float *x, in
     for (int64_t r = 0; r < n; r += rows) {
         struct pass p = {.kernels = k, .scratch_bytes = worker_bytes(k, w->n_in)};
         p.job = (struct mu_linear_job){.w = w, .cut = cut, .y = y + r * ldy, .ldy = ldy, .x = x + r * ldx, .ldx = ldx};
-        for (rows = MU_MIN(n - r, PASS_ROWS);; rows = (rows + 1) / 2) {
+        for (rows = MU_MIN(n - r, MU_CPU_LINEAR_ROWS);; rows = (rows + 1) / 2) {
             p.job.n = rows;
             if (place_rows(&p, d))
                 break;
