@@ -192,32 +192,10 @@ static int name_several(struct server *v, struct mu_err *e)
     }
     for (int i = 0; i < a->keep.n; i++)
         MU_TRY_RETURN(mu_serve_opener_keep(x, a->keep.item[i], e));
+    for (int i = 0; i < a->preload.n; i++)
+        MU_TRY_RETURN(mu_serve_opener_preload(x, a->preload.item[i], e));
     MU_TRY_RETURN(settle_memory(x, a->model.max_memory, e));
     return mu_serve_opener_check(x, e);
-}
-
-static bool is_preloaded(const struct server *v, int i)
-{
-    const struct mu_serve_entry *m = &v->opener.entry[i];
-    for (int k = 0; k < v->args->preload.n; k++) {
-        const char *name = v->args->preload.item[k];
-        if (strcmp(name, m->name) == 0 || strcmp(name, "all") == 0)
-            return true;
-    }
-    return m->is_kept;
-}
-
-static int check_preload(const struct server *v, struct mu_err *e)
-{
-    for (int k = 0; k < v->args->preload.n; k++) {
-        const char *name = v->args->preload.item[k];
-        bool is_known = strcmp(name, "all") == 0;
-        for (int i = 0; i < v->opener.n; i++)
-            is_known = is_known || strcmp(name, v->opener.entry[i].name) == 0;
-        if (!is_known)
-            return mu_fail(e, MU_EUSAGE, "--preload %s: no --model has that name", name);
-    }
-    return MU_OK;
 }
 
 static int open_several(struct server *v, struct mu_err *e)
@@ -226,7 +204,6 @@ static int open_several(struct server *v, struct mu_err *e)
     struct mu_serve_opener *x = &v->opener;
     MU_TRY_RETURN(check_several(a, e));
     MU_TRY_RETURN(name_several(v, e));
-    MU_TRY_RETURN(check_preload(v, e));
     struct mu_resident_opts o = {
         .ops = &mu_serve_opener_ops, .arg = x, .bytes_max = x->bytes_max, .open_max = (int)a->open_max};
     o.breaks_max = a->breakdowns > 0 ? (int)a->breakdowns : INT_MAX;
@@ -236,7 +213,7 @@ static int open_several(struct server *v, struct mu_err *e)
         MU_TRY_RETURN(mu_residents_add(v->residents, x->entry[i].name, x->entry[i].is_kept, e));
     }
     for (int i = 0; i < x->n; i++) {
-        if (is_preloaded(v, i))
+        if (x->entry[i].is_preloaded)
             MU_TRY_RETURN(mu_residents_preload(v->residents, x->entry[i].name, INT64_MAX, e));
     }
     return MU_OK;

@@ -137,16 +137,29 @@ int mu_serve_opener_add(struct mu_serve_opener *x, const char *text, struct mu_e
     return MU_OK;
 }
 
+static int preload(struct mu_serve_opener *x, const char *name, bool is_kept, struct mu_err *e)
+{
+    const struct mu_serve_entry *one = find(x, name);
+    if (!one && strcmp(name, "all") != 0)
+        return mu_fail(e, MU_EUSAGE, "--%s %s: no --model has that name", is_kept ? "keep" : "preload", name);
+    for (int i = 0; i < x->n; i++) {
+        struct mu_serve_entry *m = &x->entry[i];
+        if (one && m != one)
+            continue;
+        m->is_preloaded = true;
+        m->is_kept |= is_kept;
+    }
+    return MU_OK;
+}
+
 int mu_serve_opener_keep(struct mu_serve_opener *x, const char *name, struct mu_err *e)
 {
-    struct mu_serve_entry *m = find(x, name);
-    if (m)
-        m->is_kept = true;
-    else if (strcmp(name, "all") != 0)
-        return mu_fail(e, MU_EUSAGE, "--keep %s: no --model has that name", name);
-    for (int i = 0; !m && i < x->n; i++)
-        x->entry[i].is_kept = true;
-    return MU_OK;
+    return preload(x, name, true, e);
+}
+
+int mu_serve_opener_preload(struct mu_serve_opener *x, const char *name, struct mu_err *e)
+{
+    return preload(x, name, false, e);
 }
 
 /* ---- what one takes ---- */

@@ -28,6 +28,7 @@ struct mu_serve_entry {
     char name[MU_RESIDENT_NAME_MAX];
     const char *path; /* borrowed */
     bool is_kept;
+    bool is_preloaded; /* opened before anybody asks; those that are kept are */
     size_t text_bytes; /* of tokenizer and template */
     size_t kept_bytes; /* of the kept ones that come before it */
     struct mu_resident_size size;
@@ -48,6 +49,7 @@ int mu_serve_name_split(const char *text, char name[MU_RESIDENT_NAME_MAX], const
 int mu_serve_opener_add(struct mu_serve_opener *x, const char *text, struct mu_err *e);
 /* By name; "all" is every one. */
 int mu_serve_opener_keep(struct mu_serve_opener *x, const char *name, struct mu_err *e);
+int mu_serve_opener_preload(struct mu_serve_opener *x, const char *name, struct mu_err *e);
 /* Whether each could be opened: tokenizer, template, headers, memory. */
 int mu_serve_opener_check(struct mu_serve_opener *x, struct mu_err *e);
 

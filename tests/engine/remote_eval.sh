@@ -4,24 +4,10 @@
 set -eu
 muster=$1
 model=models/muster-llama-tiny
-dir=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$dir"' EXIT
+. "$(dirname "$0")/../serve/serve_lib.sh"
 unset OPENAI_API_KEY
 
-fail() {
-    echo "not ok: $1" >&2
-    exit 1
-}
-
-"$muster" serve --model $model --port 0 --context 512 --quiet >"$dir/serve" 2>&1 &
-server=$!
-for _ in $(seq 600); do
-    url=$(sed -n 's/^.*listening on \(http:[^ ]*\).*/\1/p' "$dir/serve")
-    [ -z "$url" ] || break
-    sleep 0.1
-done
-[ -n "$url" ] || fail "the server does not start: $(cat "$dir/serve")"
+serve --model $model --context 512 --quiet
 
 run() { # folder, options...: an evaluation
     out=$1

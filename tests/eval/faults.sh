@@ -19,27 +19,9 @@ fewer() { # LAYOUT: options of a run on fewer ranks
     esac
 }
 
-# LAYOUT OUTPUT: in the background, its standard error in $dir/err; $job is the process that was started.
-begin_run() {
-    rm -rf "$2"
-    : >"$dir/err" # before: a redirection in the background may come later
-    # shellcheck disable=SC2046
-    "$muster" $(arguments "$2") --layout "$1" >"$dir/out" 2>"$dir/err" </dev/null &
-    job=$!
+begin_run() { # LAYOUT
+    start --layout "$1"
     disown # it may be killed, which is no news
-}
-
-# Ranks of the job besides RANK, which must have gone within 10 s of begin.
-await_others() { # RANKS RANK WHAT
-    for other in $(seq 0 $(($1 - 1))); do
-        [ "$other" != "$2" ] || continue
-        while [ -n "${peer[$other]}" ] && runs "${peer[$other]}"; do
-            [ $(($(now_ms) - begin)) -lt 10000 ] || fail "10 s after $3 rank $other still runs"
-            sleep 0.02
-        done
-    done
-    took=$(($(now_ms) - begin))
-    [ $took -le $slowest ] || slowest=$took
 }
 
 # Each of the others says it, in one line of its own.
@@ -51,15 +33,10 @@ others_name() { # RANKS RANK PROCESS WHAT
 
 tell() { [ "$rounds" = 0 ] || echo "$*"; } # long tours only
 
-# A replica other than rank 0's may cost its share only when it is lost; the others then come to the end.
-outlives() { # LAYOUT RANKS RANK
-    case $1 in *dp=2*) [ "$3" -ge $(($2 / 2)) ] ;; *) false ;; esac
-}
-
 lose() { # LAYOUT RANKS RANK SIGNAL
     draw $((span + span / 2))
     what="seed $seed: $1, SIG$4 to rank $3 after $r ms"
-    begin_run "$1" "$dir/wild"
+    begin_run "$1"
     await_bill $job "$dir/err" || fail "$what: ended before it began"
     pause_ms "$r"
     for i in $(seq 0 $(($2 - 1))); do peer[i]=$(pid_of_rank "$i"); done
@@ -95,7 +72,7 @@ lose() { # LAYOUT RANKS RANK SIGNAL
 
 # Every rank in turn is stopped for two seconds.
 slow() { # LAYOUT RANKS
-    begin_run "$1" "$dir/wild"
+    begin_run "$1"
     await_bill $job "$dir/err" || fail "$1 ended before it began"
     for i in $(seq 0 $(($2 - 1))); do
         p=$(pid_of_rank "$i")

@@ -45,19 +45,6 @@ do_cut() { netns_cut "$(node_of "$2" "$3")"; }
 do_kill() { kill -9 "$1"; }
 do_stop() { kill -STOP "$1"; }
 
-# All but RANK, and also that when its cable is cut.
-await_others() { # HOSTS RANK HOW WHAT
-    for other in $(seq 0 $((n - 1))); do
-        [ "$other" != "$2" ] || [ "$3" = cut ] || continue
-        while [ -n "${peer[$other]}" ] && runs "${peer[$other]}"; do
-            [ $(($(now_ms) - begin)) -lt 10000 ] || fail "$4: rank $other still runs after 10 s"
-            sleep 0.02
-        done
-    done
-    took=$(($(now_ms) - begin))
-    [ $took -le $slowest ] || slowest=$took
-}
-
 # Behind a cut cable anybody on the other side may be named, and on this side anybody behind it.
 others_name() { # HOSTS RANK HOW WHAT
     for other in $(seq 0 $((n - 1))); do
@@ -78,10 +65,6 @@ others_name() { # HOSTS RANK HOW WHAT
     done
 }
 
-outlives() { # LAYOUT RANK: a replica that is lost may cost its share only
-    case $1 in *dp=2*) [ "$2" -ge $((n / 2)) ] ;; *) false ;; esac
-}
-
 lose() { # LAYOUT HOSTS RANK HOW
     draw $((span + span / 2))
     what="seed $seed: $1 on $2, $4 rank $3 after $r ms"
@@ -97,12 +80,12 @@ lose() { # LAYOUT HOSTS RANK HOW
         finished=$((finished + 1))
         return
     fi
-    if outlives "$1" "$3"; then
+    if outlives "$1" "$n" "$3"; then
         while runs "${peer[0]}"; do sleep 0.02; done
         took=$(($(now_ms) - begin))
         is_finished "$dir/wild" || [ $took -lt 10000 ] || fail "$what: neither outlived nor over in 10 s"
     else
-        await_others "$2" "$3" "$4" "$what"
+        await_others "$n" "$([ "$4" = cut ] || echo "$3")" "$what" # who is cut off ends as well
     fi
     netns_stop $job 4
     await_none 10

@@ -9,11 +9,7 @@ rounds=${2:-1}
 n=0
 
 begin_run() { # LAYOUT: in the background; $job is the process
-    rm -rf "$dir/wild"
-    : >"$dir/err"
-    # shellcheck disable=SC2046
-    "$muster" $(arguments "$dir/wild") --layout "$1" >"$dir/out" 2>"$dir/err" </dev/null &
-    job=$!
+    start --layout "$1"
     await_answers "$1" runs $job
 }
 
@@ -30,13 +26,8 @@ await_replica() { # WHAT LOST PIDS...
     done
 }
 
-await_end() { # WHAT REPLICAS: so many were lost
-    wait $job
-    got=$?
-    [ $got = 0 ] || fail "$1: status $got"
-    same_as_calm "$dir/wild" "$1"
-    await_none 10
-    no_files
+check_end() { # WHAT REPLICAS: so many were lost
+    await_end "$1"
     warned=$(grep -cE '^warning: rank [0-9]+ on .* \(process [0-9]+\) .*: replica [0-9]+ is lost; [0-9]+ requests? ' "$dir/err")
     [ "$warned" = "$2" ] || fail "$1: $warned warnings, not $2"
     ! grep -q 'EPEER\|^muster eval: ' "$dir/err" || fail "$1: others speak too"
@@ -56,7 +47,7 @@ lose() { # LAYOUT SIGNAL RANK RANKS: of the replica, its ranks
     # shellcheck disable=SC2086
     await_replica "$what" "$victim" $peers
     grep -q "rank $3 on .* (process $victim)" "$dir/err" || sleep 1
-    await_end "$what" 1
+    check_end "$what" 1
     grep -q "^warning: rank $3 on .* (process $victim) " "$dir/err" || fail "$what: the warning names another"
     n=$((n + 1))
 }
@@ -67,7 +58,7 @@ lose_all() {
     kill -9 "$(pid_of_rank 1)"
     sleep 0.2
     kill -9 "$(pid_of_rank 2)"
-    await_end "dp=3, ranks 1 and 2 killed" 2
+    check_end "dp=3, ranks 1 and 2 killed" 2
     n=$((n + 2))
 }
 

@@ -30,6 +30,14 @@ pid_of_rank() { # RANK
     done
 }
 
+start() { # options...: an evaluation in $dir/wild, in the background; $job is the process that was started
+    rm -rf "$dir/wild"
+    : >"$dir/err" # before: a redirection in the background may come later
+    # shellcheck disable=SC2046
+    "$muster" $(arguments "$dir/wild") "$@" >"$dir/out" 2>"$dir/err" </dev/null &
+    job=$!
+}
+
 # The memory bill is shown when all ranks have their places: from then on each is watched.
 await_bill() { # PROCESS FILES...: false when it ended before
     p=$1 until=$(($(now_ms) + 60000))
@@ -78,6 +86,34 @@ same_as_calm() { # FOLDER WHAT
     collect "$1" "$dir/plain" || fail "$2: no results"
     same "$dir/calm.plain" "$dir/plain" "$2" || fail "$2: other bytes than an undisturbed run's"
     rm -rf "$dir/plain"
+}
+
+# $job comes to its end as an undisturbed run does, and nothing of it stays.
+await_end() { # WHAT
+    wait $job
+    got=$?
+    [ $got = 0 ] || fail "$1: status $got"
+    same_as_calm "$dir/wild" "$1"
+    await_none 10
+    no_files
+}
+
+# All ranks whose processes are in peer, but RANK (may be empty), have gone within 10 s of begin.
+await_others() { # RANKS RANK WHAT
+    for other in $(seq 0 $(($1 - 1))); do
+        [ "$other" != "$2" ] || continue
+        while [ -n "${peer[$other]}" ] && runs "${peer[$other]}"; do
+            [ $(($(now_ms) - begin)) -lt 10000 ] || fail "10 s after $3 rank $other still runs"
+            sleep 0.02
+        done
+    done
+    took=$(($(now_ms) - begin))
+    [ $took -le $slowest ] || slowest=$took
+}
+
+# A replica other than rank 0's may cost its share only when it is lost; the others then come to the end.
+outlives() { # LAYOUT RANKS RANK
+    case $1 in *dp=2*) [ "$3" -ge $(($2 / 2)) ] ;; *) false ;; esac
 }
 
 # The same evaluation goes on in its folder: nothing that was committed is asked for again, and the bytes are the same.

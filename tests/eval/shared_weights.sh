@@ -8,25 +8,8 @@ muster=$1
 options="--weights f32" # a copy is larger than what the loader shares
 n=0
 
-start() { # options...: in the background; $job is the process
-    rm -rf "$dir/wild"
-    # shellcheck disable=SC2046
-    "$muster" $(arguments "$dir/wild") "$@" >"$dir/out" 2>"$dir/err" </dev/null &
-    job=$!
-}
-
 block_of() { # RANK: permissions and inode of what it maps of shared weights
     awk '/memfd:muster-shared/ { print $2, $5 }' "/proc/$(pid_of_rank "$1")/maps" | sort -u
-}
-
-check_end() { # WHAT
-    wait $job
-    got=$?
-    [ $got = 0 ] || fail "$1: status $got"
-    same_as_calm "$dir/wild" "$1"
-    await_none 10
-    no_files
-    n=$((n + 1))
 }
 
 # Ranks that hold the same part, in two replicas: both map one block, and nobody else does.
@@ -42,7 +25,8 @@ share() { # LAYOUT RANKS: of a replica
         seen="$seen[$one]"
     done
     grep -q 'a share of one copy for 2 ranks' "$dir/err" || fail "$1: the bill does not tell"
-    check_end "$1"
+    await_end "$1"
+    n=$((n + 1))
 }
 
 # The windows of the loader and Open MPI's segments are smaller than 8 MiB, the weights are not.
@@ -51,10 +35,11 @@ without_room() {
     # shellcheck disable=SC2046
     (trap '' XFSZ; ulimit -f 8192; exec "$muster" $(arguments "$dir/wild") --layout dp=2) >"$dir/out" 2>"$dir/err" &
     job=$!
-    check_end "dp=2 without room"
+    await_end "dp=2 without room"
     [ "$(grep -c '^warning: each replica keeps a copy of the weights of its own' "$dir/err")" = 1 ] ||
         fail "dp=2 without room: no warning, or several"
     ! grep -q 'one copy for' "$dir/err" || fail "dp=2 without room: the bill tells of a shared copy"
+    n=$((n + 1))
 }
 
 # Killed all at once, nothing is left but what the system frees by itself.

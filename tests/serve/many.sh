@@ -3,15 +3,7 @@
 set -eu
 muster=$1
 command -v curl >/dev/null || { echo "skip: curl is missing"; exit 77; }
-dir=$(mktemp -d)
-server=
-trap '[ -z "$server" ] || kill "$server"; rm -rf "$dir"' EXIT
-
-fail() {
-    echo "not ok: $1" >&2
-    cat "$dir/said" >&2 || true
-    exit 1
-}
+. "$(dirname "$0")/serve_lib.sh"
 
 refused() { # expected part, options...
     part=$1
@@ -20,20 +12,8 @@ refused() { # expected part, options...
     grep -q -- "$part" "$dir/said" || fail "$* says something else than $part"
 }
 
-await() { # what is served: sets url
-    url=
-    for _ in $(seq 600); do
-        url=$(sed -n "s/^listening on \\(http:[^ ]*\\) ($1)\$/\\1/p" "$dir/out")
-        [ -z "$url" ] || break
-        sleep 0.1
-    done
-    [ -n "$url" ] || fail "the server does not start: $(cat "$dir/out")"
-}
-
-end() {
-    kill "$server"
-    wait "$server" || fail "it ends with status $?"
-    server=
+tells() { # what is served
+    grep -q "^listening on http:[^ ]* ($1)\$" "$dir/out" || fail "it serves something else: $(cat "$dir/out")"
 }
 
 a=models/muster-llama-tiny
@@ -47,10 +27,8 @@ refused "nowhere does not exist" --model $a --model nowhere
 refused "are allowed for all models" --model $a --model $b --max-memory 9MiB
 
 cp -r $b "$dir/b"
-"$muster" serve --port 0 --context 128 --threads 1 --model small=$a --model "$dir/b" --max-models 1 --preload small \
-    >"$dir/out" 2>"$dir/said" &
-server=$!
-await "models small, b"
+serve --context 128 --threads 1 --model small=$a --model "$dir/b" --max-models 1 --preload small
+tells "models small, b"
 
 ask() { # model
     curl -s "$url/v1/completions" -H 'Content-Type: application/json' \
@@ -81,9 +59,8 @@ end
 grep -q "^model small: open, .* after " "$dir/said" || fail "openings are not told"
 
 # one model by a name of its own; the batch is fitted to what is expected
-"$muster" serve --port 0 --threads 1 --model "one=$a" --mean-prompt 100 --mean-output 20 >"$dir/out" 2>"$dir/said" &
-server=$!
-await "model one"
+serve --threads 1 --model "one=$a" --mean-prompt 100 --mean-output 20
+tells "model one"
 grep -q "for prompts of 100 and outputs of 20 tokens" "$dir/said" || fail "the batch is not fitted"
 ask one | grep -q '"model": "one"' || fail "one does not answer"
 state one ready

@@ -95,6 +95,12 @@ void models_init_both(struct fixture *f)
     models_add(f, "models/" DSV3);
 }
 
+void models_begin_both(struct fixture *f)
+{
+    models_init_both(f);
+    models_begin(f);
+}
+
 void models_begin_tight(struct fixture *f)
 {
     struct mu_err err = MU_ERR_INIT;
@@ -112,6 +118,27 @@ void models_end(struct fixture *f)
     mu_serve_close(f->serve);
     mu_residents_close(f->r);
     XT_EQ(mu_mem_bytes_used(), f->heap);
+}
+
+void models_begin_one(struct fixture *f, const char *model)
+{
+    struct mu_err err = MU_ERR_INIT;
+    char path[128];
+    models_init(f);
+    snprintf(path, sizeof path, "models/%s", model);
+    models_add(f, path);
+    XT_OK(mu_serve_opener_check(&f->x, &err));
+    XT_OK(models_ops.open(f, model, &f->one, &err));
+    f->o.name = model;
+    f->o.model = f->one;
+    XT_OK(mu_serve_open(&f->serve, &f->o, &err));
+    f->port = mu_serve_port(f->serve);
+}
+
+void models_end_one(struct fixture *f)
+{
+    mu_serve_close(f->serve);
+    models_ops.close(f, f->one);
 }
 
 /* ---- asking ---- */
@@ -154,6 +181,18 @@ char *ask(const struct fixture *f, const char *model, int first)
 void ask_ok(const struct fixture *f, const char *model)
 {
     mu_free(ask(f, model, 40));
+}
+
+void ask_refused(const struct fixture *f, const char *model, int status, const char *part)
+{
+    check_refused(hc_end(ask_begin(f, model, 40)), status, part);
+}
+
+int ask_waiting(const struct fixture *f, const char *model)
+{
+    int fd = ask_begin(f, model, 40);
+    await_metric(f, "muster_model_requests_opening", model, 1);
+    return fd;
 }
 
 void check_refused(struct hc_reply r, int status, const char *part)

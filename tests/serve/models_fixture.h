@@ -23,6 +23,7 @@ struct fixture {
     struct mu_residents *r;
     struct mu_serve *serve;
     struct mu_serve_opts o;
+    void *one;                                 /* the only model, of models_begin_one() */
     struct fail_order order[MU_RESIDENTS_MAX]; /* by the models' order */
     int64_t retry_ns;
     int breaks_max, open_max, port;
@@ -35,8 +36,13 @@ void models_init(struct fixture *f);
 void models_add(struct fixture *f, const char *text); /* [NAME=]PATH */
 void models_init_both(struct fixture *f);             /* llama and dsv3 */
 void models_begin(struct fixture *f);
+void models_begin_both(struct fixture *f);
 void models_begin_tight(struct fixture *f); /* both, in the room of one of them */
 void models_end(struct fixture *f);
+
+/* A server with one model, open from the start to the end. */
+void models_begin_one(struct fixture *f, const char *model);
+void models_end_one(struct fixture *f);
 
 void sleep_ms(int ms);
 json_t *parse(const char *text);
@@ -46,6 +52,8 @@ int ask_begin(const struct fixture *f, const char *model, int first);
 char *choices_of(int fd);
 char *ask(const struct fixture *f, const char *model, int first);
 void ask_ok(const struct fixture *f, const char *model);
+void ask_refused(const struct fixture *f, const char *model, int status, const char *part);
+int ask_waiting(const struct fixture *f, const char *model); /* until the request waits for its model, alone */
 
 void check_refused(struct hc_reply r, int status, const char *part);
 double metric(const struct fixture *f, const char *name, const char *model); /* NULL: of the server */

@@ -50,8 +50,7 @@ static void break_one_of_two(bool is_by_piece)
 {
     struct fixture f;
     int llama[ASKS], dsv3[ASKS], n_good = 0, n_refused = 0;
-    models_init_both(&f);
-    models_begin(&f);
+    models_begin_both(&f);
     char *want_llama = ask(&f, LLAMA, 40), *want_dsv3 = ask(&f, DSV3, 40);
     atomic_store(&f.order[0].is_by_piece, is_by_piece);
     order(&f, 0, 1, 6);
@@ -99,8 +98,7 @@ XT_TEST(requests_in_hand_are_refused_with_the_sentence)
 {
     struct fixture f;
     int fd[ASKS], n_good = 0, n_refused = 0;
-    models_init_both(&f);
-    models_begin(&f);
+    models_begin_both(&f);
     ask_ok(&f, LLAMA);
     order(&f, 0, 1, 0);
     for (int i = 0; i < ASKS; i++)
@@ -120,7 +118,7 @@ XT_TEST(what_breaks_down_again_is_left_alone_for_longer_each_time)
     f.retry_ns = 30000 * MS;
     models_begin(&f);
     order(&f, 0, 2, 0);
-    check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, BROKE_DOWN);
+    ask_refused(&f, LLAMA, 503, BROKE_DOWN);
     check_health(&f, 200,
                  "{\"status\": \"degraded\", \"failed\": [{\"model\": \"" LLAMA
                  "\", \"failures_in_row\": 1, \"given_up\": false, \"retry_after\": 0}]}");
@@ -132,9 +130,8 @@ XT_TEST(what_breaks_down_again_is_left_alone_for_longer_each_time)
     check_state(&f, LLAMA, "\"error\": \"" FAILING_SENTENCE "\"");
     check_state(&f, LLAMA, "\"retry_after\": ");
     atomic_store(&f.is_stuck, true); /* the opener has no part in this */
-    int fd = ask_begin(&f, DSV3, 40);
-    await_metric(&f, "muster_model_requests_opening", DSV3, 1);
-    check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, "\"code\": \"model_not_loaded\"");
+    int fd = ask_waiting(&f, DSV3);
+    ask_refused(&f, LLAMA, 503, "\"code\": \"model_not_loaded\"");
     atomic_store(&f.is_stuck, false);
     mu_free(choices_of(fd));
     XT_EQ(metric(&f, "muster_model_opens_total", LLAMA), 2);
@@ -150,7 +147,7 @@ XT_TEST(after_its_wait_it_is_opened_by_the_next_request)
     models_begin(&f);
     order(&f, 0, 2, 0);
     for (int i = 0; i < 2; i++)
-        check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, BROKE_DOWN);
+        ask_refused(&f, LLAMA, 503, BROKE_DOWN);
     sleep_ms(350);
     ask_ok(&f, LLAMA);
     XT_EQ(metric(&f, "muster_model_breakdowns_total", LLAMA), 2);
@@ -169,7 +166,7 @@ XT_TEST(one_that_breaks_down_each_time_is_given_up_and_the_server_with_the_last)
     order(&f, 0, 100, 0);
     order(&f, 1, 100, 0);
     for (int i = 0; i < 3; i++)
-        check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, BROKE_DOWN);
+        ask_refused(&f, LLAMA, 503, BROKE_DOWN);
     struct hc_reply r = hc_end(ask_begin(&f, LLAMA, 40));
     XT_CHECKF(r.status == 503 && strstr(r.text, FAILING_SENTENCE) && !strstr(r.text, "Retry-After"), "%s", r.text);
     hc_free(&r);
@@ -179,12 +176,12 @@ XT_TEST(one_that_breaks_down_each_time_is_given_up_and_the_server_with_the_last)
     XT_CHECK(mu_serve_is_alive(f.serve));
     XT_OK(mu_serve_death(f.serve, &err));
     for (int i = 0; i < 3; i++)
-        check_refused(hc_end(ask_begin(&f, DSV3, 40)), 503, "the model " DSV3 " broke down");
+        ask_refused(&f, DSV3, 503, "the model " DSV3 " broke down");
     XT_CHECK(!mu_serve_is_alive(f.serve));
     XT_FAILS(mu_serve_death(f.serve, &err), MU_EPEER,
              DSV3 " broke down, the last one that was left: " FAILING_SENTENCE);
     check_health(&f, 503, FAILING_SENTENCE);
-    check_refused(hc_end(ask_begin(&f, DSV3, 40)), 503, "must be started again");
+    ask_refused(&f, DSV3, 503, "must be started again");
     models_end(&f);
 }
 
@@ -194,14 +191,12 @@ XT_TEST(what_is_broken_is_closed_when_the_last_who_holds_it_is_done)
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
     void *held;
-    models_init_both(&f);
-    models_begin(&f);
+    models_begin_both(&f);
     ask_ok(&f, LLAMA);
     XT_OK(mu_residents_use(f.r, LLAMA, 0, &held, &err));
     order(&f, 0, 1, 0);
-    check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, BROKE_DOWN);
-    int fd = ask_begin(&f, LLAMA, 40);
-    await_metric(&f, "muster_model_requests_opening", LLAMA, 1);
+    ask_refused(&f, LLAMA, 503, BROKE_DOWN);
+    int fd = ask_waiting(&f, LLAMA);
     sleep_ms(150);
     ask_ok(&f, DSV3);
     XT_EQ(metric(&f, "muster_model_opens_total", LLAMA), 1);
@@ -215,10 +210,9 @@ XT_TEST(what_is_broken_gives_its_memory_back_though_nobody_asks_for_it)
 {
     struct fixture f;
     struct mu_resident_totals t;
-    models_init_both(&f);
-    models_begin(&f);
+    models_begin_both(&f);
     order(&f, 0, 1, 0);
-    check_refused(hc_end(ask_begin(&f, LLAMA, 40)), 503, BROKE_DOWN);
+    ask_refused(&f, LLAMA, 503, BROKE_DOWN);
     for (int i = 0; i < 1000; i++, sleep_ms(10)) {
         mu_residents_totals(f.r, &t);
         if (t.bytes == 0)
@@ -236,15 +230,7 @@ static void break_the_only_one(bool is_by_piece)
     struct fixture f;
     struct mu_err err = MU_ERR_INIT;
     int fd[ASKS], n_good = 0, n_refused = 0;
-    void *m;
-    models_init(&f);
-    models_add(&f, "models/" LLAMA);
-    XT_OK(mu_serve_opener_check(&f.x, &err));
-    XT_OK(models_ops.open(&f, LLAMA, &m, &err));
-    f.o.name = LLAMA;
-    f.o.model = m;
-    XT_OK(mu_serve_open(&f.serve, &f.o, &err));
-    f.port = mu_serve_port(f.serve);
+    models_begin_one(&f, LLAMA);
     atomic_store(&f.order[0].is_by_piece, is_by_piece);
     order(&f, 0, 1, 3);
     for (int i = 0; i < ASKS; i++)
@@ -256,8 +242,7 @@ static void break_the_only_one(bool is_by_piece)
     XT_FAILS(mu_serve_death(f.serve, &err), MU_EPEER, BROKE_DOWN);
     check_health(&f, 503, BROKE_DOWN);
     check_state(&f, LLAMA, "\"given_up\": true");
-    mu_serve_close(f.serve);
-    models_ops.close(&f, m);
+    models_end_one(&f);
     XT_EQ(mu_mem_bytes_used(), f.heap);
 }
 

@@ -14,22 +14,10 @@
 static void ask_alone(const char *model, char **want, int n)
 {
     struct fixture f;
-    struct mu_err err = MU_ERR_INIT;
-    char path[128];
-    void *m;
-    models_init(&f);
-    snprintf(path, sizeof path, "models/%s", model);
-    models_add(&f, path);
-    XT_OK(mu_serve_opener_check(&f.x, &err));
-    XT_OK(models_ops.open(&f, model, &m, &err));
-    f.o.name = model;
-    f.o.model = m;
-    XT_OK(mu_serve_open(&f.serve, &f.o, &err));
-    f.port = mu_serve_port(f.serve);
+    models_begin_one(&f, model);
     for (int i = 0; i < n; i++)
         want[i] = ask(&f, model, 40 + i);
-    mu_serve_close(f.serve);
-    models_ops.close(&f, m);
+    models_end_one(&f);
 }
 
 enum { ASKS = 6 };
@@ -56,8 +44,7 @@ XT_TEST(two_models_asked_at_once_say_what_they_say_alone)
     ask_alone(LLAMA, want[0], ASKS);
     ask_alone(DSV3, want[1], ASKS);
     XT_CHECK(strcmp(want[0][0], want[1][0]) != 0);
-    models_init_both(&f);
-    models_begin(&f);
+    models_begin_both(&f);
     check_state(&f, LLAMA, "\"state\": \"absent\"");
     ask_both_at_once(&f, want);
     ask_both_at_once(&f, want);
@@ -127,8 +114,7 @@ XT_TEST(a_model_in_use_is_not_evicted_and_others_wait_for_it)
     void *held;
     models_begin_tight(&f);
     XT_OK(mu_residents_use(f.r, LLAMA, 0, &held, &err));
-    int fd = ask_begin(&f, DSV3, 40);
-    await_metric(&f, "muster_model_requests_opening", DSV3, 1);
+    int fd = ask_waiting(&f, DSV3);
     sleep_ms(150);
     ask_ok(&f, LLAMA); /* which is open */
     XT_EQ(metric(&f, "muster_model_requests_opening", DSV3), 1);
@@ -238,9 +224,31 @@ XT_TEST(names_come_from_the_text_or_the_path)
     models_init(&f);
     models_add(&f, "models/" LLAMA);
     XT_FAILS(mu_serve_opener_add(&f.x, LLAMA "=models/" DSV3, &err), MU_EUSAGE, "two models are called");
-    XT_FAILS(mu_serve_opener_keep(&f.x, "nobody", &err), MU_EUSAGE, "no --model has that name");
     f.x.bytes_max = 1000000;
     XT_FAILS(mu_serve_opener_check(&f.x, &err), MU_ENOMEM, "1000000 are allowed for all models");
+}
+
+static bool is_ahead(const struct fixture *f, int i, bool is_kept)
+{
+    return f->x.entry[i].is_preloaded && f->x.entry[i].is_kept == is_kept;
+}
+
+XT_TEST(what_is_opened_ahead_and_what_is_kept_is_told_by_name)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct fixture f;
+    models_init_both(&f);
+    XT_FAILS(mu_serve_opener_preload(&f.x, "nobody", &err), MU_EUSAGE, "--preload nobody: no --model has that name");
+    XT_FAILS(mu_serve_opener_keep(&f.x, "nobody", &err), MU_EUSAGE, "--keep nobody: no --model has that name");
+    XT_OK(mu_serve_opener_preload(&f.x, LLAMA, &err));
+    XT_CHECK(is_ahead(&f, 0, false) && !f.x.entry[1].is_preloaded);
+    XT_OK(mu_serve_opener_keep(&f.x, DSV3, &err));
+    XT_CHECK(is_ahead(&f, 0, false) && is_ahead(&f, 1, true));
+    models_init_both(&f);
+    XT_OK(mu_serve_opener_preload(&f.x, "all", &err));
+    XT_CHECK(is_ahead(&f, 0, false) && is_ahead(&f, 1, false));
+    XT_OK(mu_serve_opener_keep(&f.x, "all", &err));
+    XT_CHECK(is_ahead(&f, 0, true) && is_ahead(&f, 1, true));
 }
 
 /* ---- faults ---- */
@@ -283,7 +291,7 @@ XT_TEST(a_model_whose_folder_vanished_fails_alone_and_comes_back)
     unlink_all(dir);
     ask_ok(&f, "gone"); /* it is in memory */
     ask_ok(&f, DSV3);   /* no longer */
-    check_refused(hc_end(ask_begin(&f, "gone", 40)), 503, "\"code\": \"model_not_loaded\"");
+    ask_refused(&f, "gone", 503, "\"code\": \"model_not_loaded\"");
     check_state(&f, "gone", "\"state\": \"failed\"");
     check_state(&f, "gone", dir); /* in the sentence */
     XT_CHECK(metric(&f, "muster_model_failures_total", "gone") >= 1);
@@ -306,7 +314,7 @@ XT_TEST(the_line_for_a_model_is_bounded_and_others_are_answered_meanwhile)
     for (int i = 0; i < 3; i++)
         fd[i] = ask_begin(&f, DSV3, 40 + i);
     await_metric(&f, "muster_model_requests_opening", DSV3, 3);
-    check_refused(hc_end(ask_begin(&f, DSV3, 40)), 503, "too many requests wait for models");
+    ask_refused(&f, DSV3, 503, "too many requests wait for models");
     ask_ok(&f, LLAMA);
     close(fd[2]); /* leaves the line */
     await_metric(&f, "muster_model_requests_opening", DSV3, 2);
@@ -325,7 +333,7 @@ XT_TEST(who_waits_too_long_for_a_model_is_told_so)
     f.o.load_ns = 200 * MS;
     models_begin(&f);
     atomic_store(&f.is_stuck, true);
-    check_refused(hc_end(ask_begin(&f, DSV3, 40)), 503, "model_not_ready"); /* while the open still runs */
+    ask_refused(&f, DSV3, 503, "model_not_ready"); /* while the open still runs */
     atomic_store(&f.is_stuck, false);
     await_metric(&f, "muster_model_open", DSV3, 1);
     ask_ok(&f, DSV3);
@@ -335,7 +343,7 @@ XT_TEST(who_waits_too_long_for_a_model_is_told_so)
     f.o.request_ns = 200 * MS;
     models_begin(&f);
     atomic_store(&f.is_stuck, true);
-    check_refused(hc_end(ask_begin(&f, DSV3, 40)), 504, "timeout");
+    ask_refused(&f, DSV3, 504, "timeout");
     atomic_store(&f.is_stuck, false);
     models_end(&f);
 }
@@ -347,8 +355,7 @@ XT_TEST(closing_refuses_those_who_wait_for_a_model)
     void *held;
     models_begin_tight(&f);
     XT_OK(mu_residents_use(f.r, LLAMA, 0, &held, &err));
-    int fd = ask_begin(&f, DSV3, 40);
-    await_metric(&f, "muster_model_requests_opening", DSV3, 1);
+    int fd = ask_waiting(&f, DSV3);
     XT_CHECK(!mu_serve_drain(f.serve, 0));
     mu_serve_close(f.serve);
     check_refused(hc_end(fd), 503, "stopped before");
