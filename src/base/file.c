@@ -165,6 +165,32 @@ bool mu_path_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+static int make_folder(const char *path, struct mu_err *e)
+{
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && mu_path_is_dir(path)))
+        return MU_OK;
+    if (errno == EEXIST)
+        return mu_fail(e, MU_EIO, "%s is a file, and a folder is needed there", path);
+    return mu_fail_errno(e, errno, "make the folder", path);
+}
+
+int mu_path_make_folders(const char *path, struct mu_err *e)
+{
+    char *part = mu_strdup(path);
+    int rc = part ? MU_OK : mu_fail_nomem(e, strlen(path), "a path");
+    for (size_t i = 1; rc == MU_OK && path[0] && path[i]; i++) {
+        if (path[i] != '/')
+            continue;
+        part[i] = 0;
+        rc = mu_path_is_dir(part) ? MU_OK : make_folder(part, e);
+        part[i] = '/';
+    }
+    if (rc == MU_OK && path[0])
+        rc = make_folder(path, e);
+    mu_free(part);
+    return rc;
+}
+
 int mu_path_join(struct mu_buf *out, const char *dir, const char *name, struct mu_err *e)
 {
     size_t n = strlen(dir);

@@ -51,6 +51,7 @@ int mu_file_read_all(struct mu_buf *b, const char *path, struct mu_err *e);
 bool mu_path_exists(const char *path);
 bool mu_path_is_dir(const char *path);
 int mu_path_join(struct mu_buf *out, const char *dir, const char *name, struct mu_err *e); /* replaces out */
+int mu_path_make_folders(const char *path, struct mu_err *e); /* the folder and those above it; there already is fine */
 
 /* Output that appears whole or not at all: written to "<path>.<pid>.tmp", synced and renamed by commit. */
 struct mu_outfile {

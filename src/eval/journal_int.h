@@ -2,8 +2,6 @@
 #ifndef MU_EVAL_JOURNAL_INT_H
 #define MU_EVAL_JOURNAL_INT_H
 
-#include <sqlite3.h>
-
 #include "eval/journal.h"
 
 /* ---- journal_lock.c: one writer at a time, told by "<path>.lock" ---- */
@@ -16,13 +14,5 @@ struct mu_journal_lock {
  * stays. */
 int mu_journal_lock_take(struct mu_journal_lock *l, const char *path, struct mu_err *e);
 void mu_journal_lock_drop(struct mu_journal_lock *l);
-
-/* ---- journal_sqlite.c ---- */
-
-/* SQLite's heap is ours from the first call on. */
-void mu_journal_sqlite_init(void);
-
-/* rc of a call on db as a code and a sentence about the file. */
-int mu_journal_fail(sqlite3 *db, int rc, const char *path, struct mu_err *e);
 
 #endif

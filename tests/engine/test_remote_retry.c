@@ -1,4 +1,4 @@
-/* test_remote_retry.c - back-off, Retry-After and the circuit, without a network */
+/* test_remote_retry.c - back-off and Retry-After, without a network */
 #include "xt.h"
 
 #include "base/check.h"
@@ -6,7 +6,7 @@
 
 #define MS 1000000ll
 
-static const struct mu_retry_policy policy = {5, 100 * MS, 1000 * MS, 5000 * MS, 60000 * MS};
+static const struct mu_retry_policy policy = {5, {100 * MS, 1000 * MS}, 5000 * MS, 60000 * MS};
 
 XT_TEST(back_off_doubles_to_its_most_and_keeps_a_random_half)
 {
@@ -62,33 +62,4 @@ XT_TEST(statuses_fall_into_four_classes)
                  {204, MU_VERDICT_ENDPOINT}, {0, MU_VERDICT_ENDPOINT}};
     for (size_t i = 0; i < MU_COUNT(cases); i++)
         XT_CHECKF(mu_verdict_of_status(cases[i].status) == cases[i].want, "status %d", cases[i].status);
-}
-
-XT_TEST(the_circuit_opens_after_failures_in_a_row_and_lets_one_trial_through)
-{
-    struct mu_circuit c = {.failures_max = 3, .rest_ns = 1000};
-    mu_circuit_failed(&c, 0, false);
-    mu_circuit_failed(&c, 0, false);
-    mu_circuit_worked(&c); /* the row is broken */
-    mu_circuit_failed(&c, 0, false);
-    mu_circuit_failed(&c, 0, false);
-    XT_CHECK(mu_circuit_admits(&c, 0));
-    mu_circuit_failed(&c, 10, false);
-    XT_CHECK(!mu_circuit_admits(&c, 11) && !mu_circuit_admits(&c, 1009));
-    XT_CHECK(mu_circuit_admits(&c, 1010));
-    XT_CHECK(!mu_circuit_admits(&c, 1010)); /* one only */
-    mu_circuit_failed(&c, 2000, false);
-    XT_CHECK(!mu_circuit_admits(&c, 2999));
-    XT_CHECK(mu_circuit_admits(&c, 3000));
-    mu_circuit_dropped(&c); /* the trial told nothing: another may go */
-    XT_CHECK(mu_circuit_admits(&c, 3000));
-    mu_circuit_worked(&c);
-    XT_CHECK(mu_circuit_admits(&c, 3001) && mu_circuit_admits(&c, 3001));
-}
-
-XT_TEST(a_failure_for_good_opens_the_circuit_at_once)
-{
-    struct mu_circuit c = {.failures_max = 3, .rest_ns = 1000};
-    mu_circuit_failed(&c, 0, true);
-    XT_CHECK(!mu_circuit_admits(&c, 1));
 }

@@ -22,13 +22,15 @@
 #define BACK_OFF_NS       (SECOND_NS / 2)
 #define BACK_OFF_MOST_NS  (30 * SECOND_NS)
 #define TOLD_MOST_NS      (120 * SECOND_NS) /* Retry-After */
-#define CIRCUIT_REST_NS   (60 * SECOND_NS)
+#define BREAKER_REST_NS   (60 * SECOND_NS)
 #define QUEUE_WANTED      4096
 #define REQUEST_BYTES     ((size_t)64 << 20)
 #define URL_BYTES_MAX     2048
 #define MODELS_BYTES_MAX  ((size_t)4 << 20)
 #define BODY_BYTES_MAX    ((size_t)256 << 20)
 #define WAIT_NS_MAX       (SECOND_NS / 20)
+
+static const struct mu_breaker_rule breaker_rule = {MU_REMOTE_FAILURES_MAX, {BREAKER_REST_NS, BREAKER_REST_NS}, 0};
 
 /* ---- the address ---- */
 
@@ -310,10 +312,12 @@ static void settle(struct mu_remote *r, const struct mu_engine_opts *o)
     r->connect_ns = o->connect_ns ? o->connect_ns : CONNECT_NS;
     r->silence_ns = o->silence_ns ? o->silence_ns : SILENCE_NS;
     r->exchange_ns = o->exchange_ns ? o->exchange_ns : EXCHANGE_NS;
-    r->retry = (struct mu_retry_policy){o->attempts_max ? o->attempts_max : ATTEMPTS_WANTED, BACK_OFF_NS,
-                                        BACK_OFF_MOST_NS, TOLD_MOST_NS, PATIENCE_NS};
+    r->retry = (struct mu_retry_policy){o->attempts_max ? o->attempts_max : ATTEMPTS_WANTED,
+                                        {BACK_OFF_NS, BACK_OFF_MOST_NS},
+                                        TOLD_MOST_NS,
+                                        PATIENCE_NS};
     r->random = o->retry_seed ? o->retry_seed : (uint64_t)mu_now_ns(mu_clock_real());
-    r->circuit = (struct mu_circuit){.failures_max = MU_REMOTE_FAILURES_MAX, .rest_ns = CIRCUIT_REST_NS};
+    mu_breaker_init(&r->breaker, &breaker_rule, 0);
     r->queue_max = o->queue_max ? o->queue_max : QUEUE_WANTED;
     r->request_bytes_max = o->request_bytes ? o->request_bytes : REQUEST_BYTES;
     r->n_slots = 0;

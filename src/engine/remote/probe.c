@@ -61,7 +61,7 @@ static int try_score(struct mu_remote *r, const struct mu_ids *ids, struct mu_er
     int rc = score(r, ids, &why);
     if (rc == MU_OK)
         return MU_OK;
-    mu_circuit_worked(&r->circuit);
+    mu_breaker_worked(&r->breaker);
     if (rc == MU_ENOMEM || generate(r, ids, &other) != MU_OK)
         return mu_fail(e, rc, "%s", why.text);
     size_t n = strlen(r->base_url);

@@ -203,7 +203,7 @@ static void release(struct mu_remote_slot *s)
 {
     mu_wire_stop(&s->x);
     if (s->is_trial)
-        mu_circuit_dropped(&s->r->circuit);
+        mu_breaker_dropped(&s->r->breaker);
     s->is_trial = s->is_sent = false;
     mu_event_stream_clear(&s->events);
     s->ticket->n_held--;
@@ -241,7 +241,7 @@ static void part_is_good(struct mu_remote_slot *s)
     bool is_generation = mu_remote_is_generation(t, s->part);
     r->form[is_generation] = s->form;
     s->is_trial = false;
-    mu_circuit_worked(&r->circuit);
+    mu_breaker_worked(&r->breaker);
     release(s);
     if (++t->n_good == t->n_parts)
         complete(r, t);
@@ -253,7 +253,7 @@ static void part_is_good(struct mu_remote_slot *s)
 static void fail_fast(struct mu_remote *r, struct mu_ticket *t)
 {
     struct mu_err why = MU_ERR_INIT;
-    mu_fail(&why, MU_EPEER, "not asked, because the server does not answer: %s", r->circuit_why);
+    mu_fail(&why, MU_EPEER, "not asked, because the server does not answer: %s", r->breaker_why);
     fail_ticket(r, t, MU_EPEER, &why);
 }
 
@@ -262,11 +262,11 @@ static void fail_for_good(struct mu_remote_slot *s, int code, struct mu_err *why
     struct mu_remote *r = s->r;
     mu_remote_blame(r, code, why);
     if (verdict == MU_VERDICT_REFUSED) {
-        mu_circuit_worked(&r->circuit); /* it answers */
+        mu_breaker_worked(&r->breaker); /* it answers */
         s->is_trial = false;
     } else {
-        memcpy(r->circuit_why, why->text, sizeof r->circuit_why);
-        mu_circuit_failed(&r->circuit, mu_now_ns(r->clock), verdict == MU_VERDICT_ENDPOINT);
+        memcpy(r->breaker_why, why->text, sizeof r->breaker_why);
+        mu_breaker_failed(&r->breaker, mu_now_ns(r->clock), verdict == MU_VERDICT_ENDPOINT);
         s->is_trial = false;
     }
     fail_ticket(r, s->ticket, code, why);
@@ -544,8 +544,8 @@ static void step_slot(struct mu_remote_slot *s)
     } else if (s->is_sent) {
         check_time(s);
     } else if (mu_now_ns(r->clock) >= s->due_ns) {
-        bool was_open = r->circuit.is_open;
-        if (!s->is_trial && !mu_circuit_admits(&r->circuit, mu_now_ns(r->clock))) {
+        bool was_open = r->breaker.is_open;
+        if (!s->is_trial && !mu_breaker_admits(&r->breaker, mu_now_ns(r->clock))) {
             fail_fast(r, s->ticket);
             return;
         }

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "base/breaker.h"
 #include "engine/engine_int.h"
 #include "engine/job.h"
 #include "engine/remote/answer.h"
@@ -68,8 +69,8 @@ struct mu_remote {
     int64_t connect_ns, silence_ns, exchange_ns;
     struct mu_retry_policy retry;
     uint64_t random;
-    struct mu_circuit circuit;
-    char circuit_why[MU_ERR_TEXT_MAX];
+    struct mu_breaker breaker;
+    char breaker_why[MU_ERR_TEXT_MAX];
     struct mu_wire *wire;
     struct mu_remote_slot *slots;
     int n_slots;

@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/retry.h"
 
 struct resident {
     struct mu_resident_info info;
@@ -149,10 +150,8 @@ static int wait_a_moment(struct mu_residents *r, const struct resident *m, int64
 /* The wait after n failures in a row. */
 static int64_t wait_after(const struct mu_residents *r, int n)
 {
-    int64_t ns = r->o.retry_ns;
-    for (int i = 1; i < n && ns < MU_RESIDENT_RETRY_NS_MAX; i++)
-        ns = MU_MIN(2 * ns, MU_RESIDENT_RETRY_NS_MAX);
-    return n > 0 ? ns : 0;
+    const struct mu_backoff b = {r->o.retry_ns, MU_MAX(r->o.retry_ns, MU_RESIDENT_RETRY_NS_MAX)};
+    return mu_backoff_ns(&b, n);
 }
 
 static void end_row(struct resident *m, int64_t now)
