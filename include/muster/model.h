@@ -13,7 +13,8 @@
 struct mu_model_facts {
     const char *architecture;        /* "LlamaForCausalLM" */
     const char *family;              /* "llama" */
-    const char *format;              /* "safetensors", "gguf"; NULL for a preset */
+    const char *format;              /* "safetensors", "gguf", "packed"; NULL for a preset */
+    const char *packed;              /* the format a packed model's weights are in: "int8"; else NULL */
     const char *dtype;               /* of its config: "bf16" */
     int64_t n_params;                /* all; multi-token-prediction layers and router biases out */
     int64_t n_params_active;         /* used for one token */
@@ -25,10 +26,15 @@ struct mu_model_facts {
 
 typedef struct mu_model_card mu_model_card;
 
-/* path: a folder in Hugging Face's layout, a .safetensors file with config.json beside it, or a .gguf file. */
+/* path: a folder in Hugging Face's layout or with a packed model, a .safetensors file with config.json beside it, or a
+ * .gguf file. */
 int mu_model_card_open(mu_model_card **out, const char *path, struct mu_err *e);
 void mu_model_card_close(mu_model_card *card); /* NULL is fine */
 const struct mu_model_facts *mu_model_card_facts(const mu_model_card *card);
+
+/* Reads all of a packed model and compares it with the hash it was written with: MU_EFORMAT when it is damaged.
+ * MU_EUNSUPPORTED: other formats hold no hash. */
+int mu_model_card_verify(const mu_model_card *card, struct mu_err *e);
 
 struct mu_preset {
     const char *name;    /* "Llama-2-7b" */

@@ -12,7 +12,7 @@
 #include "cli/cmd.h"
 
 struct models_args {
-    bool json;
+    bool json, verify;
 };
 
 /* "7.24 B", "0.26 M" */
@@ -89,6 +89,8 @@ static json_t *facts_json(const char *path, const struct mu_model_facts *f, cons
                           "context", (json_int_t)f->context, "vocab", (json_int_t)f->vocab, "hidden",
                           (json_int_t)f->hidden, "layers", (json_int_t)f->n_layers, "tensors", (json_int_t)f->n_tensors,
                           "bytes", (json_int_t)f->n_bytes, "files", f->n_files);
+    if (v && f->packed)
+        json_object_set_new(v, "packed", json_string(f->packed));
     if (v && tok)
         json_object_set_new(
             v, "tokenizer",
@@ -107,15 +109,18 @@ static void print_facts(const char *path, const struct mu_model_facts *f, const 
         printf(" (%s used for one token)", count_text(active, f->n_params_active));
     printf("\n  network    %" PRId64 " layers, hidden %" PRId64 ", vocabulary %" PRId64 ", context %" PRId64 "\n",
            f->n_layers, f->hidden, f->vocab, f->context);
-    printf("  weights    %s, %s, %" PRId64 " tensors, %.1f MB in %d file%s\n", f->format, f->dtype, f->n_tensors,
-           (double)f->n_bytes * 1e-6, f->n_files, f->n_files == 1 ? "" : "s");
+    if (f->packed)
+        printf("  weights    packed as %s, %.1f MB\n", f->packed, (double)f->n_bytes * 1e-6);
+    else
+        printf("  weights    %s, %s, %" PRId64 " tensors, %.1f MB in %d file%s\n", f->format, f->dtype, f->n_tensors,
+               (double)f->n_bytes * 1e-6, f->n_files, f->n_files == 1 ? "" : "s");
     if (tok)
         printf("  tokenizer  %s, %s, %" PRId32 " ids\n", tok->source, tok->model, tok->n_vocab);
     else
         printf("  tokenizer  none: %s\n", tok_problem);
 }
 
-static int show_path(const char *path, bool as_json, struct mu_err *e)
+static int show_path(const char *path, const struct models_args *args, struct mu_err *e)
 {
     struct mu_err tok_err = MU_ERR_INIT;
     struct mu_tokenizer_info info;
@@ -127,14 +132,18 @@ static int show_path(const char *path, bool as_json, struct mu_err *e)
         return mu_fail(e, MU_ENOENT, "%s is neither a path nor a model muster knows; `muster models` lists those",
                        path);
     MU_TRY(mu_model_card_open(&card, path, e));
+    if (args->verify)
+        MU_TRY(mu_model_card_verify(card, e));
     bool has_tok = mu_tokenizer_open(&tok, path, NULL, &tok_err) == MU_OK;
     if (has_tok)
         mu_tokenizer_info(tok, &info);
     const struct mu_model_facts *f = mu_model_card_facts(card);
-    if (as_json)
+    if (args->json)
         MU_TRY(print_json(facts_json(path, f, has_tok ? &info : NULL, tok_err.text), e));
     else
         print_facts(path, f, has_tok ? &info : NULL, tok_err.text);
+    if (args->verify && !args->json)
+        printf("  verified   every byte of the weights is as it was written\n");
 out:
     mu_tokenizer_close(tok);
     mu_model_card_close(card);
@@ -144,11 +153,13 @@ out:
 static int models_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
     const struct models_args *args = p;
+    if (n_operands == 0 && args->verify)
+        return mu_fail(e, MU_EUSAGE, "--verify needs the path of a packed model");
     if (n_operands == 0)
         return list_presets(args->json, e);
     for (int i = 0; i < n_operands; i++) {
         const struct mu_preset *preset = mu_path_exists(operands[i]) ? NULL : mu_preset_find(operands[i]);
-        MU_TRY_RETURN(preset ? show_preset(preset, args->json, e) : show_path(operands[i], args->json, e));
+        MU_TRY_RETURN(preset ? show_preset(preset, args->json, e) : show_path(operands[i], args, e));
     }
     return MU_OK;
 }
@@ -156,6 +167,8 @@ static int models_run(void *p, int n_operands, char **operands, struct mu_err *e
 #define FIELD(name) offsetof(struct models_args, name)
 
 static const struct mu_opt models_opts[] = {
+    {MU_OPT_FLAG, "verify", 0, FIELD(verify),
+     .help = "Read all of a packed model and compare it with the hash it was written with."},
     {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print JSON for programs."},
     {.type = MU_OPT_END},
 };
@@ -164,10 +177,13 @@ const struct mu_cmd mu_cmd_models = {
     .name = "models",
     .summary = "list known models, or tell what a path holds",
     .operands = "[PATH|NAME...]",
-    .story = "Without operands lists the published models muster knows by name, with parameters, context, dtype and "
-             "licence. "
-             "With a checkpoint folder, a .safetensors or a .gguf file it tells what is in it; only headers are read.",
-    .examples = "  muster models\n  muster models Llama-3-8B\n  muster models models/muster-llama-tiny\n",
+    .story =
+        "Without operands lists the published models muster knows by name, with parameters, context, dtype and "
+        "licence. "
+        "With a checkpoint folder, a .safetensors or a .gguf file it tells what is in it; only headers are read, but "
+        "with --verify all of a packed model.",
+    .examples = "  muster models\n  muster models Llama-3-8B\n  muster models models/muster-llama-tiny\n"
+                "  muster models --verify DIR-int8\n",
     .opts = models_opts,
     .args_size = sizeof(struct models_args),
     .run = models_run,

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
+#include "cli/lost_page.h"
 #include "comm/launch.h"
 
 static const struct mu_cmd *const commands[] = {
@@ -119,6 +120,7 @@ static int muster(int argc, char **argv)
     /* Without /sys hwloc would speak on its own; `muster doctor` tells what is missing. */
     setenv("HWLOC_HIDE_ERRORS", "2", 0);
     mu_interrupt_watch();
+    mu_lost_page_watch();
     mu_json_init(); /* before the first tree is made by hand */
     if (argc < 2) {
         usage(stderr);

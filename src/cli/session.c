@@ -14,6 +14,7 @@
 #include "cli/plan_inputs.h"
 #include "comm/launch.h"
 #include "comm/mpi/mpi.h"
+#include "fmt/checkpoint.h"
 #include "model/presets.h"
 #include "plan/bill.h"
 #include "plan/plan.h"
@@ -32,10 +33,12 @@ int mu_model_path_check(const char *path, struct mu_err *e)
 {
     if (!path || !path[0])
         return mu_fail(e, MU_EUSAGE, "--model PATH is needed: a checkpoint folder, a .safetensors or a .gguf file");
-    if (mu_path_is_dir(path) || (mu_path_exists(path) && (ends_with(path, ".safetensors") || ends_with(path, ".gguf"))))
+    if (mu_path_is_dir(path) || (mu_path_exists(path) && (ends_with(path, ".safetensors") || ends_with(path, ".gguf") ||
+                                                          ends_with(path, ".packed"))))
         return MU_OK;
     if (mu_path_exists(path))
-        return mu_fail(e, MU_EFORMAT, "%s is neither a checkpoint folder nor a .safetensors or .gguf file", path);
+        return mu_fail(e, MU_EFORMAT, "%s is neither a checkpoint folder nor a .safetensors, .gguf or .packed file",
+                       path);
     if (mu_preset_find(path))
         return mu_fail(e, MU_ENOENT,
                        "%s is a model muster knows, but its weights are not here: give the folder that holds them",
@@ -85,12 +88,25 @@ static int show_progress(void *arg, uint64_t done, uint64_t total)
 }
 
 /* The tokenizer is beside the weights unless named; a file's tokenizer is in its folder or, for GGUF, inside it. */
+/* Where a model's own tokenizer is looked for: a file of weights has it in its folder, but a .gguf in itself. */
+static int beside_weights(struct mu_buf *out, const char *model, struct mu_err *e)
+{
+    const char *slash = strrchr(model, '/');
+    bool is_beside = ends_with(model, ".safetensors") || ends_with(model, ".packed");
+    if (!is_beside || mu_path_is_dir(model))
+        return mu_buf_puts(out, model, e);
+    return slash ? mu_buf_add(out, model, (size_t)(slash - model) + 1, e) : mu_buf_puts(out, ".", e);
+}
+
 static int open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
 {
-    const char *path = args->tokenizer ? args->tokenizer : args->model;
+    struct mu_buf path = MU_BUF_INIT("a path", MU_PATH_BYTES_MAX);
     struct mu_err quiet = MU_ERR_INIT;
     bool is_optional = !needs_tok && !args->tokenizer;
-    int rc = mu_tokenizer_open(&s->tok, path, NULL, is_optional ? &quiet : e);
+    int rc = args->tokenizer ? mu_buf_puts(&path, args->tokenizer, e) : beside_weights(&path, args->model, e);
+    if (rc == MU_OK)
+        rc = mu_tokenizer_open(&s->tok, path.p, NULL, is_optional ? &quiet : e);
+    mu_buf_fini(&path);
     return is_optional && rc == MU_ENOENT ? MU_OK : rc;
 }
 

@@ -15,7 +15,8 @@ struct mu_light_parts {
     void *sizes_arg; /* needed while opening only */
     enum mu_wformat weights;
     enum mu_dtype kv_dtype;
-    struct mu_detok detok; /* ops NULL: no text */
+    struct mu_model_runner_opts formats; /* the rest of what the checkpoint and the options say of them; no shard */
+    struct mu_detok detok;               /* ops NULL: no text */
     char arch[48];
     const char *level;
     int64_t n_params, n_params_active;

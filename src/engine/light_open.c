@@ -9,6 +9,7 @@
 #include "comm/comm.h"
 #include "engine/detok_tokenizer.h"
 #include "engine/runner_model.h"
+#include "model/packed.h"
 
 _Static_assert(sizeof((struct mu_light_parts *)0)->arch == sizeof((struct mu_spec *)0)->arch, "names have one size");
 
@@ -19,29 +20,33 @@ static int model_sizes(void *arg, const struct mu_bill_limits *l, struct mu_mode
     return mu_model_sizes(a->spec, &o, a->device, out, e);
 }
 
-/* Activations are f32 whatever the weights are. fp8 checkpoints become bf16: each weight is its value times the f32
- * scale of its block, rounded to the nearest bf16, so not exact; f32 weights, when asked for, round far less. */
+/* Activations are f32 whatever the weights are. */
 static int choose_weights(enum mu_wformat *out, const char *name, const struct mu_spec *s, struct mu_err *e)
 {
-    *out = MU_WF32;
-    if (name)
-        return mu_wformat_from_name(out, name, e);
-    if (strcmp(s->default_dtype, "bf16") == 0 || s->fp8_block_rows)
-        *out = MU_WBF16;
-    else if (strcmp(s->default_dtype, "f16") == 0)
-        *out = MU_WF16;
-    return MU_OK;
+    *out = mu_model_own_format(s);
+    return name ? mu_wformat_from_name(out, name, e) : MU_OK;
 }
 
-static int choose_mla(enum mu_mla_form *out, const char *name, struct mu_err *e)
+/* What is left open is as the file has it, which a packed one says; what it does not have is refused. */
+static int choose_formats(struct mu_light_parts *p, struct mu_model_runner_opts *r, const struct mu_engine_opts *o,
+                          struct mu_err *e)
 {
-    *out = MU_MLA_ABSORBED;
-    if (!name || strcmp(name, "absorbed") == 0)
+    const struct mu_packed_head *h = mu_weights_packed(p->checkpoint->weights);
+    const char *file = h ? mu_weights_file_path(p->checkpoint->weights, 0) : NULL;
+    enum mu_wformat has = MU_WF32;
+    enum mu_mla_form has_mla = MU_MLA_ABSORBED;
+
+    MU_TRY_RETURN(choose_weights(&p->weights, o->weights, &p->checkpoint->spec, e));
+    r->mla = MU_MLA_ABSORBED;
+    if (o->mla)
+        MU_TRY_RETURN(mu_mla_form_from_name(&r->mla, o->mla, e));
+    if (!h)
         return MU_OK;
-    if (strcmp(name, "naive") != 0)
-        return mu_fail(e, MU_EUSAGE, "latent attention \"%s\": absorbed and naive are supported", name);
-    *out = MU_MLA_NAIVE;
-    return MU_OK;
+    MU_TRY_RETURN(mu_packed_formats(h, &has, &has_mla, file, e));
+    p->weights = o->weights ? p->weights : has;
+    r->mla = o->mla ? r->mla : has_mla;
+    r->is_mapped = true;
+    return mu_packed_check(h, &p->checkpoint->spec, p->weights, r->mla, file, e);
 }
 
 static void describe(struct mu_light_parts *p, const struct mu_engine_opts *o, const struct mu_device *d)
@@ -82,7 +87,7 @@ int mu_light_parts_begin(struct mu_light_parts *p, const struct mu_engine_opts *
         MU_TRY_RETURN(mu_kv_type_from_name(&p->kv_dtype, o->kv_dtype, e));
     MU_TRY_RETURN(MU_NEW(&p->checkpoint, "the checkpoint", e));
     MU_TRY_RETURN(mu_checkpoint_open(p->checkpoint, o->model, e));
-    MU_TRY_RETURN(choose_weights(&p->weights, o->weights, &p->checkpoint->spec, e));
+    MU_TRY_RETURN(choose_formats(p, &p->formats, o, e));
     return o->device ? MU_OK : mu_device_open_default(&p->device, o->level, o->threads, e);
 }
 
@@ -90,8 +95,8 @@ int mu_light_parts_model(struct mu_light_parts *p, struct mu_light_model *m, con
                          const struct mu_shard *shard, struct mu_err *e)
 {
     *m = (struct mu_light_model){.spec = &p->checkpoint->spec, .device = o->device ? o->device : p->device};
+    m->runner = p->formats;
     m->runner.shard = shard;
-    MU_TRY_RETURN(choose_mla(&m->runner.mla, o->mla, e));
     MU_TRY_RETURN(mu_model_runner_new(&p->runner, p->checkpoint, m->device, &m->runner, e));
     describe(p, o, m->device);
     p->model_sizes = model_sizes;

@@ -68,6 +68,7 @@ struct mu_model_opts mu_model_runner_model_opts(const struct mu_model_runner_opt
                                   .kv_dtype = l->kv_dtype,
                                   .mla = o->mla,
                                   .context_max = l->context,
+                                  .is_mapped = o->is_mapped,
                                   .rows_max = l->rows,
                                   .logit_rows_max = l->logit_rows,
                                   .shard = o->shard};

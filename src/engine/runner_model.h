@@ -7,6 +7,7 @@
 
 struct mu_model_runner_opts {
     enum mu_mla_form mla;
+    bool is_mapped;               /* the checkpoint is a packed file */
     const struct mu_shard *shard; /* borrowed until close; NULL: the whole model */
 };
 

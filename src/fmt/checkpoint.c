@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "fmt/gguf_split.h"
+#include "fmt/packed.h"
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -64,7 +65,8 @@ static int fail_nothing_there(const char *folder, struct mu_buf *file, struct mu
                            folder, torch[i], folder);
     }
     return mu_fail(e, MU_ENOENT,
-                   "%s holds no weights: neither model.safetensors.index.json, model.safetensors nor a .gguf file",
+                   "%s holds no weights: neither model.safetensors.index.json, model.safetensors, " MU_PACKED_NAME
+                   " nor a .gguf file",
                    folder);
 }
 
@@ -78,6 +80,10 @@ static int find_in_folder(const char *folder, enum mu_checkpoint_kind *kind, str
         return MU_OK;
     *kind = MU_CHECKPOINT_SAFETENSORS;
     MU_TRY_RETURN(look_for(file, folder, "model.safetensors", &is_there, e));
+    if (is_there)
+        return MU_OK;
+    *kind = MU_CHECKPOINT_PACKED;
+    MU_TRY_RETURN(look_for(file, folder, MU_PACKED_NAME, &is_there, e));
     if (is_there)
         return MU_OK;
     *kind = MU_CHECKPOINT_GGUF;
@@ -96,7 +102,9 @@ static int kind_of_file(const char *path, enum mu_checkpoint_kind *kind, struct 
     MU_TRY_RETURN(mu_file_open(&f, path, e));
     MU_TRY(mu_file_read_at(&f, start, (size_t)MU_MIN(f.bytes, (uint64_t)sizeof start), 0, e));
     *kind = MU_CHECKPOINT_SAFETENSORS;
-    if (memcmp(start, "GGUF", 4) == 0 || ends_with(path, ".gguf"))
+    if (memcmp(start, MU_PACKED_MAGIC, 8) == 0 || ends_with(path, ".packed"))
+        *kind = MU_CHECKPOINT_PACKED;
+    else if (memcmp(start, "GGUF", 4) == 0 || ends_with(path, ".gguf"))
         *kind = MU_CHECKPOINT_GGUF;
     else if (ends_with(path, ".index.json"))
         *kind = MU_CHECKPOINT_INDEX;

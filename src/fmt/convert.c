@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "fmt/checkpoint.h"
 #include "fmt/convert_int.h"
+#include "fmt/packed.h"
 
 #define NAME_CHARS_MAX 1024
 #define BLOCK_SIDE_MAX 65536 /* elements; published: 128 */
@@ -191,6 +192,18 @@ static int check_opts(const struct mu_convert_opts *o, struct mu_err *e)
     return MU_OK;
 }
 
+static int check_source(const struct mu_weights *w, const char *src, struct mu_err *e)
+{
+    const struct mu_packed_head *h = mu_weights_packed(w);
+    char source[MU_PACKED_NAME_MAX + 32];
+    if (!h)
+        return MU_OK;
+    return mu_fail(e, MU_EUNSUPPORTED,
+                   "%s is a packed model, from which its tensors cannot be had again: convert the checkpoint it was "
+                   "made from (%s)",
+                   src, mu_packed_source_text(h, source));
+}
+
 int mu_convert(const char *src, const char *dst, const struct mu_convert_opts *o, struct mu_convert_result *result,
                struct mu_err *e)
 {
@@ -201,6 +214,7 @@ int mu_convert(const char *src, const char *dst, const struct mu_convert_opts *o
 
     MU_TRY(check_opts(o, e));
     MU_TRY(mu_weights_open(&p.w, src, MU_READ_DIRECT, e));
+    MU_TRY(check_source(p.w, src, e));
     MU_TRY(make_plan(&p, src, e));
     MU_TRY(mu_convert_folder_open(&f, src, dst, o->overwrite, e));
     s.w = p.w;

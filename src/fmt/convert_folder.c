@@ -1,9 +1,10 @@
-/* convert_folder.c - the folder that a conversion fills, and the files beside the weights
+/* convert_folder.c - see convert_folder.h
  *
  * A new folder is built as "<dst>.<pid>.tmp" and renamed. Inside a folder that is to be overwritten it is built as
  * ".convert.<pid>.tmp"; then old weights that are not part of the new set are removed, so that no reader takes them for
- * the model, and the new files renamed over the old ones: weights, index, the rest.
- */
+ * the model, and the new files renamed over the old ones: weights, index, the rest. */
+#include "fmt/convert_folder.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "fmt/checkpoint.h"
-#include "fmt/convert_int.h"
+#include "fmt/packed.h"
 
 #define COPY_BYTES_MAX ((size_t)256 << 20) /* of one side file; the largest tokenizer.json has 35 MB */
 
@@ -108,7 +109,8 @@ out:
 static bool is_weights(const char *name)
 {
     size_t n = strlen(name);
-    return strncmp(name, "model", 5) == 0 && n > 12 && strcmp(name + n - 12, ".safetensors") == 0;
+    bool is_safetensors = strncmp(name, "model", 5) == 0 && n > 12 && strcmp(name + n - 12, ".safetensors") == 0;
+    return is_safetensors || strcmp(name, MU_PACKED_NAME) == 0;
 }
 
 static bool is_index(const char *name)

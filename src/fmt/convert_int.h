@@ -1,8 +1,9 @@
-/* convert_int.h - what convert.c (the plan), convert_stream.c (the values) and convert_folder.c (the files) share */
+/* convert_int.h - what convert.c (the plan) and convert_stream.c (the values) share */
 #ifndef MU_FMT_CONVERT_INT_H
 #define MU_FMT_CONVERT_INT_H
 
 #include "fmt/convert.h"
+#include "fmt/convert_folder.h"
 #include "fmt/safetensors_write.h"
 
 /* One tensor of the output. */
@@ -32,24 +33,5 @@ void mu_convert_stream_close(struct mu_convert_stream *s);
 
 /* Reads, converts and writes one tensor. */
 int mu_convert_stream_tensor(struct mu_convert_stream *s, const struct mu_convert_item *item, struct mu_err *e);
-
-/* Where the output is built: beside dst when that is new or empty, else in a folder inside it. */
-struct mu_convert_folder {
-    char *dst;
-    char *staging;
-    bool is_inside; /* dst has files that are replaced one by one at the end */
-};
-int mu_convert_folder_open(struct mu_convert_folder *f, const char *src, const char *dst, bool overwrite,
-                           struct mu_err *e);
-int mu_convert_folder_commit(struct mu_convert_folder *f, struct mu_err *e);
-void mu_convert_folder_close(struct mu_convert_folder *f); /* removes what was not committed */
-
-/* Copies the files beside the weights from src's folder into staging, config.json with `dtype` unless MU_DTYPE_N;
- * without_quantization drops its quantization_config. */
-int mu_convert_copy_side_files(const char *src_folder, const char *staging, enum mu_dtype dtype,
-                               bool without_quantization, struct mu_err *e);
-
-/* Writes o->texts into staging. */
-int mu_convert_write_texts(const struct mu_convert_opts *o, const char *staging, struct mu_err *e);
 
 #endif

@@ -1,7 +1,7 @@
 /* weights.c - one handle over the files of a checkpoint; see weights.h
  *
- * Headers are read at open, tensor bytes only by mu_weights_read(). Formats are safetensors.c, shards.c and gguf.c;
- * where a path's files are is checkpoint.c.
+ * Headers are read at open, tensor bytes only by mu_weights_read(). Formats are safetensors.c, shards.c, gguf.c and
+ * packed.c; where a path's files are is checkpoint.c.
  *
  * Always true after open: every tensor lies inside its file as it was then; names are unique over all files. */
 #include "fmt/weights.h"
@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/check.h"
@@ -19,6 +20,7 @@
 #include "fmt/gguf.h"
 #include "fmt/gguf_split.h"
 #include "fmt/map_copy.h"
+#include "fmt/packed.h"
 #include "fmt/safetensors.h"
 #include "fmt/shards.h"
 #include "fmt/tensor_table.h"
@@ -35,6 +37,7 @@ struct mu_weights {
     int n_files;
     struct mu_tensor_table tensors;
     struct mu_gguf *gguf;
+    struct mu_packed_head *packed;
     uint64_t bytes_total;
     atomic_uint_fast64_t bytes_read;
 };
@@ -211,12 +214,50 @@ out:
     return rc;
 }
 
+/* ---- packed ---- */
+
+/* One tensor stands for all, so that whoever compares what is in the files compares the hashes. */
+static int open_packed(struct mu_weights *w, const char *path, struct mu_err *e)
+{
+    struct mu_tensor_info t = {.dtype = MU_U8, .stored = mu_dtype_safetensors_name(MU_U8), .n_dims = 1};
+    char name[64];
+
+    MU_TRY_RETURN(new_files(w, 1, e));
+    MU_TRY_RETURN(open_file(w, 0, path, e));
+    MU_TRY_RETURN(MU_NEW(&w->packed, "the head of a packed model", e));
+    MU_TRY_RETURN(mu_packed_read_head(w->packed, &w->files[0].f, e));
+    t.dims[0] = t.n_elems = t.n_bytes = w->packed->block_bytes;
+    t.offset = MU_PACKED_ALIGN;
+    snprintf(name, sizeof name, "%s-%s", w->packed->content, w->packed->hash);
+    MU_TRY_RETURN(mu_tensor_table_add(&w->tensors, &t, mu_str(name), path, e));
+    return mu_tensor_table_finish(&w->tensors, path, e);
+}
+
+int mu_weights_map_packed(const struct mu_weights *w, struct mu_map *out, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_file_map(out, &w->files[0].f, e));
+    madvise((void *)(uintptr_t)out->p, out->n, MADV_HUGEPAGE); /* as a whole: a part would make a mapping of its own */
+    return MU_OK;
+}
+
+int mu_weights_verify(const struct mu_weights *w, struct mu_err *e)
+{
+    if (!w->packed)
+        return mu_fail(e, MU_EUNSUPPORTED,
+                       "%s has no hash of its weights to compare them with; only packed models have (muster convert "
+                       "--packed)",
+                       w->files[0].f.path);
+    return mu_packed_verify(w->packed, &w->files[0].f, e);
+}
+
 /* ---- the handle ---- */
 
 static int open_kind(struct mu_weights *w, enum mu_checkpoint_kind kind, const char *file, struct mu_err *e)
 {
-    w->format = kind == MU_CHECKPOINT_GGUF ? "gguf" : "safetensors";
+    w->format = kind == MU_CHECKPOINT_GGUF ? "gguf" : kind == MU_CHECKPOINT_PACKED ? "packed" : "safetensors";
     switch (kind) {
+    case MU_CHECKPOINT_PACKED:
+        return open_packed(w, file, e);
     case MU_CHECKPOINT_INDEX:
         return open_index(w, file, e);
     case MU_CHECKPOINT_GGUF:
@@ -260,6 +301,7 @@ void mu_weights_close(struct mu_weights *w)
     mu_free(w->files);
     mu_tensor_table_fini(&w->tensors);
     mu_gguf_free(w->gguf);
+    mu_free(w->packed);
     mu_free(w);
 }
 
@@ -291,6 +333,11 @@ int mu_weights_n_files(const struct mu_weights *w)
 const char *mu_weights_file_path(const struct mu_weights *w, int file)
 {
     return w->files[file].f.path;
+}
+
+uint64_t mu_weights_file_bytes(const struct mu_weights *w, int file)
+{
+    return w->files[file].f.bytes;
 }
 
 uint64_t mu_weights_bytes_total(const struct mu_weights *w)
@@ -334,4 +381,9 @@ int mu_weights_check(const struct mu_weights *w, struct mu_err *e)
 const struct mu_gguf *mu_weights_gguf(const struct mu_weights *w)
 {
     return w->gguf;
+}
+
+const struct mu_packed_head *mu_weights_packed(const struct mu_weights *w)
+{
+    return w->packed;
 }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "fmt/packed.h"
 #include "fmt/weights.h"
 #include "model/spec.h"
 #include <muster/model.h>
@@ -41,9 +42,11 @@ out:
 static void set_facts(mu_model_card *c)
 {
     const struct mu_spec *s = &c->spec;
+    const struct mu_packed_head *h = mu_weights_packed(c->w);
     c->facts = (struct mu_model_facts){.architecture = s->arch,
                                        .family = s->family,
                                        .format = mu_weights_format(c->w),
+                                       .packed = h ? h->weights : NULL,
                                        .dtype = s->default_dtype,
                                        .n_params = s->n_params,
                                        .n_params_active = s->n_params_active,
@@ -87,4 +90,9 @@ void mu_model_card_close(mu_model_card *c)
 const struct mu_model_facts *mu_model_card_facts(const mu_model_card *c)
 {
     return &c->facts;
+}
+
+int mu_model_card_verify(const mu_model_card *c, struct mu_err *e)
+{
+    return mu_weights_verify(c->w, e);
 }

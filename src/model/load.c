@@ -1,6 +1,7 @@
 /* load.c - a model from a checkpoint: allocation of the blocks, tables, and the order of events
  *
- * Everything is allocated first, exactly as mu_model_sizes() said; then load_weights.c reads. A load that fails frees
+ * Everything is allocated first, exactly as mu_model_sizes() said; then load_weights.c reads, unless load_packed.c has
+ * mapped. A load that fails frees
  * all it took and leaves the caller's spec alone. */
 #include <math.h>
 #include <string.h>
@@ -44,32 +45,36 @@ static void place_bias(struct mu_model *m, const struct mu_slot_use *u, float *h
         mu_model_matrix(m, u)->bias = here;
 }
 
+void mu_model_place(struct mu_model *m, const struct mu_slot_use *u, void *data, void *scale)
+{
+    struct mu_layer *l = u->layer < 0 ? mu_model_outside(m) : &m->layers[u->layer];
+    if (u->n_in > 0) {
+        bool has_scale = u->format == MU_WINT8 || u->format == MU_WINT4;
+        *mu_model_matrix(m, u) = (struct mu_matrix){.format = u->format,
+                                                    .n_out = u->n_out,
+                                                    .n_in = u->n_in,
+                                                    .tile_k = u->tile_k,
+                                                    .data = data,
+                                                    .scale = has_scale ? scale : NULL};
+    } else if (!u->is_bias) {
+        l->vector[u->slot] = data;
+    } else if (l->vector[u->slot]) {
+        l->norm_bias[u->slot] = data;
+    } else {
+        place_bias(m, u, data);
+    }
+}
+
 static int place_use(void *arg, const struct mu_slot_use *u)
 {
     struct place *p = arg;
-    struct mu_layer *l = u->layer < 0 ? mu_model_outside(p->m) : &p->m->layers[u->layer];
     char *here = (char *)p->m->weights + p->at;
     size_t scale_offset;
 
     if (u->slot == MU_SLOT_ROUTER_BIAS)
         return MU_OK;
     p->at += mu_slot_bytes(u, &scale_offset);
-    if (u->n_in > 0) {
-        bool has_scale = u->format == MU_WINT8 || u->format == MU_WINT4;
-        *mu_model_matrix(p->m, u) =
-            (struct mu_matrix){.format = u->format,
-                               .n_out = u->n_out,
-                               .n_in = u->n_in,
-                               .tile_k = u->tile_k,
-                               .data = here,
-                               .scale = has_scale ? (float *)(void *)(here + scale_offset) : NULL};
-    } else if (!u->is_bias) {
-        l->vector[u->slot] = (float *)(void *)here;
-    } else if (l->vector[u->slot]) {
-        l->norm_bias[u->slot] = (float *)(void *)here;
-    } else {
-        place_bias(p->m, u, (float *)(void *)here);
-    }
+    mu_model_place(p->m, u, here, here + scale_offset);
     return MU_OK;
 }
 
@@ -78,7 +83,7 @@ static int place_use(void *arg, const struct mu_slot_use *u)
 /* Tables lie with the weights: of a block that ranks share the first sees to them. */
 static bool fills_tables(const struct mu_model *m)
 {
-    return !m->shard.weights || mu_comm_rank(m->shard.alike) == 0;
+    return !m->shard.weights || m->opts.is_mapped || mu_comm_rank(m->shard.alike) == 0;
 }
 
 /* A block of rows of the rope table at a time, so that a device gets it through little host memory. */
@@ -195,46 +200,61 @@ static int take_weights(struct mu_model *m, struct mu_err *e)
     return MU_OK;
 }
 
-static int allocate(struct mu_model *m, const struct mu_spec *s, struct mu_err *e)
+/* Where the tables are: behind the weights, or behind the activations where the weights are a mapped file. */
+static int place_weights(struct mu_model *m, const struct mu_weights *w, float **tables, struct mu_err *e)
+{
+    struct place p = {.m = m};
+    struct mu_buffers b;
+
+    if (m->opts.is_mapped) {
+        *tables = (float *)(void *)((char *)m->activations + mu_layout_activations(&m->spec, &m->opts, NULL, &b));
+        return mu_load_packed(m, w, e);
+    }
+    MU_TRY_RETURN(take_weights(m, e));
+    mu_slots_each(&m->spec, &m->opts, place_use, &p);
+    *tables = (float *)(void *)((char *)m->weights + p.at);
+    return MU_OK;
+}
+
+static int allocate(struct mu_model *m, const struct mu_spec *s, const struct mu_weights *w, struct mu_err *e)
 {
     const struct mu_device_ops *dev = m->d->dev;
-    struct place p = {.m = m};
+    float *tables = NULL;
 
     m->host = mu_calloc(1, m->sizes.host - sizeof *m);
     if (!m->host)
         return mu_fail_nomem(e, m->sizes.host, "bookkeeping of the model");
     mu_layout_host(s, &m->opts, m);
-    MU_TRY_RETURN(take_weights(m, e));
     MU_TRY_RETURN(dev->alloc(m->d, &m->activations, m->sizes.activations, "activations", e));
     MU_TRY_RETURN(dev->alloc(m->d, &m->logits, m->sizes.logits, "logits", e));
     MU_TRY_RETURN(mu_device_reserve_work(m->d, m->sizes.work, e));
     mu_layout_activations(s, &m->opts, m->activations, &m->b);
     mu_layout_logits(s, &m->opts, m);
     m->spec = *s; /* borrowed until the load has succeeded */
-    mu_slots_each(s, &m->opts, place_use, &p);
-    float *table = (float *)(void *)((char *)m->weights + p.at);
+    MU_TRY_RETURN(place_weights(m, w, &tables, e));
     if (s->position == MU_POS_ROPE && !mu_rope_is_by_length(&s->rope))
-        m->rope_table = table;
+        m->rope_table = tables;
     if (s->position == MU_POS_ALIBI)
-        m->alibi = table;
+        m->alibi = tables;
     return MU_OK;
 }
 
 static int open_model(struct mu_model **out, const struct mu_spec *s, const struct mu_model_opts *o,
-                      struct mu_device *d, struct mu_err *e)
+                      const struct mu_weights *w, struct mu_device *d, struct mu_err *e)
 {
     MU_TRY_RETURN(MU_NEW(out, "a model", e));
     struct mu_model *m = *out;
     m->d = d;
     m->opts = *o;
+    m->opts.is_mapped = mu_weights_packed(w) != NULL;
     mu_shard_whole(&m->shard, s);
     if (o->shard) {
         m->shard = *o->shard;
         m->opts.shard = &m->shard;
     }
     m->context = mu_context_of(s, o);
-    MU_TRY_RETURN(mu_model_sizes(s, o, d, &m->sizes, e));
-    MU_TRY_RETURN(allocate(m, s, e));
+    MU_TRY_RETURN(mu_model_sizes(s, &m->opts, d, &m->sizes, e));
+    MU_TRY_RETURN(allocate(m, s, w, e));
     return fill_tables(m, e);
 }
 
@@ -244,9 +264,10 @@ int mu_model_load(struct mu_model **out, struct mu_spec *s, const struct mu_mode
     struct mu_model *m = NULL;
     int rc = MU_OK;
 
-    rc = open_model(&m, s, o, d, e);
+    rc = open_model(&m, s, o, w, d, e);
     MU_TRY(mu_load_agree(o->shard, rc, e)); /* nobody starts to read while a peer has no memory */
-    MU_TRY(mu_load_weights(m, w, progress, progress_arg, e));
+    if (!m->opts.is_mapped)
+        MU_TRY(mu_load_weights(m, w, progress, progress_arg, e));
     if (s->n_mtp > 0 && mu_comm_rank(m->shard.node) == 0)
         mu_log(MU_LOG_INFO, "%d multi-token-prediction layers of the checkpoint are not run", s->n_mtp);
     *s = (struct mu_spec)MU_SPEC_INIT; /* moved */
@@ -265,8 +286,9 @@ void mu_model_free(struct mu_model *m)
         return;
     m->d->dev->free(m->d, m->logits);
     m->d->dev->free(m->d, m->activations);
-    if (!m->shard.weights)
+    if (!m->shard.weights || m->opts.is_mapped)
         m->d->dev->free(m->d, m->weights);
+    mu_file_unmap(&m->file);
     mu_free(m->host);
     mu_spec_fini(&m->spec);
     mu_free(m);

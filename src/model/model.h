@@ -17,6 +17,12 @@
 #define MU_STEP_ROWS_MAX (1 << 20) /* far above any useful step; keeps sizes inside 64 bits */
 
 enum mu_mla_form { MU_MLA_ABSORBED, MU_MLA_NAIVE }; /* cache the latent, or expanded keys and values */
+const char *mu_mla_form_name(enum mu_mla_form f);   /* "absorbed" */
+int mu_mla_form_from_name(enum mu_mla_form *out, const char *name, struct mu_err *e);
+
+/* The format that a checkpoint's weights are held in when none is asked for: its own. fp8 becomes bf16: each weight is
+ * its value times the f32 scale of its block, rounded to the nearest bf16, so not exact; f32 weights round far less. */
+enum mu_wformat mu_model_own_format(const struct mu_spec *s);
 
 struct mu_model_opts {
     enum mu_wformat format; /* of linear weights; norms, biases, routers and rope tables stay f32 */
@@ -26,6 +32,7 @@ struct mu_model_opts {
     int rows_max;                 /* rows of the largest step */
     int logit_rows_max;           /* rows of the largest mu_model_logits() */
     const struct mu_shard *shard; /* the part to hold, copied by mu_model_load(); NULL: the whole */
+    bool is_mapped; /* the weights are a packed file (packed.h): a bill must be told, loading sees for itself */
     int slice_rows; /* a step from which tensor ranks see to slices of their rows of experts; 0: chosen (moe.c) */
 };
 
@@ -43,6 +50,8 @@ struct mu_model_sizes {
     size_t kv_page;      /* one page of MU_KV_PAGE positions, all layers held */
     int kv_owners;       /* ranks that share the pages out (shard.h): each has one in so many */
     int weights_holders; /* ranks that have the weights in one block between them; 0 stands for 1 */
+    bool is_mapped;      /* weights are pages of a file, which has no tables: these are among the activations */
+    size_t copied;       /* of mapped weights, the parts that a rank copies: it has them for itself */
 };
 /* The groups of a shard may be NULL; only `together` counts, in load_staging, and n_alike, in weights_holders. */
 int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_device *d,
@@ -51,7 +60,8 @@ int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const
 struct mu_model;
 typedef int (*mu_progress_fn)(void *arg, uint64_t done, uint64_t total); /* nonzero: stop with MU_ECANCELED */
 
-/* Reads every needed tensor once, in file order where it can, packs on the device's host threads. Missing tensors,
+/* A packed model is mapped: its options must ask for the formats it is in. Else:
+ * Reads every needed tensor once, in file order where it can, packs on the device's host threads. Missing tensors,
  * wrong shapes or dtypes, NaN weights are errors naming the tensor; tensors nobody needs are counted and logged once.
  * Takes the spec's content (moved).
  *

@@ -97,6 +97,7 @@ struct mu_model {
     struct mu_model_sizes sizes;
     int64_t context;                             /* positions */
     void *weights, *activations, *logits, *host; /* the blocks; weights may be shard.weights, not ours to free */
+    struct mu_map file;                          /* of a packed model; `weights` has what is copied of it then */
     struct mu_layer *layers;                     /* [n_layers + 1]; the last holds what is outside */
     float *rope_table;                           /* [context][rope dim], unless by length */
     float *alibi;                                /* [context][query heads of the KV heads held] */
@@ -177,8 +178,6 @@ void mu_kv_shape(const struct mu_spec *s, const struct mu_layer_spec *l, const s
                  struct mu_kv_layer *kv);
 size_t mu_kv_page_bytes(const struct mu_spec *s, const struct mu_model_opts *o);
 
-#define MU_LOGITS_GATHER_ROWS 16 /* at once: what the first rank takes beyond its result stays small */
-
 /* Cut the blocks. base NULL: only the size is wanted. */
 size_t mu_layout_activations(const struct mu_spec *s, const struct mu_model_opts *o, char *base, struct mu_buffers *b);
 size_t mu_layout_host(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_model *m);
@@ -187,6 +186,12 @@ int64_t mu_context_of(const struct mu_spec *s, const struct mu_model_opts *o);
 
 /* The matrix that a use fills, or whose bias it is. */
 struct mu_matrix *mu_model_matrix(struct mu_model *m, const struct mu_slot_use *u);
+
+/* Let that matrix, or vector, be what lies here; scale counts in integer formats only. */
+void mu_model_place(struct mu_model *m, const struct mu_slot_use *u, void *data, void *scale);
+
+/* In place of allocating and loading: weights are those of the mapped file. */
+int mu_load_packed(struct mu_model *m, const struct mu_weights *w, struct mu_err *e);
 
 /* The loader's half of mu_model_load(): fills every slot of m from w. */
 int mu_load_weights(struct mu_model *m, struct mu_weights *w, mu_progress_fn progress, void *arg, struct mu_err *e);

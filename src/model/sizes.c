@@ -1,14 +1,39 @@
 /* sizes.c - the memory bill of a model, from its spec alone */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "model/expert_table.h"
 #include "model/model_int.h"
 
+static const char *const mla_names[] = {"absorbed", "naive"}; /* by enum mu_mla_form */
+
+const char *mu_mla_form_name(enum mu_mla_form f)
+{
+    return mla_names[f];
+}
+
+int mu_mla_form_from_name(enum mu_mla_form *out, const char *name, struct mu_err *e)
+{
+    for (size_t i = 0; i < MU_COUNT(mla_names); i++) {
+        *out = (enum mu_mla_form)i;
+        if (strcmp(name, mla_names[i]) == 0)
+            return MU_OK;
+    }
+    return mu_fail(e, MU_EUSAGE, "latent attention \"%s\": absorbed and naive are supported", name);
+}
+
+enum mu_wformat mu_model_own_format(const struct mu_spec *s)
+{
+    if (strcmp(s->default_dtype, "bf16") == 0 || s->fp8_block_rows)
+        return MU_WBF16;
+    return strcmp(s->default_dtype, "f16") == 0 ? MU_WF16 : MU_WF32;
+}
+
 struct sum {
     const struct mu_device *d;
     const struct mu_model_opts *o;
-    size_t weights, work;
+    size_t weights, copied, work;
     bool is_tied, is_over;
 };
 
@@ -22,6 +47,8 @@ static int add_use(void *arg, const struct mu_slot_use *u)
     s->is_over |= __builtin_add_overflow(s->weights, mu_slot_bytes(u, &scale_offset), &s->weights);
     if (s->is_over)
         return MU_ELIMIT;
+    if (s->o->is_mapped && !mu_slot_is_in_place(u))
+        s->copied += mu_slot_bytes(u, &scale_offset);
     bool is_head = u->slot == MU_SLOT_HEAD || (u->slot == MU_SLOT_EMBED && s->is_tied);
     if (u->n_in == 0 || (u->slot == MU_SLOT_EMBED && !is_head) || u->slot == MU_SLOT_POSITIONS)
         return MU_OK;
@@ -130,18 +157,22 @@ int mu_model_sizes(const struct mu_spec *s, const struct mu_model_opts *o, const
 {
     struct sum sum = {.d = d, .o = o, .is_tied = s->is_tied};
     struct mu_buffers b;
+    size_t tables;
 
     MU_TRY_RETURN(check_opts(s, o, e));
+    tables = tables_bytes(s, o);
     if (mu_slots_each(s, o, add_use, &sum) != MU_OK)
         return mu_fail(e, MU_ELIMIT, "the weights of this spec do not fit an address space");
-    *out = (struct mu_model_sizes){.weights = sum.weights + tables_bytes(s, o),
-                                   .load_staging = mu_load_staging_bytes(s, o),
-                                   .activations = mu_layout_activations(s, o, NULL, &b),
+    *out = (struct mu_model_sizes){.weights = sum.weights + (o->is_mapped ? 0 : tables),
+                                   .load_staging = o->is_mapped ? 0 : mu_load_staging_bytes(s, o),
+                                   .activations = mu_layout_activations(s, o, NULL, &b) + (o->is_mapped ? tables : 0),
                                    .work = MU_MAX(sum.work, attention_work(s, o, d)),
                                    .logits = mu_layout_logits(s, o, NULL),
                                    .host = sizeof(struct mu_model) + mu_layout_host(s, o, NULL),
                                    .kv_page = mu_kv_page_bytes(s, o),
                                    .kv_owners = mu_shard_cp(o->shard),
-                                   .weights_holders = o->shard ? MU_MAX(o->shard->n_alike, 1) : 1};
+                                   .weights_holders = o->shard ? MU_MAX(o->shard->n_alike, 1) : 1,
+                                   .is_mapped = o->is_mapped,
+                                   .copied = sum.copied};
     return MU_OK;
 }

@@ -273,6 +273,13 @@ int mu_slots_each(const struct mu_spec *s, const struct mu_model_opts *o, mu_slo
     return s->is_tied ? MU_OK : matrix(&v, MU_SLOT_HEAD, s->vocab, s->hidden, false);
 }
 
+bool mu_slot_is_in_place(const struct mu_slot_use *u)
+{
+    bool ends_panel = u->n_out % MU_PANEL == 0 || u->row0 + u->n_out == u->n_out_whole;
+    bool has_all_inputs = u->col0 == 0 && u->n_in == u->n_in_whole;
+    return u->n_in == 0 || (has_all_inputs && u->row0 % MU_PANEL == 0 && ends_panel);
+}
+
 size_t mu_slot_bytes(const struct mu_slot_use *u, size_t *scale_offset)
 {
     size_t data, scales;

@@ -77,6 +77,9 @@ int mu_slots_each(const struct mu_spec *s, const struct mu_model_opts *o, mu_slo
 int mu_slot_pieces(const struct mu_spec *s, const struct mu_model_opts *o, const struct mu_slot_use *whole,
                    struct mu_slot_use out[MU_TREE_ROOTS_MAX]);
 
+/* Whether what is held of a use lies in the whole slot's memory as it would by itself (tensor/matrix.h). */
+bool mu_slot_is_in_place(const struct mu_slot_use *u);
+
 /* Bytes on the device, a multiple of 64: data and scales of a matrix, or f32 of a vector. */
 size_t mu_slot_bytes(const struct mu_slot_use *u, size_t *scale_offset);
 

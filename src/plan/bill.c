@@ -47,8 +47,8 @@ static size_t cache_bytes(const struct mu_bill_ask *ask, const struct mu_bill_li
 /* A block that several ranks hold is billed in equal parts. */
 static size_t weights_bytes(const struct cost *c)
 {
-    size_t n = (size_t)MU_MAX(c->model.weights_holders, 1);
-    return (c->model.weights + n - 1) / n;
+    size_t n = (size_t)MU_MAX(c->model.weights_holders, 1), held = c->model.weights - c->model.copied;
+    return (held + n - 1) / n + c->model.copied;
 }
 
 static size_t peak(const struct cost *c)
@@ -192,7 +192,12 @@ static void add_weights(struct mu_bill *b, const struct cost *c)
 {
     const char *format = mu_wformat_name(b->limits.weights);
     int n = c->model.weights_holders;
-    if (n > 1)
+    if (c->model.is_mapped && n > 1)
+        add_line(b, "weights", MU_BILL_ALWAYS, weights_bytes(c),
+                 "%s, pages of their file; a share of them for %d ranks", format, n);
+    else if (c->model.is_mapped)
+        add_line(b, "weights", MU_BILL_ALWAYS, weights_bytes(c), "%s, pages of their file, which is mapped", format);
+    else if (n > 1)
         add_line(b, "weights", MU_BILL_ALWAYS, weights_bytes(c), "%s, packed; a share of one copy for %d ranks", format,
                  n);
     else

@@ -16,7 +16,7 @@ struct mu_ops;
 struct mu_pool;
 struct mu_device;
 
-/* Memory and transfers of a kind of device. Callbacks may block; none is NULL but adopt. */
+/* Memory and transfers of a kind of device. Callbacks may block; none is NULL but adopt and map_in. */
 struct mu_device_ops {
     const char *name; /* "cpu", "cuda" */
     int (*alloc)(struct mu_device *d, void **out, size_t bytes, const char *what,
@@ -33,6 +33,9 @@ struct mu_device_ops {
      * touched yet take a part each, and all of it once it is written. NULL: this kind of device reads memory of its own
      * only, so nothing that ranks share. */
     void (*adopt)(struct mu_device *d, void *host, size_t bytes, int i, int n);
+    /* Ops will often read these bytes of a mapped file: brought into this process by its threads, now. NULL where adopt
+     * is. */
+    void (*map_in)(struct mu_device *d, const void *host, size_t bytes);
     int (*upload)(struct mu_device *d, void *dst, const void *src_host, size_t bytes, struct mu_err *e);
     int (*download)(struct mu_device *d, void *dst_host, const void *src, size_t bytes, struct mu_err *e);
     int (*synchronize)(struct mu_device *d, struct mu_err *e); /* everything queued is done */

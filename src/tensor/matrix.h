@@ -26,6 +26,7 @@
 #ifndef MU_TENSOR_MATRIX_H
 #define MU_TENSOR_MATRIX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,6 +78,15 @@ int mu_matrix_pack(struct mu_matrix *m, int64_t row, int64_t n_rows, const float
  * src needs no alignment. */
 int mu_matrix_pack_from(struct mu_matrix *m, int64_t row, int64_t n_rows, const void *src, enum mu_dtype src_dtype,
                         int64_t ld, struct mu_err *e);
+
+/* A part of a packed matrix: rows [row0, row0 + part->n_out) and inputs [col0, col0 + part->n_in), which begin where a
+ * tile does and end where one does or with the matrix; part has its sizes, the format and tile_k of `whole`.
+ * mu_matrix_part(): whether the part lies in `whole` as it would by itself (whole panels, all inputs); data and scale
+ * are set then. Else mu_matrix_copy_part() copies panels [begin, end) of it to where its data and scale point: the
+ * bytes that packing these rows and inputs gives. */
+bool mu_matrix_part(struct mu_matrix *part, const struct mu_matrix *whole, int64_t row0, int64_t col0);
+void mu_matrix_copy_part(const struct mu_matrix *part, const struct mu_matrix *whole, int64_t row0, int64_t col0,
+                         int64_t begin, int64_t end);
 
 /* Row `row` back to f32 [n_in] (embedding look-up with tied weights, tests). */
 void mu_matrix_row(const struct mu_matrix *m, int64_t row, float *dst);

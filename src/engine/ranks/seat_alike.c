@@ -48,7 +48,7 @@ static int open_block(struct mu_seat *s, struct mu_err *e)
 int mu_seat_open_block(struct mu_seat *s, struct mu_err *e)
 {
     struct mu_err why = MU_ERR_INIT;
-    if (mu_layout_replicas(&s->layout) == 1)
+    if (mu_layout_replicas(&s->layout) == 1 || s->parts.formats.is_mapped) /* a mapped file is shared as it is */
         return MU_OK;
     int rc = mu_agree(s->world, open_block(s, &why), &why);
     if (rc == MU_OK)

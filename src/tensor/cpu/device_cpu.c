@@ -18,6 +18,9 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* of Linux 6.1; what is older refuses it */
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* of Linux 5.14, and the next */
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* of Linux 5.14 */
 #endif
@@ -96,6 +99,23 @@ static void cpu_adopt(struct mu_device *d, void *host, size_t bytes, int i, int 
     mu_pool_for(d->pool, end - begin, 1, collapse_run, first + (size_t)begin * MU_LARGE_PAGE_BYTES);
 }
 
+/* Page tables are filled in runs, and what is not in memory yet is read in large pieces. Where the system cannot, pages
+ * come at their first touch: nothing is lost but time. */
+static void map_in_run(void *arg, int64_t begin, int64_t end, int worker)
+{
+    char *p = (char *)arg + (size_t)begin * MU_LARGE_PAGE_BYTES;
+    (void)worker;
+    madvise(p, (size_t)(end - begin) * MU_LARGE_PAGE_BYTES, MADV_POPULATE_READ);
+}
+
+static void cpu_map_in(struct mu_device *d, const void *host, size_t bytes)
+{
+    char *p = (char *)(uintptr_t)host;
+    size_t skip = (MU_LARGE_PAGE_BYTES - (uintptr_t)p % MU_LARGE_PAGE_BYTES) % MU_LARGE_PAGE_BYTES;
+    if (skip < bytes)
+        mu_pool_for(d->pool, (int64_t)((bytes - skip) / MU_LARGE_PAGE_BYTES), 1, map_in_run, p + skip);
+}
+
 /* Whole system pages inside the bytes. */
 static void cpu_give_back(struct mu_device *d, void *p, size_t bytes)
 {
@@ -132,6 +152,7 @@ static const struct mu_device_ops cpu_ops = {.name = "cpu",
                                              .free = cpu_free,
                                              .give_back = cpu_give_back,
                                              .adopt = cpu_adopt,
+                                             .map_in = cpu_map_in,
                                              .upload = cpu_upload,
                                              .download = cpu_upload, /* host and device are one memory */
                                              .synchronize = cpu_synchronize,
