@@ -63,6 +63,9 @@ struct mu_engine_work {
     int64_t requests;       /* in all */
     int64_t prompt, output; /* tokens of one, in the mean */
     int64_t scored;         /* prompt tokens of one whose log-probabilities are wanted */
+    /* For certain: tokens that the longest one has in the KV cache, prompt and output without the last of all, and all
+     * of them together. The cache then holds these and no more; a longer request is refused. */
+    int64_t longest, tokens;
 };
 
 struct mu_engine_opts {

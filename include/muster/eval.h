@@ -102,6 +102,16 @@ void mu_eval_close(mu_eval *ev); /* NULL is fine */
 /* What is known before anything ran: tasks, documents, requests and their texts; the rest is 0. */
 void mu_eval_planned(const mu_eval *ev, struct mu_eval_plan *out);
 
+/* The requests of a small evaluation as tokens of KV cache, so that no more of it is reserved (mu_engine_opts.work). A
+ * large one fills any cache: it is not looked at, nor one with a request that running it will refuse, and all stays 0.
+ */
+struct mu_eval_size {
+    int64_t n;               /* things to compute when nothing is shared */
+    int64_t longest, tokens; /* of the longest, of all together */
+};
+/* context: the engine's, where max_length was left open. */
+void mu_eval_measure(const mu_eval *ev, int64_t context, struct mu_eval_size *out);
+
 /* Compute what the journal does not hold, and score. MU_ECANCELED: stopped by on_progress; what is done is kept. */
 int mu_eval_run(mu_eval *ev, mu_engine *eng, struct mu_err *e);
 

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -34,15 +33,8 @@ static int kept_path(struct mu_buf *path, struct mu_buf *folder, struct mu_err *
     struct mu_err none = MU_ERR_INIT;
     if (mu_machine_kept_path(path, folder, &none) != MU_OK)
         return mu_fail(e, MU_EUSAGE, "%s; --output FILE does", none.text);
-    char *slash = strrchr(folder->p, '/');
-    *slash = 0;
-    mkdir(folder->p, 0777);
-    *slash = '/';
-    mkdir(folder->p, 0777);
-    if (!mu_path_is_dir(folder->p))
-        return mu_fail(e, MU_EIO, "%s is not a folder and could not be made; --output FILE names another place",
-                       folder->p);
-    return MU_OK;
+    int rc = mu_path_make_folders(folder->p, &none);
+    return rc == MU_OK ? rc : mu_fail(e, rc, "%s; --output FILE names another place", none.text);
 }
 
 /* The file, and the folder it stands in: that is where reading is measured. */

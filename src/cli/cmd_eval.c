@@ -253,17 +253,23 @@ static int open_tasks(struct evaluator *x, struct mu_err *e)
     return MU_OK;
 }
 
-/* For the planner and the batch: how many requests, and about how long. A guess even where tokens are counted by now,
- * so that a run that goes on from a journal chooses what the first one did. Outputs count with the room they have. */
+/* For the planner, the batch and the cache: how many requests, and about how long; of a small evaluation exactly.
+ * Never what the journal left of it, so that a run that goes on chooses what the first one did. Outputs count with the
+ * room they have. */
 static struct mu_engine_work work_of(const struct evaluator *x)
 {
     struct mu_eval_plan p;
+    struct mu_eval_size size;
     mu_eval_planned(x->ev, &p);
+    mu_eval_measure(x->ev, x->model.context, &size);
     struct mu_engine_work w = {.requests = p.n_requests};
     if (p.n_requests > 0)
         w.prompt = MU_MAX(1, p.text_bytes / p.n_requests / BYTES_A_TOKEN);
     if (p.n_tasks > 0)
         w.output = OUTPUT_TOKENS * p.n_generating / p.n_tasks;
+    w.requests = MU_MAX(w.requests, size.n);
+    w.longest = size.longest;
+    w.tokens = size.tokens;
     return w;
 }
 

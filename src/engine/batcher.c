@@ -82,7 +82,7 @@ static void match_running(const struct mu_batcher *b, int lane, const struct mu_
         if (s->job->root != j->root || mu_batcher_lane(b, slot) != lane)
             continue;
         int better = at + MU_MAX(m->n_copy + 1, MU_SHARE_TOKENS_MIN);
-        int n = MU_MIN(MU_MIN(s->n_done, j->first_row), at + MU_KV_PAGE);
+        int n = MU_MIN(MU_MIN(s->n_done, j->next_row), at + MU_KV_PAGE);
         if (n < better || (n = common(s->job->ids, j->ids, n)) < better)
             continue;
         m->n_copy = n - at;
@@ -106,7 +106,7 @@ static bool is_worth_waiting(const struct mu_batcher *b, const struct mu_job *j,
     int enough = n_known + MU_SHARE_TOKENS_MIN;
     for (int i = 0; i < b->n_running; i++) {
         const struct mu_slot *s = &b->slots[b->running[i]];
-        int n = MU_MIN(target(s->job), j->first_row);
+        int n = MU_MIN(target(s->job), j->next_row);
         if (s->job->root != j->root || s->n_done >= n || n < enough)
             continue;
         n = common(s->job->ids, j->ids, n);
@@ -142,7 +142,7 @@ static void try_lane(struct mu_batcher *b, int lane, const struct mu_job *j, str
     int slot = free_slot(b, lane);
     if (slot < 0)
         return;
-    mu_kv_match(&b->kv[lane], j->root, j->ids, j->first_row, &m);
+    mu_kv_match(&b->kv[lane], j->root, j->ids, j->next_row, &m);
     if (b->kv[lane].is_sharing)
         match_running(b, lane, j, &m);
     best->n_known = MU_MAX(best->n_known, mu_kv_match_tokens(&m));
@@ -154,12 +154,26 @@ static void try_lane(struct mu_batcher *b, int lane, const struct mu_job *j, str
         *best = (struct spot){slot, best->n_known, cost, room, m};
 }
 
+static int32_t root_of(const struct mu_batcher *b, const struct mu_job *j)
+{
+    return mu_tree_root((int32_t)b->runner->ops->prefix_class(b->runner, mu_job_kv_tokens(j)));
+}
+
+void mu_batcher_watch(struct mu_batcher *b, struct mu_job *waiting)
+{
+    b->n_watched = 0;
+    for (struct mu_job *j = waiting; b->kv->is_sharing && j && b->n_watched < MU_WATCHED_MAX; j = j->next) {
+        j->root = root_of(b, j);
+        b->watched[b->n_watched++] = j;
+    }
+}
+
 enum mu_admit mu_batcher_admit(struct mu_batcher *b, struct mu_job *j)
 {
     struct spot spot = {.slot = -1};
     int n_attached = 0;
 
-    j->root = mu_tree_root((int32_t)b->runner->ops->prefix_class(b->runner, mu_job_kv_tokens(j)));
+    j->root = root_of(b, j);
     for (int lane = 0; lane < b->limits.n_lanes; lane++)
         try_lane(b, lane, j, &spot);
     if (b->n_running < b->limits.sequences_max && b->kv->is_sharing && is_worth_waiting(b, j, spot.n_known))
@@ -277,7 +291,7 @@ static int note_done(struct mu_batcher *b, const struct mu_part *parts, int n_pa
     int n_reads = 0;
     for (int i = 0; i < n_parts; i++) {
         struct mu_slot *s = &b->slots[parts[i].slot];
-        for (int r = MU_MAX(0, s->job->first_row - s->n_done); r < parts[i].n; r++)
+        for (int r = MU_MAX(0, s->job->next_row - s->n_done); r < parts[i].n; r++)
             b->reads[n_reads++] =
                 (struct mu_read){s->job, parts[i].slot, parts[i].begin - parts[0].begin + r, s->n_done + r};
         if (s->job->n_output == 0)

@@ -5,7 +5,8 @@
  * never by time, so the same requests give the same steps.
  *
  * A request whose beginning is being computed by a running one is left waiting until that much is in the cache: a
- * context shared by several continuations is computed once.
+ * context shared by several continuations is computed once. So are the logits of its last row, which tell about the
+ * first token of each: a row that a waiting request would read too is read for it.
  *
  * With lanes (runner.h) a request goes where the fewest tokens stand before its first result: its own that no page
  * there holds, and those of the prompts that run there already.
@@ -32,6 +33,8 @@ struct mu_slot {
 struct mu_part {
     int slot, begin, n;
 };
+
+#define MU_WATCHED_MAX 256 /* waiting requests, from the oldest on, for which rows of others may be read */
 
 /* A row whose logits matter. */
 struct mu_read {
@@ -75,6 +78,8 @@ struct mu_batcher {
     int32_t *read_rows, *argmax; /* [logit_rows_max] */
     double *lse;                 /* [logit_rows_max] */
     int n_parts, n_rows;
+    struct mu_job *watched[MU_WATCHED_MAX]; /* of the next step */
+    int n_watched;
 
     struct mu_job_list finished; /* since the last look */
     struct mu_batcher_counts counts;
@@ -87,6 +92,9 @@ void mu_batcher_reset(struct mu_batcher *b, struct mu_runner *runner, bool is_sh
 /* Whether a job may start now. ADMIT_LATER: others may pass it; ADMIT_FULL: none may, so that it gets its turn. */
 enum mu_admit { MU_ADMIT_STARTED, MU_ADMIT_LATER, MU_ADMIT_FULL, MU_ADMIT_FAILED };
 enum mu_admit mu_batcher_admit(struct mu_batcher *b, struct mu_job *j); /* FAILED: the job is in finished */
+
+/* Those that still wait when a step begins: a list, whose members stay until it has ended. */
+void mu_batcher_watch(struct mu_batcher *b, struct mu_job *waiting);
 
 /* One step of what runs. Failures of the model become the results of the requests they hit. */
 void mu_batcher_step(struct mu_batcher *b);

@@ -2,6 +2,7 @@
 #include "engine/batcher.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/check.h"
 
@@ -132,12 +133,34 @@ static void draw(struct mu_batcher *b, const struct mu_read *read, const float *
         add_output(b, read, id, logits, argmax, lse);
 }
 
+/* Whether the next row that w wants is this one: all tokens up to it are equal. The last row stays w's own, so that it
+ * runs and ends like any other. */
+static bool wants(const struct mu_job *w, const struct mu_job *j, int pos)
+{
+    return w->next_row == pos && w->req.kind == MU_REQUEST_SCORE && pos + 2 < w->n_given && w->root == j->root &&
+           memcmp(w->ids, j->ids, (size_t)(pos + 1) * sizeof *w->ids) == 0;
+}
+
+static void tell_waiting(struct mu_batcher *b, const struct mu_read *read, const float *logits, int32_t argmax,
+                         double lse)
+{
+    for (int i = 0; i < b->n_watched; i++) {
+        struct mu_job *w = b->watched[i];
+        if (!wants(w, read->job, read->pos))
+            continue;
+        report_token(b, w, w->ids[read->pos + 1], logits, argmax, lse);
+        w->next_row++;
+    }
+}
+
 void mu_deliver(struct mu_batcher *b, const struct mu_read *read, const float *logits, int32_t argmax, double lse)
 {
     struct mu_job *j = read->job;
     bool is_generate = j->req.kind == MU_REQUEST_GENERATE;
     int next = read->pos + 1;
 
+    if (argmax >= 0)
+        tell_waiting(b, read, logits, argmax, lse);
     if (argmax < 0) {
         int rc = mu_fail(&j->result.err, MU_ENUMERIC,
                          "the logits after token %d hold NaN or infinity: the weights or the format do not suit", next);

@@ -134,6 +134,7 @@ static void shape(struct mu_job *j, const struct mu_request *r, const struct mu_
         j->n_max += j->req.max_tokens;
         j->first_row = r->want_prompt_logprobs ? 0 : r->n_ids - 1;
     }
+    j->next_row = j->first_row;
 }
 
 int mu_job_tokens_max(const struct mu_job *j)

@@ -37,6 +37,7 @@ struct mu_job {
     int n_given;
     int n_max;     /* of n_ids */
     int first_row; /* the first row whose logits matter */
+    int next_row;  /* the first that was not read yet, in a step of its own or of a request with the same beginning */
     int32_t root;  /* of the prefix tree: jobs with one root may share pages */
     int n_output;
 

@@ -37,7 +37,7 @@ struct light {
     struct mu_batcher batcher;
 
     pthread_mutex_t lock; /* guards what follows */
-    struct mu_queue queue;
+    struct mu_job_queue queue;
     struct mu_job_list done;
     struct mu_engine_status status; /* as of the last step */
     struct mu_step_mix mix;         /* likewise */
@@ -137,6 +137,7 @@ int mu_light_bill_make(struct mu_bill *out, const struct mu_engine_opts *o, cons
                                               : "nine tenths of what the machine has left",
         .bytes_in_use = in_use,
         .bytes_requests = is_follower ? 0 : mu_queue_bytes_max(o),
+        .work = {.requests = o->work.requests, .longest = o->work.longest, .tokens = o->work.tokens},
         .model_sizes = bill_sizes,
         .table_bytes = bill_tables,
         .arg = &arg,
@@ -236,7 +237,7 @@ int mu_light_open_parts(mu_engine **out, const struct mu_engine_opts *o, const s
     moved = (struct mu_light_parts){.runner = NULL};
     l->text = (struct mu_text_scratch)MU_TEXT_SCRATCH_INIT;
     pthread_mutex_init(&l->lock, NULL);
-    mu_queue_init(&l->queue, o);
+    mu_job_queue_init(&l->queue, o);
     MU_TRY(reserve(l, o, parts->layout, e));
     settle(l, o);
     *out = &l->base;
@@ -274,8 +275,8 @@ static int submit(mu_engine *eng, const struct mu_request *r, uint64_t wanted, u
     MU_TRY_RETURN(mu_job_new(&j, r, &l->job_limits, e));
     j->submit_ns = mu_now_ns(l->clock);
     pthread_mutex_lock(&l->lock);
-    int rc =
-        l->lost.code == MU_OK ? mu_queue_add(&l->queue, j, wanted, e) : mu_fail(e, l->lost.code, "%s", l->lost.text);
+    int rc = l->lost.code == MU_OK ? mu_job_queue_add(&l->queue, j, wanted, e)
+                                   : mu_fail(e, l->lost.code, "%s", l->lost.text);
     if (rc == MU_OK)
         *id = j->result.id;
     pthread_mutex_unlock(&l->lock);
@@ -298,7 +299,7 @@ int mu_light_cancel(mu_engine *eng, uint64_t id, struct mu_err *e)
 {
     struct light *l = (struct light *)eng;
     pthread_mutex_lock(&l->lock);
-    int rc = mu_queue_cancel(&l->queue, id, e);
+    int rc = mu_job_queue_cancel(&l->queue, id, e);
     pthread_mutex_unlock(&l->lock);
     return rc;
 }
@@ -409,6 +410,7 @@ static int run_step(struct light *l, struct mu_err *e)
         start_waiting(l);
     if (l->parts.runner->lost.code != MU_OK)
         fail_all(l);
+    mu_batcher_watch(&l->batcher, l->queue.pending.head);
     int n_stuck = l->batcher.n_running == 0 && l->batcher.finished.n == 0 ? l->queue.pending.n : 0;
     pthread_mutex_unlock(&l->lock);
     if (n_stuck > 0)
@@ -428,7 +430,7 @@ static struct mu_job *take_done(struct light *l, bool *is_idle)
     *is_idle = l->queue.n == 0;
     if (j) {
         mu_job_list_remove(&l->done, j);
-        mu_queue_forget(&l->queue, j);
+        mu_job_queue_forget(&l->queue, j);
     }
     pthread_mutex_unlock(&l->lock);
     return j;

@@ -43,14 +43,14 @@ size_t mu_queue_bytes_max(const struct mu_engine_opts *o)
     return o->request_bytes ? o->request_bytes : REQUEST_BYTES_WANTED;
 }
 
-void mu_queue_init(struct mu_queue *q, const struct mu_engine_opts *o)
+void mu_job_queue_init(struct mu_job_queue *q, const struct mu_engine_opts *o)
 {
-    *q = (struct mu_queue){
+    *q = (struct mu_job_queue){
         .order = o->order, .max = o->queue_max ? o->queue_max : QUEUE_WANTED, .bytes_max = mu_queue_bytes_max(o)};
 }
 
 /* Whether a goes before b, which came earlier. */
-static bool goes_before(const struct mu_queue *q, const struct mu_job *a, const struct mu_job *b)
+static bool goes_before(const struct mu_job_queue *q, const struct mu_job *a, const struct mu_job *b)
 {
     if (q->order == MU_ORDER_SUBMITTED)
         return false;
@@ -59,7 +59,7 @@ static bool goes_before(const struct mu_queue *q, const struct mu_job *a, const 
     return memcmp(a->ids, b->ids, (size_t)a->result.n_prompt * sizeof *a->ids) < 0;
 }
 
-static void link_job(struct mu_queue *q, struct mu_job *j)
+static void link_job(struct mu_job_queue *q, struct mu_job *j)
 {
     j->all_prev = NULL;
     j->all_next = q->all;
@@ -68,14 +68,14 @@ static void link_job(struct mu_queue *q, struct mu_job *j)
     q->all = j;
 }
 
-static void unlink_job(struct mu_queue *q, struct mu_job *j)
+static void unlink_job(struct mu_job_queue *q, struct mu_job *j)
 {
     *(j->all_prev ? &j->all_prev->all_next : &q->all) = j->all_next;
     if (j->all_next)
         j->all_next->all_prev = j->all_prev;
 }
 
-int mu_queue_add(struct mu_queue *q, struct mu_job *j, uint64_t id, struct mu_err *e)
+int mu_job_queue_add(struct mu_job_queue *q, struct mu_job *j, uint64_t id, struct mu_err *e)
 {
     if (q->n >= q->max)
         return mu_fail(e, MU_ENOMEM, "the queue is full with %d requests: poll for results first", q->n);
@@ -96,21 +96,21 @@ int mu_queue_add(struct mu_queue *q, struct mu_job *j, uint64_t id, struct mu_er
     return MU_OK;
 }
 
-void mu_queue_forget(struct mu_queue *q, struct mu_job *j)
+void mu_job_queue_forget(struct mu_job_queue *q, struct mu_job *j)
 {
     unlink_job(q, j);
     q->n--;
     q->bytes -= j->bytes;
 }
 
-void mu_queue_swap(struct mu_queue *q, struct mu_job *old, struct mu_job *j)
+void mu_job_queue_swap(struct mu_job_queue *q, struct mu_job *old, struct mu_job *j)
 {
     unlink_job(q, old);
     link_job(q, j);
     q->bytes += j->bytes - old->bytes;
 }
 
-int mu_queue_cancel(struct mu_queue *q, uint64_t id, struct mu_err *e)
+int mu_job_queue_cancel(struct mu_job_queue *q, uint64_t id, struct mu_err *e)
 {
     for (struct mu_job *j = q->all; j; j = j->all_next) {
         if (j->result.id != id)

@@ -1,7 +1,7 @@
 /* queue.h - requests in flight: their line, their number, the room they may take
  *
- * A request is in flight from mu_queue_add() to mu_queue_forget(). The owner guards the queue with its lock and moves
- * jobs out of `pending` as it starts them. */
+ * A request is in flight from mu_job_queue_add() to mu_job_queue_forget(). The owner guards the queue with its lock and
+ * moves jobs out of `pending` as it starts them. */
 #ifndef MU_ENGINE_QUEUE_H
 #define MU_ENGINE_QUEUE_H
 
@@ -17,7 +17,7 @@ void mu_job_list_insert(struct mu_job_list *l, struct mu_job *before, struct mu_
 void mu_job_list_remove(struct mu_job_list *l, struct mu_job *j);
 void mu_job_list_free(struct mu_job_list *l); /* the jobs in it */
 
-struct mu_queue {
+struct mu_job_queue {
     enum mu_order order;
     int max;
     size_t bytes_max;
@@ -30,17 +30,17 @@ struct mu_queue {
     uint64_t last_id;
 };
 
-void mu_queue_init(struct mu_queue *q, const struct mu_engine_opts *o);
+void mu_job_queue_init(struct mu_job_queue *q, const struct mu_engine_opts *o);
 size_t mu_queue_bytes_max(const struct mu_engine_opts *o); /* for the bill */
 
 /* Number the job (id 0: the next number) and put it in line. MU_ENOMEM: no room, poll first. */
-int mu_queue_add(struct mu_queue *q, struct mu_job *j, uint64_t id, struct mu_err *e);
-void mu_queue_forget(struct mu_queue *q, struct mu_job *j);
+int mu_job_queue_add(struct mu_job_queue *q, struct mu_job *j, uint64_t id, struct mu_err *e);
+void mu_job_queue_forget(struct mu_job_queue *q, struct mu_job *j);
 
 /* One job stands for another from here on: both are of one request. */
-void mu_queue_swap(struct mu_queue *q, struct mu_job *old, struct mu_job *j);
+void mu_job_queue_swap(struct mu_job_queue *q, struct mu_job *old, struct mu_job *j);
 
 /* Mark it; MU_ENOENT when it is not in flight. */
-int mu_queue_cancel(struct mu_queue *q, uint64_t id, struct mu_err *e);
+int mu_job_queue_cancel(struct mu_job_queue *q, uint64_t id, struct mu_err *e);
 
 #endif

@@ -7,6 +7,7 @@
 #include <muster/model.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -17,7 +18,8 @@
 #include "eval/score.h"
 
 #define PATH_BYTES_MAX 65536
-#define MAX_GEN_TOKS   256 /* of a task that says nothing: the harness's default */
+#define MAX_GEN_TOKS   256                  /* of a task that says nothing: the harness's default */
+#define MEASURED_BYTES ((int64_t)256 << 10) /* of all texts: tokenised in some hundredths of a second */
 
 static void tell(const struct mu_eval *ev, void (*to)(void *arg, const char *sentence), const char *fmt, va_list ap)
 {
@@ -157,7 +159,7 @@ static int journal_path(const char *output_path, struct mu_buf *out, struct mu_e
     else if (slash)
         MU_TRY_RETURN(mu_buf_add(out, output_path, (size_t)(slash + 1 - output_path), e));
     if (out->n > 0)
-        MU_TRY_RETURN(mu_results_make_folders(out->p, e));
+        MU_TRY_RETURN(mu_path_make_folders(out->p, e));
     return mu_buf_puts(out, "journal.sqlite", e);
 }
 
@@ -290,6 +292,22 @@ void mu_eval_planned(const mu_eval *ev, struct mu_eval_plan *out)
         out->n_requests += (int64_t)ev->works[i]->n_requests * repeats;
         out->text_bytes += text_bytes(ev->works[i]) * repeats;
     }
+}
+
+void mu_eval_measure(const mu_eval *ev, int64_t context, struct mu_eval_size *out)
+{
+    struct mu_run_engine re = {.tok = ev->tok, .max_gen_toks = MAX_GEN_TOKS};
+    struct mu_err unused = MU_ERR_INIT;
+    struct mu_eval_plan p;
+    struct mu_run_size size;
+
+    *out = (struct mu_eval_size){.n = 0};
+    mu_eval_planned(ev, &p);
+    re.max_length = ev->o.max_length ? ev->o.max_length : context;
+    if (p.text_bytes > MEASURED_BYTES || re.max_length < 1)
+        return;
+    if (mu_run_measure(&re, ev->works, ev->set->n_tasks, &size, &unused) == MU_OK)
+        *out = (struct mu_eval_size){size.n, size.longest, size.tokens};
 }
 
 /* ---- running ---- */

@@ -45,7 +45,7 @@ struct files {
 /* What a checkpoint is read from. */
 static bool decides(const char *name)
 {
-    static const char *const ends[] = {".json", ".safetensors", ".gguf"};
+    static const char *const ends[] = {".json", ".safetensors", ".gguf", ".packed"};
     size_t n = strlen(name);
     for (size_t i = 0; i < MU_COUNT(ends); i++) {
         size_t m = strlen(ends[i]);
@@ -185,14 +185,13 @@ static bool read_eos(const json_t *list, struct mu_engine_info *info)
 static bool read_note(json_t *note, struct mu_engine_info *info)
 {
     const char *hash, *arch, *weights, *kv_dtype;
-    json_int_t context, vocab, pages, params;
+    json_int_t context, vocab, params;
     double repetition;
     json_t *eos;
     *info = (struct mu_engine_info){.bos = -1};
-    if (!note ||
-        json_unpack(note, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:F,s:o}", "weights_hash", &hash, "arch", &arch, "weights",
-                    &weights, "kv_dtype", &kv_dtype, "context", &context, "vocab", &vocab, "kv_pages", &pages,
-                    "parameters", &params, "repetition_penalty", &repetition, "eos", &eos) != 0)
+    if (!note || json_unpack(note, "{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:F,s:o}", "weights_hash", &hash, "arch", &arch,
+                             "weights", &weights, "kv_dtype", &kv_dtype, "context", &context, "vocab", &vocab,
+                             "parameters", &params, "repetition_penalty", &repetition, "eos", &eos) != 0)
         return false;
     info->weights_hash = hash;
     info->arch = arch;
@@ -200,10 +199,9 @@ static bool read_note(json_t *note, struct mu_engine_info *info)
     info->kv_dtype = kv_dtype;
     info->context_max = context;
     info->vocab = vocab;
-    info->kv_pages = pages;
     info->n_params = params;
     info->repetition = repetition;
-    return hash[0] && context > 0 && vocab > 0 && pages > 0 && repetition > 0 && read_eos(eos, info);
+    return hash[0] && context > 0 && vocab > 0 && repetition > 0 && read_eos(eos, info);
 }
 
 int mu_eval_model_recall(struct mu_eval *ev, bool *is_known, struct mu_err *e)
@@ -231,11 +229,10 @@ static int make_note(const struct mu_engine_info *info, json_t **out, struct mu_
         json_decref(eos);
         eos = NULL;
     }
-    *out =
-        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:f,s:o}", "weights_hash", info->weights_hash, "arch", info->arch,
-                  "weights", info->weights, "kv_dtype", info->kv_dtype, "context", (json_int_t)info->context_max,
-                  "vocab", (json_int_t)info->vocab, "kv_pages", (json_int_t)info->kv_pages, "parameters",
-                  (json_int_t)info->n_params, "repetition_penalty", info->repetition, "eos", eos);
+    *out = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:f,s:o}", "weights_hash", info->weights_hash, "arch", info->arch,
+                     "weights", info->weights, "kv_dtype", info->kv_dtype, "context", (json_int_t)info->context_max,
+                     "vocab", (json_int_t)info->vocab, "parameters", (json_int_t)info->n_params, "repetition_penalty",
+                     info->repetition, "eos", eos);
     return *out ? MU_OK : mu_fail_nomem(e, 512, "a note");
 }
 

@@ -31,9 +31,6 @@ int mu_results_add_audit(json_t *out, const struct mu_results_facts *f, struct m
 /* results_write.c. The model's name as a folder's, appended. */
 int mu_results_folder_name(struct mu_buf *out, const char *model_name, struct mu_err *e);
 
-/* The folder path, which is given back as it was, and all above it. */
-int mu_results_make_folders(char *path, struct mu_err *e);
-
 /* Whether an output path names the results file, not a folder: it ends in .json. */
 bool mu_results_is_file_name(const char *out_dir);
 

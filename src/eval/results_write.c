@@ -32,29 +32,6 @@ int mu_results_folder_name(struct mu_buf *out, const char *model_name, struct mu
     return MU_OK;
 }
 
-static int make_folder(const char *path, struct mu_err *e)
-{
-    if (mkdir(path, 0777) == 0 || (errno == EEXIST && mu_path_is_dir(path)))
-        return MU_OK;
-    if (errno == EEXIST)
-        return mu_fail(e, MU_EIO, "%s is a file, and a folder is needed there", path);
-    return mu_fail_errno(e, errno, "make the folder", path);
-}
-
-/* The folder and all above it. path is given back as it was. */
-int mu_results_make_folders(char *path, struct mu_err *e)
-{
-    for (char *p = path + 1; path[0] && *p; p++) {
-        if (*p != '/')
-            continue;
-        *p = 0;
-        int rc = mu_path_is_dir(path) ? MU_OK : make_folder(path, e);
-        *p = '/';
-        MU_TRY_RETURN(rc);
-    }
-    return path[0] ? make_folder(path, e) : MU_OK;
-}
-
 /* datetime.isoformat() of local time with '-' for ':'; no fraction when it is zero. */
 static int add_date(struct mu_buf *out, double date, struct mu_err *e)
 {
@@ -154,7 +131,7 @@ int mu_results_write(const struct mu_results_facts *f, const json_t *results, co
     int rc = MU_OK;
 
     MU_TRY(add_folder(&folder, f, out_dir, e));
-    MU_TRY(mu_results_make_folders(folder.p, e));
+    MU_TRY(mu_path_make_folders(folder.p, e));
     for (int i = 0; i < f->set->n_tasks && f->log_samples; i++)
         MU_TRY(write_samples(f, folder.p, f->works[i], e));
     MU_TRY(add_results_path(path, f, folder.p, out_dir, e));

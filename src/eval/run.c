@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "eval/run_int.h"
+#include "tensor/ops.h"
 
 #define TELL_NS ((int64_t)100000000)
 
@@ -89,7 +90,6 @@ static int begin(struct mu_run_state *s, struct mu_err *e)
     struct mu_buf spelling = MU_BUF_INIT("the end token", MU_TOK_PIECE_BYTES_MAX);
 
     mu_json_init();
-    MU_TRY_RETURN(look_at_engine(s, e));
     MU_TRY_RETURN(mu_run_time_init(s, e));
     mu_tokenizer_info(tok, &s->tok);
     s->prefix = s->tok.bos >= 0 ? s->tok.bos : s->tok.eos;
@@ -131,7 +131,7 @@ static bool is_same_model(const struct mu_run_engine *a, const struct mu_engine_
 {
     return strcmp(a->weights_hash, b->weights_hash) == 0 && strcmp(a->numerics, b->numerics) == 0 &&
            a->max_length == b->max_length && ai->context_max == bi->context_max && ai->vocab == bi->vocab &&
-           ai->kv_pages == bi->kv_pages && ai->repetition == bi->repetition && ai->n_eos == bi->n_eos &&
+           ai->repetition == bi->repetition && ai->n_eos == bi->n_eos &&
            memcmp(ai->eos, bi->eos, (size_t)MU_MAX(0, ai->n_eos) * sizeof ai->eos[0]) == 0;
 }
 
@@ -145,7 +145,7 @@ static int open_when_missing(struct mu_run_state *s, struct mu_err *e)
     MU_TRY_RETURN(noted.open(noted.open_arg, s->eng, e));
     mu_engine_info(s->eng->eng, &info);
     mu_engine_status(s->eng->eng, &s->at_start);
-    s->is_other_model = !is_same_model(&noted, &s->info, s->eng, &info);
+    s->is_other_model = !is_same_model(&noted, &s->info, s->eng, &info) || s->longest > info.kv_pages * MU_KV_PAGE;
     s->info = info;
     return MU_OK;
 }
@@ -160,6 +160,7 @@ static int compute(struct mu_run_state *s, struct mu_err *e)
 
 static int run(struct mu_run_state *s, struct mu_err *e)
 {
+    MU_TRY_RETURN(look_at_engine(s, e));
     MU_TRY_RETURN(begin(s, e));
     MU_TRY_RETURN(mu_run_tell(s, true, e));
     MU_TRY_RETURN(mu_run_tokens(s, e));
@@ -173,6 +174,30 @@ static int run(struct mu_run_state *s, struct mu_err *e)
     MU_TRY_RETURN(compute(s, e));
     mu_run_time_audit(s);
     return mu_run_respond(s, e);
+}
+
+/* Whatever model may come: any token is one, and no answer is kept under the keys. */
+int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
+                   struct mu_err *e)
+{
+    const struct mu_run_opts plain = {.naive = false};
+    struct mu_run_engine g = *eng;
+    struct mu_run_audit audit = {.n_requests = 0};
+    struct mu_run_state s = {.eng = &g, .works = works, .n_works = n_works, .o = &plain, .audit = &audit};
+
+    *out = (struct mu_run_size){.n = 0};
+    g.eng = NULL;
+    g.weights_hash = g.numerics = "";
+    s.info = (struct mu_engine_info){.vocab = INT64_MAX, .context_max = g.max_length, .threads = 1, .repetition = 1};
+    int rc = begin(&s, e);
+    if (rc == MU_OK)
+        rc = mu_run_tokens(&s, e);
+    for (int64_t i = 0; rc == MU_OK && i < s.n_items; i++)
+        out->tokens += mu_run_item_tokens(&s, &s.item[i]);
+    out->n = rc == MU_OK ? s.n_items : 0;
+    out->longest = rc == MU_OK ? s.longest : 0;
+    finish(&s);
+    return rc;
 }
 
 static void audit_engine(const struct mu_run_state *s)

@@ -50,6 +50,16 @@ struct mu_run_opts {
     void *arg;
 };
 
+/* What all requests come to when each is computed alone. */
+struct mu_run_size {
+    int64_t n;               /* things to compute: a rolling text has one a window */
+    int64_t longest, tokens; /* tokens of KV cache: of the longest, of all together */
+};
+
+/* Of an engine with this tokenizer, max_length and max_gen_toks, open or not: its other fields do not count. */
+int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
+                   struct mu_err *e);
+
 #define MU_RUN_SLOWEST_MAX 20
 
 /* A document, by what its requests took in the engine. A request of several documents counts for the first. */

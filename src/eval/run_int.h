@@ -92,6 +92,7 @@ struct mu_run_state {
     int64_t n_parts, parts_cap;
     struct mu_run_slot *slot;
     int64_t n_slots, slots_cap;
+    int64_t longest; /* tokens of KV cache that an item needs, at most */
 
     int64_t *order;  /* of items, as computed */
     int32_t *common; /* [n_ordered] tokens order[i] shares with order[i - 1] */
@@ -99,7 +100,7 @@ struct mu_run_state {
     struct mu_run_group *group;
     int64_t n_groups;
 
-    bool is_other_model;              /* the engine, once open, is not what info said: plan again */
+    bool is_other_model;              /* the engine, once open, is not what info said, or too small: plan again */
     struct mu_engine_status at_start; /* of the engine */
     struct mu_run_time *time;         /* of all documents, work after work */
     int64_t *first_time;              /* [n_works] */
@@ -113,6 +114,9 @@ int mu_run_grow(void *p, int64_t *cap, int64_t n, size_t size, const char *what,
 
 /* "task arc_easy, document 4711: " before the sentence. */
 int mu_run_blame(const struct mu_run_state *s, int work, int request, int rc, struct mu_err *e);
+
+/* Tokens of KV cache that an item needs: its last token of all is never fed. */
+int64_t mu_run_item_tokens(const struct mu_run_state *s, const struct mu_run_item *it);
 
 /* Calls on_progress when a tenth of a second has passed, or at once. MU_ECANCELED. */
 int mu_run_tell(struct mu_run_state *s, bool now, struct mu_err *e);

@@ -4,8 +4,8 @@
  * its cache, computed for the one before. Runs of items with a long common beginning are kept whole, and the run with
  * the longest item goes first. Items that differ only in the token scored last become one request.
  *
- * Tokens are rows that a model computes: a scored text feeds all but its last token, and the last token of the
- * context is fed for every continuation, because its row tells about the continuation's first. */
+ * Tokens are rows that a model computes: a scored text feeds all but its last token. A row that several texts begin
+ * with is computed once, and read for all of them. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -130,10 +130,10 @@ static bool is_alternative(const struct mu_run_item *a, const struct mu_run_item
            n == n_fed(a);
 }
 
-/* Tokens an item costs when n of them have just been computed: rows whose logits matter are computed anyway. */
+/* Tokens an item costs when n of them have just been computed: its last row is its own. */
 static int32_t cost(const struct mu_run_item *it, int32_t n)
 {
-    return n_fed(it) - MU_MIN(n, it->n_context - 1);
+    return n_fed(it) - MU_MIN(n, n_fed(it) - 1);
 }
 
 /* A run of groups over order[], over items without answer only if asked. group NULL: only the cost is wanted. */

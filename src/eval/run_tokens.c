@@ -143,6 +143,12 @@ static int keep_context(struct keeper *k, const struct mu_ids *from, size_t *at,
     return MU_OK;
 }
 
+int64_t mu_run_item_tokens(const struct mu_run_state *s, const struct mu_run_item *it)
+{
+    int64_t rest = it->params < 0 ? it->n_continuation : s->params[it->params]->max_tokens;
+    return it->n_context - 1 + rest;
+}
+
 static int add_item(struct mu_run_state *s, const struct mu_run_item *it, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_run_grow(&s->item, &s->items_cap, s->n_items, sizeof *s->item, "items", e));
@@ -164,11 +170,12 @@ static int add_slot(struct mu_run_state *s, int work, int request, int repeat, s
     return MU_OK;
 }
 
-/* The cache must be able to hold it alone. */
-static int check_cache(const struct mu_run_state *s, int64_t n_tokens, struct mu_err *e)
+/* The cache must be able to hold it alone; of an engine that is not open it is not known. */
+static int check_cache(struct mu_run_state *s, int64_t n_tokens, struct mu_err *e)
 {
     int64_t room = s->info.kv_pages * MU_KV_PAGE;
-    if (n_tokens <= room)
+    s->longest = MU_MAX(s->longest, n_tokens);
+    if (n_tokens <= room || !s->eng->eng)
         return MU_OK;
     return mu_fail(e, MU_ELIMIT,
                    "%" PRId64 " tokens of KV cache are needed and it holds %" PRId64
@@ -193,7 +200,7 @@ static int take_pair(struct keeper *k, struct mu_ask_request *r, const struct co
     MU_TRY_RETURN(keep(s, &c->pair.continuation, &it.continuation, e));
     it.context += (size_t)n_lost;
     it.n_context = (int32_t)(n_context - n_lost);
-    MU_TRY_RETURN(check_cache(s, (int64_t)it.n_context + it.n_continuation - 1, e));
+    MU_TRY_RETURN(check_cache(s, mu_run_item_tokens(s, &it), e));
     for (int repeat = 0; repeat < repeats; repeat++) {
         MU_TRY_RETURN(add_slot(s, work, request, repeat, e));
         MU_TRY_RETURN(add_item(s, &it, e));
@@ -222,7 +229,7 @@ static int take_rolling(struct keeper *k, struct mu_ask_request *r, const struct
                                      .n_context = (int32_t)win.n_context,
                                      .continuation = at + (size_t)win.continuation,
                                      .n_continuation = (int32_t)win.n_continuation};
-            MU_TRY_RETURN(check_cache(s, win.n_context + win.n_continuation - 1, e));
+            MU_TRY_RETURN(check_cache(s, mu_run_item_tokens(s, &it), e));
             MU_TRY_RETURN(add_item(s, &it, e));
         }
     }
@@ -257,7 +264,7 @@ static int take_prompt(struct keeper *k, struct mu_ask_request *r, const struct 
     it.context += (size_t)n_lost;
     it.n_context = (int32_t)(n_context - n_lost);
     it.continuation = it.context;
-    MU_TRY_RETURN(check_cache(s, (int64_t)it.n_context - 1 + p->max_tokens, e));
+    MU_TRY_RETURN(check_cache(s, mu_run_item_tokens(s, &it), e));
     for (int repeat = 0; repeat < repeats; repeat++) {
         it.seed = p->is_sampled ? draw_seed(s, p, s->works[work]->doc[r->doc].id, r->index, repeat) : 0;
         MU_TRY_RETURN(add_slot(s, work, request, repeat, e));

@@ -11,6 +11,8 @@
 
 #include "base/check.h"
 
+#define KNOWN_MAX ((int64_t)1 << 31) /* requests or tokens: more fill any cache */
+
 struct cost {
     struct mu_model_sizes model;
     size_t tables;
@@ -27,10 +29,36 @@ static int owners_of(const struct mu_bill_ask *ask)
     return MU_MAX(ask->page_owners, 1);
 }
 
-/* One whole context. */
+/* Of one sequence. */
+static int64_t pages_of(const struct mu_bill_ask *ask, int64_t tokens)
+{
+    return mu_shard_pages_for(owners_of(ask), pages_for(tokens));
+}
+
+static bool is_known(const struct mu_bill_work *w)
+{
+    return w->requests > 0 && w->longest > 0 && w->tokens >= w->longest;
+}
+
+int64_t mu_bill_pages_least(const struct mu_bill_ask *ask, int64_t context)
+{
+    return pages_of(ask, is_known(&ask->work) ? MU_MIN(context, ask->work.longest) : context);
+}
+
+/* A request's last page may hold one token. Where ranks share pages out, each request counts like the longest. */
+int64_t mu_bill_pages_most(const struct mu_bill_ask *ask)
+{
+    const struct mu_bill_work *w = &ask->work;
+    if (!is_known(w) || w->requests > KNOWN_MAX || w->tokens > KNOWN_MAX)
+        return INT64_MAX;
+    int64_t alike = w->requests * pages_of(ask, w->longest);
+    int64_t added = (w->tokens + w->requests * (MU_KV_PAGE - 1)) / MU_KV_PAGE;
+    return owners_of(ask) > 1 ? alike : MU_MIN(alike, added);
+}
+
 static int64_t pages_min(const struct mu_bill_ask *ask, const struct mu_bill_limits *l)
 {
-    return mu_shard_pages_for(owners_of(ask), pages_for(l->context));
+    return mu_bill_pages_least(ask, l->context);
 }
 
 /* Equally many on every rank that shares them out. */
@@ -116,10 +144,10 @@ static bool shrink(struct mu_bill_limits *l, const struct mu_bill_ask *ask)
     return true;
 }
 
-/* No more than all sequences can fill. */
+/* No more than all sequences can fill, nor than the work does. */
 static int64_t pages_wanted(const struct mu_bill_ask *ask, const struct mu_bill_limits *l)
 {
-    int64_t fill = pages_min(ask, l) * l->sequences;
+    int64_t fill = MU_MIN(pages_of(ask, l->context) * l->sequences, mu_bill_pages_most(ask));
     return MU_MIN(whole_shares(ask, pages_for(MU_BILL_KV_TOKENS_WANTED)), fill);
 }
 
@@ -153,6 +181,15 @@ static int choose(struct mu_bill_limits *l, const struct mu_bill_ask *ask, struc
     return MU_OK;
 }
 
+static const char *why_pages(const struct mu_bill_limits *l, const struct mu_bill_ask *ask)
+{
+    if (l->pages == mu_bill_pages_most(ask))
+        return "room for all requests at a time";
+    if (l->pages == pages_min(ask, l))
+        return l->pages == pages_of(ask, l->context) ? "one whole context" : "the longest request";
+    return l->pages >= pages_wanted(ask, l) ? "the default" : "what the memory allowed leaves";
+}
+
 static void explain(struct mu_bill *b, const struct mu_bill_ask *ask)
 {
     const struct mu_bill_limits *l = &b->limits, *given = &ask->limits;
@@ -171,10 +208,7 @@ static void explain(struct mu_bill *b, const struct mu_bill_ask *ask)
         say(b, "%d sequences at a time: %s", l->sequences,
             l->sequences < wanted.sequences ? "not more than rows" : "the default");
     if (!given->pages)
-        say(b, "KV cache of %" PRId64 " tokens: %s", l->pages * MU_KV_PAGE,
-            l->pages == pages_min(ask, l)      ? "one whole context"
-            : l->pages >= pages_wanted(ask, l) ? "the default"
-                                               : "what the memory allowed leaves");
+        say(b, "KV cache of %" PRId64 " tokens: %s", l->pages * MU_KV_PAGE, why_pages(l, ask));
 }
 
 static __attribute__((format(printf, 5, 6))) void add_line(struct mu_bill *b, const char *name,

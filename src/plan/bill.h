@@ -40,6 +40,12 @@ struct mu_bill_limits {
     int64_t pages; /* of MU_KV_PAGE positions; of all ranks that share them out, equally many on each */
 };
 
+/* All that will ever be asked, where it is known for certain; else 0. */
+struct mu_bill_work {
+    int64_t requests;
+    int64_t longest, tokens; /* tokens of KV cache: of the longest request, of all together */
+};
+
 struct mu_bill_ask {
     struct mu_bill_limits limits; /* 0: choose (context, rows, logit_rows, sequences, pages) */
     int64_t context_model;        /* the longest the model allows */
@@ -48,6 +54,7 @@ struct mu_bill_ask {
     const char *bytes_max_from;   /* "--max-memory", "what the machine has left" */
     size_t bytes_in_use;          /* of the process already: tokenizer, configuration */
     size_t bytes_requests;        /* budget of requests in flight */
+    struct mu_bill_work work;     /* no cache is reserved that this cannot fill */
 
     /* Sizes under limits; pages count only in tables. */
     int (*model_sizes)(void *arg, const struct mu_bill_limits *l, struct mu_model_sizes *out, struct mu_err *e);
@@ -82,6 +89,11 @@ int mu_bill_make(struct mu_bill *out, const struct mu_bill_ask *ask, struct mu_e
 
 /* The peak alone, of limits that are all given. */
 int mu_bill_peak(const struct mu_bill_ask *ask, const struct mu_bill_limits *l, size_t *bytes, struct mu_err *e);
+
+/* The fewest pages worth having: one whole context, or the longest request where it is known. */
+int64_t mu_bill_pages_least(const struct mu_bill_ask *ask, int64_t context);
+/* The most that the work can fill; INT64_MAX: it is not known. */
+int64_t mu_bill_pages_most(const struct mu_bill_ask *ask);
 
 /* Tokens of the longest sequence that the pages hold. */
 int64_t mu_bill_sequence_max(const struct mu_bill_limits *l, int page_owners);

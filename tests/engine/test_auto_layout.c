@@ -46,6 +46,7 @@ struct asked {
     struct mu_engine_opts opts; /* rank 0's; the others take its numbers */
     char layout[128], told[128], why[4096], error[MU_ERR_TEXT_MAX];
     size_t peak; /* of the bill */
+    int64_t pages;
     int rc, n_told;
 };
 
@@ -76,6 +77,7 @@ static int open_on_rank_0(struct asked *a, struct mu_comm *world, struct mu_err 
     MU_TRY_RETURN(mu_engine_open(&eng, &o, e));
     mu_engine_info(eng, &info);
     snprintf(a->layout, sizeof a->layout, "%s", info.layout);
+    a->pages = info.kv_pages;
     mu_engine_close(eng);
     return MU_OK;
 }
@@ -155,6 +157,23 @@ XT_TEST(the_bill_of_every_rank_has_the_last_word)
     XT_CHECKF(strstr(open.layout, "dp=") == NULL, "%s", open.layout);
     XT_CHECKF(strstr(open.why, "dp=2 was passed over: rank 0 needs") != NULL, "%s", open.why);
     XT_CHECK(open.peak <= open.opts.memory_bytes_max);
+}
+
+/* Rank 0 alone knows the work; every rank has the cache that it fills, in whatever parts. */
+XT_TEST(ranks_reserve_no_more_cache_than_the_work_fills)
+{
+    static const char *const layouts[] = {"tp=2", "pp=2", "tp=1,dp=2"};
+    for (size_t i = 0; i < MU_COUNT(layouts); i++) {
+        struct mu_machine near = host_of(0);
+        struct asked usual = asked_of(&near, layouts[i]), known = asked_of(&near, layouts[i]);
+        int replicas = strstr(layouts[i], "dp=2") ? 2 : 1;
+        known.opts.work = (struct mu_engine_work){.requests = 3, .prompt = 20, .longest = 30, .tokens = 60};
+        ask(&usual, 2);
+        ask(&known, 2);
+        XT_CHECKF(usual.rc == MU_OK && known.rc == MU_OK, "%s: %s%s", layouts[i], usual.error, known.error);
+        XT_EQ(known.pages, replicas * 6); /* 2 each */
+        XT_CHECK(known.pages < usual.pages && known.peak < usual.peak);
+    }
 }
 
 /* Numbers are never changed to make it fit; the sentence names what would. */

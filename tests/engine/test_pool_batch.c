@@ -206,6 +206,34 @@ XT_TEST(what_is_given_stays_given)
     }
 }
 
+/* A batch is not refused for a cache that its requests never fill. */
+XT_TEST(known_work_counts_with_the_cache_it_fills)
+{
+    struct model m = small;
+    struct mu_bill_ask bill = {.context_model = 8192,
+                               .bytes_max = 150 * MIB,
+                               .work = {.requests = 40, .longest = 70, .tokens = 2000},
+                               .model_sizes = sizes,
+                               .table_bytes = tables,
+                               .arg = &m};
+    struct mu_batch_ask ask = {.bill = &bill, .work = {.requests = 40, .prompt = 60}};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_batch b;
+    struct mu_bill made;
+    XT_OK(mu_batch_choose(&b, &ask, &err));
+    XT_CHECK(b.is_chosen);
+    XT_EQ(b.limits.sequences, 40);
+    bill.limits = b.limits;
+    XT_OK(mu_bill_make(&made, &bill, &err));
+    XT_CHECKF(made.fits, "%s", made.verdict);
+    XT_EQ(made.limits.pages, (2000 + 40 * 15) / 16);
+    XT_EQ(made.limits.context, 8192);
+    bill.limits.rows = bill.limits.sequences = 0;
+    bill.work = (struct mu_bill_work){.requests = 0}; /* a whole context alone takes 48 MiB */
+    XT_OK(mu_batch_choose(&b, &ask, &err));
+    XT_CHECK(b.limits.rows < made.limits.rows);
+}
+
 XT_TEST(without_lengths_nothing_is_chosen)
 {
     struct model m = small;

@@ -152,7 +152,7 @@ XT_TEST(a_shared_beginning_is_computed_once_in_one_lane)
     f.arg = &st;
     fake_replica_run(&f);
     check_no_failure(&f);
-    XT_EQ(st.tokens_cached, 11 * 100);
+    XT_EQ(st.tokens_cached, 11 * 101);
 }
 
 /* ---- numbers that overflow ---- */

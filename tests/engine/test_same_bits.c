@@ -129,14 +129,75 @@ XT_TEST(a_shared_context_is_computed_once)
     XT_OK(fake_engine_open(&eng, &setup, &err));
     XT_OK(mu_engine_run(eng, r, CHOICES, results, &err));
     const struct mu_fake_counts *c = mu_fake_runner_counts(setup.runner);
-    XT_EQ(c->rows, CONTEXT + 2 + (CHOICES - 1) * 3); /* the others: the last context token and two more */
-    XT_EQ(c->logit_rows, CHOICES * 3);
+    XT_EQ(c->rows, CONTEXT + 2 + (CHOICES - 1) * 2); /* the context's last row tells the first token of all */
+    XT_EQ(c->logit_rows, 1 + CHOICES * 2);
     XT_EQ(c->copies, CHOICES - 1); /* of the page that holds the context's end */
     for (int i = 1; i < CHOICES; i++)
-        XT_EQ(results[i]->n_prompt_cached, CONTEXT - 1);
+        XT_EQ(results[i]->n_prompt_cached, CONTEXT);
     for (int i = 0; i < CHOICES; i++)
         mu_result_free(results[i]);
     mu_engine_close(eng);
+}
+
+static void check_equal(const struct mu_result *a, const struct mu_result *b)
+{
+    XT_EQ(a->code, MU_OK);
+    XT_EQ(a->tokens.n, b->tokens.n);
+    XT_CHECK(memcmp(&a->logprob_sum, &b->logprob_sum, sizeof a->logprob_sum) == 0);
+    XT_EQ(a->is_greedy, b->is_greedy);
+    for (int k = 0; k < a->tokens.n; k++) {
+        XT_EQ(a->tokens.ids[k], b->tokens.ids[k]);
+        XT_CHECK(memcmp(&a->tokens.logprob[k], &b->tokens.logprob[k], sizeof(double)) == 0);
+        XT_EQ(a->tokens.is_greedy[k], b->tokens.is_greedy[k]);
+        for (int t = 0; t < a->tokens.n_top; t++)
+            XT_EQ(a->tokens.top[k * a->tokens.n_top + t].id, b->tokens.top[k * b->tokens.n_top + t].id);
+    }
+}
+
+/* Continuations that begin alike, one token alone, a context that ends inside another's continuation, best tokens
+ * wanted: every row is computed once, and each request gets what it would have got alone. */
+XT_TEST(a_row_is_read_for_all_requests_that_begin_so)
+{
+    enum { CONTEXT = 45, N = 7 };
+    static const int32_t more[N][5] = {{5, 6, 7, 8, 9},   {5, 6, 7, 1, 2}, {5, 6, 3, 3, 3},   {4, 0, 0, 0, 0},
+                                       {11, 12, 0, 0, 0}, {5, 6, 7, 8, 2}, {13, 14, 15, 0, 0}};
+    static const int n_more[N] = {5, 5, 5, 1, 2, 5, 3}, n_context[N] = {0, 0, 0, 0, 0, 2, 0};
+    int32_t ids[N][CONTEXT + 5];
+    struct mu_request r[N];
+    struct mu_result *results[2][N];
+    struct mu_fake_counts counts[2];
+    mu_engine *eng[2];
+    struct mu_err err = MU_ERR_INIT;
+
+    for (int i = 0; i < N; i++) {
+        for (int k = 0; k < CONTEXT; k++)
+            ids[i][k] = (k * 7 + 3) % 90;
+        memcpy(ids[i] + CONTEXT, more[i], sizeof more[i]);
+        r[i] = (struct mu_request)MU_REQUEST_INIT;
+        r[i].ids = ids[i], r[i].n_ids = CONTEXT + n_context[i];
+        r[i].continuation = ids[i] + r[i].n_ids, r[i].n_continuation = n_more[i] - n_context[i];
+        r[i].n_top = i == 1 ? 3 : 0;
+    }
+    for (int alone = 0; alone < 2; alone++) {
+        struct fake_setup setup = FAKE_SETUP_INIT;
+        setup.opts.rows_max = 16;
+        setup.opts.no_prefix_sharing = alone == 1;
+        XT_OK(fake_engine_open(&eng[alone], &setup, &err));
+        XT_OK(mu_engine_run(eng[alone], r, N, results[alone], &err));
+        counts[alone] = *mu_fake_runner_counts(setup.runner);
+    }
+    for (int i = 0; i < N; i++) {
+        check_equal(results[0][i], results[1][i]);
+        mu_result_free(results[0][i]);
+        mu_result_free(results[1][i]);
+    }
+    mu_engine_close(eng[0]);
+    mu_engine_close(eng[1]);
+    /* All of the first's; of the others those behind what they share, at least their last. */
+    XT_EQ(counts[0].rows, CONTEXT + 4 + 1 + 2 + 1 + 1 + 1 + 2);
+    XT_EQ(counts[0].logit_rows, 5 + 1 + 2 + 1 + 1 + 1 + 2);
+    XT_EQ(counts[1].rows, N * (CONTEXT - 1) + 5 + 5 + 5 + 1 + 2 + 5 + 3);
+    XT_EQ(counts[1].logit_rows, 5 + 5 + 5 + 1 + 2 + 3 + 3);
 }
 
 static size_t line_bytes(const struct mu_bill *b, const char *name)

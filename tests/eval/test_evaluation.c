@@ -390,7 +390,7 @@ static void overwrite_note(const char *out, const char *value)
 XT_TEST(a_note_that_lies_cannot_mix_models)
 {
     static const char lie[] = "{\"weights_hash\": \"00\", \"arch\": \"X\", \"weights\": \"f32\", \"kv_dtype\": "
-                              "\"f32\", \"context\": 64, \"vocab\": 1024, \"kv_pages\": 64, \"parameters\": 1, "
+                              "\"f32\", \"context\": 64, \"vocab\": 1024, \"parameters\": 1, "
                               "\"eos\": []}";
     struct mu_eval_opts o = options();
     char out[4096];
@@ -417,7 +417,6 @@ static const struct mu_engine_info said = {.weights_hash = "12",
                                            .kv_dtype = "f32",
                                            .context_max = 8,
                                            .vocab = 9,
-                                           .kv_pages = 10,
                                            .n_params = 11,
                                            .n_eos = 2,
                                            .eos = {3, 4},
@@ -454,7 +453,7 @@ XT_TEST(no_memory_while_recalling_a_model_is_an_error)
     XT_OK(mu_eval_model_remember(&ev, &err));
     XT_OK(mu_eval_model_recall(&ev, &is_known, &err));
     const struct mu_engine_info *i = &ev.model.info;
-    XT_CHECK(is_known && i->context_max == 8 && i->vocab == 9 && i->kv_pages == 10 && i->n_params == 11);
+    XT_CHECK(is_known && i->context_max == 8 && i->vocab == 9 && i->n_params == 11);
     XT_CHECK(i->n_eos == 2 && i->eos[0] == 3 && i->eos[1] == 4 && i->repetition == 1.1);
     XT_STREQ(i->weights_hash, "12");
     eo.kv_dtype = "bf16"; /* another engine */

@@ -376,6 +376,59 @@ XT_TEST(neither_batch_nor_threads_change_a_bit)
     mu_free(first);
 }
 
+/* Of all requests, each once: neither the last token of a text nor that of an output is fed. */
+static int64_t kv_tokens(const struct mu_work *w)
+{
+    int64_t n = 0;
+    for (int i = 0; i < w->n_requests; i++) {
+        const struct mu_ask_request *r = &w->request[i];
+        n += r->n_context + r->n_continuation - 1 + json_integer_value(json_object_get(r->gen_kwargs, "max_gen_toks"));
+    }
+    return n;
+}
+
+/* What is counted beforehand is what the requests need: room for that is enough, and less is told before anything runs.
+ */
+XT_TEST(a_cache_for_the_measured_work_gives_the_same_bits)
+{
+    struct mu_engine_opts large = MU_ENGINE_OPTS_INIT, small = MU_ENGINE_OPTS_INIT;
+    struct mu_work *works[] = {mixed_work(&plain), mixed_work(&twice)};
+    struct mu_run_opts o = {.seed = 7};
+    struct mu_run_audit a;
+    struct mu_run_size size;
+    struct mu_engine_info info;
+    struct mu_err err = MU_ERR_INIT;
+    struct rig r;
+
+    open_model(&r, large);
+    XT_OK(mu_run_measure(&r.run, works, 2, &size, &err));
+    char *x = answers_of(&r, &o, &a);
+    mu_engine_info(r.eng, &info);
+    int64_t usual = info.kv_pages;
+    close_rig(&r);
+    XT_EQ(size.n, a.n_requests);
+    XT_EQ(size.tokens, kv_tokens(works[0]) + 2 * kv_tokens(works[1]));
+    XT_EQ(size.longest, works[0]->request[N_SCORES + 4].n_context - 1 + 20);
+
+    small.context_max = info.context_max;
+    small.work = (struct mu_engine_work){.requests = size.n, .longest = size.longest, .tokens = size.tokens};
+    open_model(&r, small);
+    mu_engine_info(r.eng, &info);
+    XT_CHECKF(info.kv_pages < usual, "%" PRId64 " pages, usually %" PRId64, info.kv_pages, usual);
+    char *y = answers_of(&r, &o, NULL);
+    XT_STREQ(x, y);
+    close_rig(&r);
+
+    small.work = (struct mu_engine_work){.requests = 1, .longest = size.longest - 16, .tokens = size.longest - 16};
+    open_model(&r, small);
+    XT_FAILS(mu_run(&r.run, works, 2, &o, &a, &err), MU_ELIMIT, "tokens of KV cache are needed and it holds");
+    close_rig(&r);
+    mu_work_free(works[0]);
+    mu_work_free(works[1]);
+    mu_free(x);
+    mu_free(y);
+}
+
 XT_TEST(four_letters_are_one_request)
 {
     struct mu_run_opts o = {.seed = 0};

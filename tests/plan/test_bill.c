@@ -103,6 +103,72 @@ XT_TEST(no_more_cache_than_all_sequences_can_fill)
     XT_CHECK(says(&b, "KV cache of 1008 tokens: one whole context"));
 }
 
+/* Sixteen requests of 52 tokens at most. */
+XT_TEST(no_more_cache_than_the_known_work_can_fill)
+{
+    struct mu_bill_ask ask = ask_of(0);
+    struct mu_bill usual = make(&ask);
+    ask.work = (struct mu_bill_work){.requests = 16, .longest = 52, .tokens = 544};
+    struct mu_bill b = make(&ask);
+    XT_EQ(b.limits.pages, 49); /* (544 + 16 * 15) / 16 */
+    XT_EQ(b.limits.context, usual.limits.context);
+    XT_EQ(usual.bytes_running - b.bytes_running, (usual.limits.pages - 49) * (64 * 1024 * MU_KV_PAGE + 128));
+    XT_CHECK(says(&b, "KV cache of 784 tokens: room for all requests at a time"));
+    ask.work.tokens = 16 * 52; /* alike: 4 pages each */
+    XT_EQ(make(&ask).limits.pages, 64);
+    ask.work = (struct mu_bill_work){.requests = 5000, .longest = 52, .tokens = 200000}; /* fills any */
+    XT_EQ(make(&ask).limits.pages, usual.limits.pages);
+    ask.work = (struct mu_bill_work){.requests = INT64_MAX, .longest = INT64_MAX, .tokens = INT64_MAX};
+    XT_EQ(make(&ask).limits.pages, usual.limits.pages);
+    ask.work = (struct mu_bill_work){.requests = 16}; /* how many is not how long */
+    XT_EQ(make(&ask).limits.pages, usual.limits.pages);
+    ask.limits.pages = 300; /* asked for by number */
+    ask.work = (struct mu_bill_work){.requests = 1, .longest = 10, .tokens = 10};
+    XT_EQ(make(&ask).limits.pages, 300);
+}
+
+/* Of any requests: all have their pages at a time, or the cache is what it was without knowing them. */
+XT_TEST(known_requests_always_have_room)
+{
+    uint32_t seed = 7;
+    for (int round = 0; round < 2000; round++) {
+        struct mu_bill_ask ask = ask_of(0);
+        int owners = ask.page_owners = 1 << round % 4;
+        int64_t usual = make(&ask).limits.pages, need = 0;
+        int n = 1 + round % 150;
+        ask.work.requests = n;
+        for (int i = 0; i < n; i++) {
+            seed = seed * 1664525 + 1013904223;
+            int64_t tokens = 1 + (seed >> 8) % (i % 7 ? 60 : 900);
+            ask.work.tokens += tokens;
+            ask.work.longest = tokens > ask.work.longest ? tokens : ask.work.longest;
+            need += mu_shard_pages_for(owners, (tokens + MU_KV_PAGE - 1) / MU_KV_PAGE);
+        }
+        struct mu_bill b = make(&ask);
+        XT_EQ(b.limits.pages % owners, 0);
+        XT_CHECKF(b.limits.pages <= usual, "%lld pages, not the usual %lld", (long long)b.limits.pages,
+                  (long long)usual);
+        XT_CHECKF(b.limits.pages == usual || b.limits.pages >= need, "%lld pages for %d requests that take %lld",
+                  (long long)b.limits.pages, n, (long long)need);
+        XT_CHECK(mu_bill_sequence_max(&b.limits, owners) >= ask.work.longest);
+    }
+}
+
+XT_TEST(short_memory_keeps_room_for_the_longest_known_request)
+{
+    struct mu_bill_ask ask = ask_of(1300);
+    ask.limits.rows = 64;
+    ask.limits.context = 4096; /* 256 MiB of cache: too much */
+    XT_CHECK(!make(&ask).fits);
+    ask.work = (struct mu_bill_work){.requests = 200, .longest = 300, .tokens = 60000};
+    struct mu_bill b = make(&ask);
+    XT_CHECK(b.fits);
+    XT_CHECK(b.limits.pages >= 19 && b.limits.pages < 256);
+    XT_EQ(b.limits.context, 4096);
+    ask.work = (struct mu_bill_work){.requests = 1, .longest = 4000, .tokens = 4000};
+    XT_CHECK(!make(&ask).fits);
+}
+
 XT_TEST(a_copy_that_ranks_share_is_billed_in_parts)
 {
     struct mu_bill_ask ask = ask_of(0);

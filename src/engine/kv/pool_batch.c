@@ -38,7 +38,8 @@ static struct mu_bill_limits limits_of(const struct search *s, int rows, int seq
     if (!l.logit_rows)
         l.logit_rows = MU_MIN(rows, MU_BILL_LOGIT_ROWS_WANTED);
     if (!l.pages)
-        l.pages = MU_MAX(pages_for(s->ask->bill, l.context), sequences * s->pages_request);
+        l.pages = MU_MAX(mu_bill_pages_least(s->ask->bill, l.context),
+                         MU_MIN(sequences * s->pages_request, mu_bill_pages_most(s->ask->bill)));
     return l;
 }
 

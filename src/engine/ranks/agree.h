@@ -10,8 +10,8 @@
 int mu_agree(struct mu_comm *c, int rc, struct mu_err *e);
 
 /* Each rank makes the bill of its part; limits become the smallest of all ranks, so that no rank has to hold more than
- * fits. *own is this rank's bill under these limits; *fullest the one with the highest peak, the same on every rank.
- * MU_ENOMEM on all ranks when one does not fit. */
+ * fits, nor more cache than the work fills, which rank 0 alone knows. *own is this rank's bill under these limits;
+ * *fullest the one with the highest peak, the same on every rank. MU_ENOMEM on all ranks when one does not fit. */
 int mu_agree_bill(struct mu_comm *c, const struct mu_engine_opts *o, const struct mu_light_parts *parts,
                   bool is_follower, struct mu_bill *own, struct mu_bill *fullest, struct mu_err *e);
 

@@ -37,7 +37,7 @@ struct mu_replicas {
     struct mu_buf message, received;
 
     pthread_mutex_t lock; /* guards what follows */
-    struct mu_queue queue;
+    struct mu_job_queue queue;
     struct mu_job_list done;
     struct mu_engine_status others; /* of all but the local one, added up */
     uint64_t n_given_back;
@@ -66,7 +66,7 @@ int mu_replicas_open(struct mu_replicas **out, const struct mu_replicas_opts *o,
     mu_light_info(o->local, &info);
     mu_light_job_limits(o->local, &p->job_limits);
     p->window = 2 * info.sequences_max;
-    mu_queue_init(&p->queue, o->opts);
+    mu_job_queue_init(&p->queue, o->opts);
     for (int r = 0; r < p->n; r++)
         p->replica[r].driver = r * p->ranks_each;
     *out = p;
@@ -100,10 +100,11 @@ static int tell_others(struct mu_replicas *p, enum mu_mail_kind kind, struct mu_
 
 void mu_replicas_close(struct mu_replicas *p)
 {
+    struct mu_err err = MU_ERR_INIT;
     if (!p)
         return;
-    if (p->world && p->lost.code == MU_OK)
-        tell_others(p, MU_MAIL_END, NULL);
+    if (p->world && p->lost.code == MU_OK && tell_others(p, MU_MAIL_END, &err) != MU_OK)
+        mu_comm_abort(p->world, err.text); /* they would wait for ever */
     mu_mailbox_flush(&p->box, NULL);
     for (int r = 0; p->replica && r < p->n; r++)
         mu_job_list_free(&p->replica[r].running);
@@ -124,7 +125,8 @@ int mu_replicas_submit(struct mu_replicas *p, const struct mu_request *r, uint64
     MU_TRY_RETURN(mu_job_new(&j, r, &p->job_limits, e));
     j->submit_ns = mu_now_ns(p->clock);
     pthread_mutex_lock(&p->lock);
-    int rc = p->lost.code == MU_OK ? mu_queue_add(&p->queue, j, 0, e) : mu_fail(e, p->lost.code, "%s", p->lost.text);
+    int rc =
+        p->lost.code == MU_OK ? mu_job_queue_add(&p->queue, j, 0, e) : mu_fail(e, p->lost.code, "%s", p->lost.text);
     if (rc == MU_OK)
         *id = j->result.id;
     pthread_mutex_unlock(&p->lock);
@@ -136,7 +138,7 @@ int mu_replicas_submit(struct mu_replicas *p, const struct mu_request *r, uint64
 int mu_replicas_cancel(struct mu_replicas *p, uint64_t id, struct mu_err *e)
 {
     pthread_mutex_lock(&p->lock);
-    int rc = mu_queue_cancel(&p->queue, id, e);
+    int rc = mu_job_queue_cancel(&p->queue, id, e);
     pthread_mutex_unlock(&p->lock);
     return rc;
 }
@@ -407,7 +409,7 @@ static void take_local(struct mu_replicas *p, struct mu_result *r)
     struct mu_job *ours = find(&p->replica[0].running, r->id);
     pthread_mutex_lock(&p->lock);
     mu_job_list_remove(&p->replica[0].running, ours);
-    mu_queue_swap(&p->queue, ours, theirs);
+    mu_job_queue_swap(&p->queue, ours, theirs);
     mu_job_list_append(&p->done, theirs);
     pthread_mutex_unlock(&p->lock);
     mu_job_free(ours);
@@ -517,7 +519,7 @@ static struct mu_job *take_done(struct mu_replicas *p, bool *is_idle)
     *is_idle = p->queue.n == 0;
     if (j) {
         mu_job_list_remove(&p->done, j);
-        mu_queue_forget(&p->queue, j);
+        mu_job_queue_forget(&p->queue, j);
     }
     pthread_mutex_unlock(&p->lock);
     return j;

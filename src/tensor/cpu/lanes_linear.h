@@ -22,6 +22,7 @@
 #include "tensor/cpu/tree.h"
 
 #define STREAM_PANELS 4
+#define CACHE_LINE    64
 #define DEPTH_MAX     40 /* levels of a tree over 2^39 tiles */
 #define SLOT          ((int64_t)MU_LIN_ROWS * MU_LIN_PANELS * MU_LANES)
 #define WIDENED       ((int64_t)MU_LIN_PANELS * MU_LIN_RUN_K * MU_LANES)
@@ -124,17 +125,41 @@ MU_INLINE const float *widen(const enum mu_wformat f, const void *panel, int64_t
 {
     if (f == MU_WF32)
         return (const float *)panel + k * MU_PANEL;
-    for (int64_t i = 0; i < n_k * MU_PANEL; i += MU_LANES) {
-        const char *at = (const char *)panel + (k * MU_PANEL + i) * 2;
-        __builtin_prefetch(at + n_k * MU_PANEL * 2); /* the next run, while this one is multiplied */
-        v16_store(buf + i, load_weights(f, at, 0));
-    }
+    for (int64_t i = 0; i < n_k * MU_PANEL; i += MU_LANES)
+        v16_store(buf + i, load_weights(f, panel, k * MU_PANEL + i));
     return buf;
 }
 
 static const void *panel_at(const struct mu_linear_job *j, int64_t panel)
 {
     return (const char *)j->w->data + (size_t)panel * mu_panel_bytes(j->w->format, &j->cut);
+}
+
+/* The weights of the next run, a part of them with each block: asked for all at once they fill the buffers of misses,
+ * and what is needed now waits behind them. */
+struct ahead {
+    const char *w[MU_LIN_GROUP * MU_LIN_PANELS];
+    int64_t bytes, part; /* of a panel; with one block */
+};
+
+MU_INLINE void look_ahead(struct ahead *a, const enum mu_wformat f, const struct mu_linear_job *j, int64_t panel,
+                          int n_panels, int64_t k, int64_t n_blocks)
+{
+    bool is_end = k >= j->cut.n_in; /* the next panels' first */
+    for (int i = 0; i < n_panels; i++)
+        a->w[i] = (const char *)panel_at(j, panel + i + (is_end ? n_panels : 0)) +
+                  (is_end ? 0 : k * MU_PANEL * weight_bytes(f));
+    a->bytes = j->run_k * MU_PANEL * weight_bytes(f);
+    a->part = (a->bytes / n_blocks + CACHE_LINE) / CACHE_LINE * CACHE_LINE;
+}
+
+MU_INLINE void fetch_part(const struct ahead *a, int group, int64_t block)
+{
+    int64_t end = MU_MIN((block + 1) * a->part, a->bytes);
+    for (int64_t at = block * a->part; at < end; at += CACHE_LINE)
+        MU_UNROLL
+    for (int i = 0; i < MU_LIN_PANELS; i++)
+        __builtin_prefetch(a->w[group * MU_LIN_PANELS + i] + at);
 }
 
 MU_INLINE void write_panel(const struct mu_linear_job *j, int64_t row, int64_t panel, v16 sum)
@@ -162,12 +187,14 @@ MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j,
         u.merges = mu_tree_merges(t, c->n_tiles);
         for (int64_t k = begin; k == begin || k < end; k += j->run_k) {
             const float *w[MU_LIN_GROUP * MU_LIN_PANELS];
+            struct ahead next;
             u.n_k = MU_MIN(j->run_k, end - k);
             u.is_first = k == begin;
             u.is_last = k + j->run_k >= end;
             for (int i = 0; i < groups * MU_LIN_PANELS; i++)
                 w[i] = widen(f, panel_at(j, MU_MIN(panel + i, p->panel_end - 1)), k, u.n_k,
                              p->scratch + (int64_t)i * MU_LIN_RUN_K * MU_LANES);
+            look_ahead(&next, f, j, panel, groups * MU_LIN_PANELS, k + u.n_k, n_blocks);
             for (int64_t b = 0; b < n_blocks; b++) {
                 int64_t row = mu_block_row(j, p->block + b), rows = mu_block_row(j, p->block + b + 1) - row;
                 u.x = j->packed + k * j->n + row * u.n_k;
@@ -175,6 +202,7 @@ MU_INLINE void many_rows(const enum mu_wformat f, const struct mu_linear_job *j,
                     for (int i = 0; i < MU_LIN_PANELS; i++)
                         u.w[i] = w[g * MU_LIN_PANELS + i];
                     u.slot = slots + depth * level + (b * groups + g) * SLOT;
+                    fetch_part(&next, g, b);
                     run_blocks[rows](&u);
                 }
             }
