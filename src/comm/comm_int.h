@@ -329,6 +329,18 @@ int mu_comm_in_tree(struct mu_comm *c, const struct mu_tree *t, enum mu_reduce o
 /* Roots side by side, each of them one subtree. */
 bool mu_comm_is_tree(const struct mu_tree *t, int size);
 
+/* What one of a group came to, in a number that grows with the code: the largest of all names a rank that failed. */
+static inline int64_t mu_comm_fault(const struct mu_comm *c, int rc)
+{
+    return rc == MU_OK ? 0 : (int64_t)rc * MU_COMM_RANKS_MAX + c->member[c->rank];
+}
+
+static inline int mu_comm_fault_code(int64_t fault, int *world_rank)
+{
+    *world_rank = (int)(fault % MU_COMM_RANKS_MAX);
+    return (int)(fault / MU_COMM_RANKS_MAX);
+}
+
 struct mu_comm_shared {
     struct mu_comm_world *world;
     void *p, *own;

@@ -16,11 +16,15 @@ static int shared_in(struct mu_comm_shared **out, struct mu_comm *c, size_t byte
 {
     struct mu_comm_shared *s = NULL;
     int rc = MU_NEW(&s, "shared memory", e);
-    int64_t most[3] = {rc, (int64_t)bytes, -(int64_t)bytes};
+    int64_t most[3] = {mu_comm_fault(c, rc), (int64_t)bytes, -(int64_t)bytes};
+    int rank, code;
     MU_TRY(mu_comm_in_all_reduce(c, most, 3, MU_REDUCE_MAX_I64, e));
-    if (most[0] != MU_OK) {
-        rc = s ? mu_fail(e, (int)most[0], "shared memory of group %s: another rank has no memory for it", c->name) : rc;
-        rc = rc ? rc : (int)most[0];
+    code = mu_comm_fault_code(most[0], &rank);
+    if (code != MU_OK) {
+        rc = code;
+        if (s)
+            mu_fail(e, rc, "shared memory of group %s: rank %d on %s has no memory for it", c->name, rank,
+                    c->world->place[rank].host);
         goto out;
     }
     if (most[1] != -most[2]) {

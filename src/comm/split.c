@@ -70,14 +70,16 @@ out:
 /* All or none: a member that could not open the group would leave the others waiting for it. */
 static int agree(struct mu_comm *c, int rc, const char *name, struct mu_err *e)
 {
-    int64_t worst = rc;
+    int64_t worst = mu_comm_fault(c, rc);
+    int rank, code;
     if (c->world->death.code)
         return rc;
     MU_TRY_RETURN(mu_comm_in_all_reduce(c, &worst, 1, MU_REDUCE_MAX_I64, e));
-    if (rc != MU_OK || worst == MU_OK)
+    code = mu_comm_fault_code(worst, &rank);
+    if (rc != MU_OK || code == MU_OK)
         return rc;
-    return mu_fail(e, (int)worst, "group %s was not opened: another rank could not (%s)", name,
-                   mu_code_meaning((int)worst));
+    return mu_fail(e, code, "group %s was not opened: rank %d on %s could not (%s)", name, rank,
+                   c->world->place[rank].host, mu_code_meaning(code));
 }
 
 static int split_in(struct mu_comm **out, struct mu_comm *c, int color, int key, const char *name, struct mu_err *e)

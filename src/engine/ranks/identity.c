@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "engine/ranks/agree.h"
 #include "engine/ranks/seat.h"
 
 #define CONFIG_BYTES_MAX ((size_t)64 << 20)
@@ -28,52 +29,50 @@ struct identity {
     uint64_t files;                 /* of which files, not of what is in them; of a node's ranks only */
 };
 
-static uint64_t hash_program(void)
+/* A file that cannot be read is told of by whoever needs it; a rank without memory is no other rank. */
+static int unless_no_memory(int rc)
 {
-    struct mu_file f = MU_FILE_INIT;
-    struct mu_map m = {NULL, 0};
-    uint64_t h = 0;
-    if (mu_file_open(&f, "/proc/self/exe", NULL) == MU_OK && mu_file_map(&m, &f, NULL) == MU_OK)
-        h = mu_hash64(m.p, m.n, 0);
-    mu_file_unmap(&m);
-    mu_file_close(&f);
-    return h;
+    return rc == MU_ENOMEM ? rc : MU_OK;
 }
 
-/* The bytes in front of a file's first tensor: a GGUF's configuration. */
-static uint64_t hash_head_of(const char *path, uint64_t n_bytes)
+/* Of its first bytes: a GGUF's configuration lies in front of the first tensor. */
+static int hash_file(uint64_t *h, const char *path, uint64_t n_bytes, struct mu_err *e)
 {
     struct mu_file f = MU_FILE_INIT;
     struct mu_map m = {NULL, 0};
-    uint64_t h = 0;
-    if (mu_file_open(&f, path, NULL) == MU_OK && mu_file_map(&m, &f, NULL) == MU_OK)
-        h = mu_hash64(m.p, (size_t)MU_MIN((uint64_t)m.n, n_bytes), 0);
+    int rc = MU_OK;
+    MU_TRY(mu_file_open(&f, path, e));
+    MU_TRY(mu_file_map(&m, &f, e));
+    *h = mu_hash64(m.p, (size_t)MU_MIN((uint64_t)m.n, n_bytes), 0);
+out:
     mu_file_unmap(&m);
     mu_file_close(&f);
-    return h;
+    return unless_no_memory(rc);
 }
 
 /* config.json in the folder of the weights. */
-static uint64_t hash_config_of(const char *weights)
+static int hash_config_of(uint64_t *h, const char *weights, struct mu_err *e)
 {
     struct mu_buf file = MU_BUF_INIT("a path", 1 << 16), text = MU_BUF_INIT("config.json", CONFIG_BYTES_MAX);
     const char *slash = strrchr(weights, '/');
-    uint64_t h = 0;
-    if (mu_buf_printf(&file, NULL, "%.*sconfig.json", slash ? (int)(slash - weights + 1) : 0, weights) == MU_OK &&
-        mu_file_read_all(&text, file.p, NULL) == MU_OK)
-        h = mu_hash64(text.p, text.n, 0);
+    int rc = MU_OK;
+    MU_TRY(mu_buf_printf(&file, e, "%.*sconfig.json", slash ? (int)(slash - weights + 1) : 0, weights));
+    MU_TRY(mu_file_read_all(&text, file.p, e));
+    *h = mu_hash64(text.p, text.n, 0);
+out:
     mu_buf_fini(&file);
     mu_buf_fini(&text);
-    return h;
+    return unless_no_memory(rc);
 }
 
-static uint64_t hash_config(const struct mu_weights *w)
+static int hash_config(uint64_t *h, const struct mu_weights *w, struct mu_err *e)
 {
     const char *path = mu_weights_n_files(w) > 0 ? mu_weights_file_path(w, 0) : NULL;
     if (!path || mu_weights_count(w) == 0)
-        return 0;
+        return MU_OK;
     const struct mu_tensor_info *t = mu_weights_at(w, 0);
-    return mu_weights_gguf(w) ? hash_head_of(path, t->file == 0 ? t->offset : UINT64_MAX) : hash_config_of(path);
+    return mu_weights_gguf(w) ? hash_file(h, path, t->file == 0 ? t->offset : UINT64_MAX, e)
+                              : hash_config_of(h, path, e);
 }
 
 static uint64_t hash_heads(const struct mu_checkpoint *c)
@@ -141,13 +140,17 @@ static int compare_one(const struct mu_comm *world, const struct identity *all, 
     return MU_OK;
 }
 
-static int compare(struct mu_comm *world, const struct identity *own, struct mu_err *e)
+/* rc: what finding out one's own came to. */
+static int compare(struct mu_comm *world, const struct identity *own, int rc, struct mu_err *e)
 {
-    int n = mu_comm_size(world), rc = MU_OK;
+    int n = mu_comm_size(world);
     struct identity *all = NULL;
     size_t *bytes = NULL;
-    MU_TRY(MU_NEW_ARRAY(&all, n, "the ranks' identities", e));
-    MU_TRY(MU_NEW_ARRAY(&bytes, n, "their sizes", e));
+    if (rc == MU_OK)
+        rc = MU_NEW_ARRAY(&all, n, "the ranks' identities", e);
+    if (rc == MU_OK)
+        rc = MU_NEW_ARRAY(&bytes, n, "their sizes", e);
+    MU_TRY(mu_agree(world, rc, e));
     for (int r = 0; r < n; r++)
         bytes[r] = sizeof *own;
     all[mu_comm_rank(world)] = *own;
@@ -165,17 +168,18 @@ int mu_identity_compare(struct mu_comm *world, const struct mu_engine_opts *o, c
 {
     struct identity own = {{0}, 0};
     own.hash[VERSION] = mu_hash64(MU_VERSION, strlen(MU_VERSION), 0);
-    own.hash[PROGRAM] = hash_program();
-    own.hash[CONFIG] = hash_config(c->weights);
+    int rc = hash_file(&own.hash[PROGRAM], "/proc/self/exe", UINT64_MAX, e);
+    if (rc == MU_OK)
+        rc = hash_config(&own.hash[CONFIG], c->weights, e);
     own.hash[HEADS] = hash_heads(c);
     own.hash[TOKENIZER] = hash_tokenizer(o->tokenizer);
     own.files = mu_identity_of_files(c->weights, true);
-    return compare(world, &own, e);
+    return compare(world, &own, rc, e);
 }
 
 int mu_identity_compare_weights(struct mu_comm *world, const char *content_hash, struct mu_err *e)
 {
     struct identity own = {{0}, 0};
     own.hash[WEIGHTS] = mu_hash64(content_hash, strlen(content_hash), 0);
-    return compare(world, &own, e);
+    return compare(world, &own, MU_OK, e);
 }

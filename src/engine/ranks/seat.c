@@ -123,19 +123,28 @@ static bool has_experts(const struct mu_spec *s)
     return false;
 }
 
-/* Every rank makes the same splits in the same order. */
-static int split_groups(struct mu_seat *s, struct mu_err *e)
+static int rank_in_replica(const struct mu_seat *s)
 {
     const struct mu_layout_place *p = &s->place;
-    int lanes = mu_layout_lanes(&s->layout), tp = s->layout.tp, rank = mu_comm_rank(s->world);
-    int cp = mu_layout_cp(&s->layout);
-    int in_replica = (p->stage * lanes + p->lane) * tp + p->t;
+    return (p->stage * mu_layout_lanes(&s->layout) + p->lane) * s->layout.tp + p->t;
+}
+
+static int split_replica(struct mu_seat *s, struct mu_err *e)
+{
+    const struct mu_layout_place *p = &s->place;
+    int lanes = mu_layout_lanes(&s->layout), tp = s->layout.tp, cp = mu_layout_cp(&s->layout);
     bool shares_experts = lanes * tp > 1 && has_experts(s->model.spec);
-    MU_TRY_RETURN(mu_comm_split(&s->replica, s->world, p->replica, in_replica, "replica", e));
     MU_TRY_RETURN(mu_comm_split(&s->tp, s->replica, tp > 1 ? p->stage * lanes + p->lane : -1, p->t, "tp", e));
-    MU_TRY_RETURN(mu_comm_split(&s->context, s->replica, cp > 1 ? in_replica / cp : -1, p->t, "context", e));
-    MU_TRY_RETURN(
-        mu_comm_split(&s->experts, s->replica, shares_experts ? p->stage : -1, p->lane * tp + p->t, "experts", e));
+    MU_TRY_RETURN(mu_comm_split(&s->context, s->replica, cp > 1 ? rank_in_replica(s) / cp : -1, p->t, "context", e));
+    return mu_comm_split(&s->experts, s->replica, shares_experts ? p->stage : -1, p->lane * tp + p->t, "experts", e);
+}
+
+/* Every rank makes the same splits in the same order. What splits a part of the world alone, others do not hear of. */
+static int split_groups(struct mu_seat *s, struct mu_err *e)
+{
+    int rank = mu_comm_rank(s->world);
+    MU_TRY_RETURN(mu_comm_split(&s->replica, s->world, s->place.replica, rank_in_replica(s), "replica", e));
+    MU_TRY_RETURN(mu_agree(s->world, split_replica(s, e), e));
     MU_TRY_RETURN(mu_comm_split(&s->node, s->world, mu_comm_node(s->world, rank), rank, "node", e));
     mu_layout_shard(&s->layout, s->model.spec, rank, &s->shard);
     s->shard.tp = s->tp;
@@ -143,7 +152,7 @@ static int split_groups(struct mu_seat *s, struct mu_err *e)
     s->shard.experts = s->experts;
     s->shard.placed = s->placed;
     s->shard.node = mu_comm_size(s->node) > 1 ? s->node : NULL;
-    MU_TRY_RETURN(mu_seat_split_alike(s, e));
+    MU_TRY_RETURN(mu_agree(s->world, mu_seat_split_alike(s, e), e));
     return mu_seat_join_nodes(s, e);
 }
 
