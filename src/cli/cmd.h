@@ -16,6 +16,7 @@
     X(tasks)                                                                                                           \
     X(models)                                                                                                          \
     X(plan)                                                                                                            \
+    X(sim)                                                                                                             \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \
     X(calibrate)                                                                                                       \
