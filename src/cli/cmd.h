@@ -17,6 +17,7 @@
     X(models)                                                                                                          \
     X(plan)                                                                                                            \
     X(sim)                                                                                                             \
+    X(submit)                                                                                                          \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \
     X(calibrate)                                                                                                       \

@@ -12,6 +12,13 @@ static void on_signal(int sig)
     signal(sig, SIG_DFL);
 }
 
+/* A batch system's warning, which may come more than once. */
+static void on_warning(int sig)
+{
+    (void)sig;
+    asked = 1;
+}
+
 void mu_interrupt_watch(void)
 {
     struct sigaction sa;
@@ -20,6 +27,8 @@ void mu_interrupt_watch(void)
     sigemptyset(&sa.sa_mask);
     sigaction(SIGINT, &sa, NULL);
     sigaction(SIGTERM, &sa, NULL);
+    sa.sa_handler = on_warning;
+    sigaction(SIGUSR1, &sa, NULL);
 }
 
 bool mu_interrupted(void)

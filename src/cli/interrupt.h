@@ -1,6 +1,7 @@
-/* interrupt.h - Ctrl-C and SIGTERM as a question that long work asks: finish the step, say where it stands, clean up
+/* interrupt.h - Ctrl-C, SIGTERM and SIGUSR1 as a question that long work asks: finish the step, say where it stands,
+ * clean up
  *
- * The second signal ends the process at once. */
+ * The second Ctrl-C or SIGTERM ends the process at once. SIGUSR1 is a batch system's warning (docs/slurm.md). */
 #ifndef MU_CLI_INTERRUPT_H
 #define MU_CLI_INTERRUPT_H
 

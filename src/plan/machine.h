@@ -72,7 +72,9 @@ const char *mu_machine_preset_of(const char *device_name);
 struct mu_yaml;
 int mu_machine_from_tree(struct mu_machine *out, const json_t *tree, const char *where, struct mu_err *e);
 int mu_machine_from_yaml(struct mu_machine *out, const struct mu_yaml *y, const char *where,
-                         struct mu_err *e);          /* the same, and errors name lines */
+                         struct mu_err *e); /* the same, and errors name lines */
+int mu_machine_from_node(struct mu_machine *out, const struct mu_yaml *y, const json_t *node, const char *where,
+                         struct mu_err *e);          /* of a mapping inside another file */
 json_t *mu_machine_json(const struct mu_machine *m); /* the same form; the caller's */
 
 /* A node's own CPUs as `ranks` devices of equal shares; flops and rates are those of all cores together. */

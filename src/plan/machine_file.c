@@ -403,6 +403,12 @@ int mu_machine_from_yaml(struct mu_machine *out, const struct mu_yaml *y, const 
     return read_tree(out, &(struct reader){y, where, e}, mu_yaml_root(y));
 }
 
+int mu_machine_from_node(struct mu_machine *out, const struct mu_yaml *y, const json_t *node, const char *where,
+                         struct mu_err *e)
+{
+    return read_tree(out, &(struct reader){y, where, e}, node);
+}
+
 /* ---- back to a tree ---- */
 
 static json_t *curve_json(const struct mu_curve *c)

@@ -1,0 +1,93 @@
+# slurm_lib.sh: a Slurm of the script's own, a real one on this host in $dir/slurm; nothing is written outside of it and no root is
+# needed. Sourced by bash after $dir is there. Skips where Slurm is not installed (Debian's packages slurmctld slurmd
+# slurm-client munge slurm-wlm-basic-plugins).
+#
+#   slurm_node node 2 "CPUs=8"              nodes node1 and node2, and what slurm.conf says of them
+#   slurm_gpus node 2 h100 8                GPUs that they claim to have
+#   slurm_partition "PartitionName=all Nodes=ALL Default=YES"
+#   slurm_start                             skips where it cannot; then every command of Slurm speaks to it
+#   slurm_stop
+PATH=$PATH:/usr/sbin
+for program in slurmctld slurmd srun munged; do
+    command -v $program >/dev/null || { echo "skipped: no $program (Slurm is not installed)"; exit 77; }
+done
+slurm=$dir/slurm slurm_port=$((20000 + RANDOM % 20000)) slurm_names=() slurm_lines='' slurm_gres='' slurm_parts=''
+export SLURM_CONF=$slurm/etc/slurm.conf SLURM_PMIX_DIRECT_CONN=false OMPI_MCA_mpi_yield_when_idle=1
+unset OMPI_MCA_btl_vader_backing_directory # of each node its own: the prolog
+
+slurm_node() { # PREFIX COUNT WHAT...
+    first=$((slurm_port + 101 + ${#slurm_names[@]}))
+    slurm_lines+="NodeName=$1[1-$2] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[$first-$((first + $2 - 1))] $3 State=UNKNOWN"$'\n'
+    for i in $(seq "$2"); do slurm_names+=("$1$i"); done
+}
+# A GPU needs a character device of its own, whichever.
+slurm_gpus() { # PREFIX NODES KIND COUNT
+    for device in $(printf '%s\n' null zero full random urandom tty ptmx console | head -n "$4"); do
+        slurm_gres+="NodeName=$1[1-$2] Name=gpu Type=$3 File=/dev/$device"$'\n'
+    done
+}
+slurm_partition() { slurm_parts+="$1 State=UP"$'\n'; } # LINE
+
+slurm_configure() {
+    mkdir -p "$slurm"/{etc,run,state,log,spool}
+    for n in "${slurm_names[@]}"; do mkdir -p "$slurm/node/$n"; done
+    dd if=/dev/urandom bs=1024 count=1 of="$slurm/etc/munge.key" 2>/dev/null
+    chmod 400 "$slurm/etc/munge.key"
+    cat >"$slurm/etc/slurm.conf" <<C
+ClusterName=muster
+SlurmctldHost=$(hostname -s)(127.0.0.1)
+SlurmUser=$(id -un)
+SlurmdUser=$(id -un)
+AuthType=auth/munge
+AuthInfo=socket=$slurm/run/munge.sock,cred_expire=5
+SlurmctldPort=$slurm_port
+StateSaveLocation=$slurm/state
+SlurmdSpoolDir=$slurm/spool/%n
+SlurmctldPidFile=$slurm/run/slurmctld.pid
+SlurmdPidFile=$slurm/run/slurmd-%n.pid
+SlurmctldLogFile=$slurm/log/slurmctld.log
+SlurmdLogFile=$slurm/log/slurmd-%n.log
+TmpFS=$slurm/node/%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+KillOnBadExit=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=bf_interval=1,sched_interval=1,sched_min_interval=0,batch_sched_delay=0
+ReturnToService=2
+JobRequeue=1
+KillWait=2
+SlurmdParameters=config_overrides
+TaskProlog=$slurm/etc/taskprolog
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/none
+${slurm_gres:+GresTypes=gpu}
+$slurm_lines$slurm_parts
+C
+    printf '%s' "$slurm_gres" >"$slurm/etc/gres.conf"
+    printf '#!/bin/sh\necho export OMPI_MCA_btl_vader_backing_directory=%s\n' "$slurm/node/\$SLURMD_NODENAME" \
+        >"$slurm/etc/taskprolog"
+    chmod 755 "$slurm/etc/taskprolog"
+}
+slurm_try_start() {
+    munged --force --socket="$slurm/run/munge.sock" --key-file="$slurm/etc/munge.key" --pid-file="$slurm/run/munged.pid" \
+        --log-file="$slurm/log/munged.log" --seed-file="$slurm/state/munge.seed" && slurmctld -c || return 1
+    for n in "${slurm_names[@]}"; do slurmd -N "$n" || return 1; done
+    timeout 60 srun --partition="$(sed -n 's/^PartitionName=\([^ ]*\).*/\1/p' "$SLURM_CONF" | head -n 1)" true
+}
+slurm_start() {
+    slurm_configure
+    slurm_try_start >"$slurm/log/start" 2>&1 ||
+        { echo "skipped: no Slurm can be started here: $(tail -n 1 "$slurm/log/start")"; exit 77; }
+}
+# Signals reach what the fixture started alone: by its own files, or by the configuration in a process's environment.
+slurm_stop() {
+    scancel -u "$(id -un)" 2>/dev/null
+    for f in "$slurm"/run/slurmd-*.pid "$slurm/run/slurmctld.pid" "$slurm/run/munged.pid"; do
+        [ ! -e "$f" ] || kill "$(cat "$f")" 2>/dev/null
+    done
+    for p in $(pgrep -x slurmstepd); do
+        ! grep -qzxF "SLURM_CONF=$SLURM_CONF" "/proc/$p/environ" 2>/dev/null || kill -9 "$p"
+    done
+}

@@ -1,0 +1,210 @@
+/* test_jobs.c - what squeue, sacct and sbatch print, what their complaints mean, and commands inside a deadline */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "sched/slurm/jobs.h"
+#include "xt.h"
+
+#define SECOND ((int64_t)1000000000)
+
+static struct mu_err err;
+
+/* ---- texts, as Slurm 22.05.8 prints them ---- */
+
+#define ROW(id, state, code, restarts, reason) id "     " state "      " code "     " restarts "     " reason "\n"
+
+XT_TEST(a_job_as_squeue_prints_it)
+{
+    struct mu_slurm_job j;
+    XT_OK(mu_slurm_look_parse(&j, MU_STR(ROW("71", "PENDING", "0", "0", "Resources")), &err));
+    XT_STREQ(j.id, "71");
+    XT_EQ(j.state, MU_SLURM_PENDING);
+    XT_STREQ(j.reason, "Resources");
+    XT_OK(mu_slurm_look_parse(&j, MU_STR("\n" ROW("71", "FAILED", "3328", "4", "NonZeroExitCode")), &err));
+    XT_EQ(j.state, MU_SLURM_FAILED);
+    XT_EQ(j.status, 13);
+    XT_EQ(j.signal, 0);
+    XT_EQ(j.restarts, 4);
+    XT_STREQ(j.reason, "NonZeroExitCode");
+    XT_OK(mu_slurm_look_parse(&j, MU_STR(ROW("7", "CONFIGURING", "9", "0", "None")), &err));
+    XT_EQ(j.state, MU_SLURM_OTHER);
+    XT_STREQ(j.word, "CONFIGURING");
+    XT_EQ(j.signal, 9);
+    XT_EQ(j.status, 0);
+    XT_STREQ(j.reason, "");
+    XT_FAILS(mu_slurm_look_parse(&j, MU_STR("\n  \n"), &err), MU_ENOENT, "no such job");
+    XT_FAILS(mu_slurm_look_parse(&j, MU_STR("what\n"), &err), MU_EFORMAT, "\"what\", which tells of no job");
+}
+
+/* Of an array what still runs, then what went wrong. */
+XT_TEST(the_part_that_says_most)
+{
+    struct mu_slurm_job j;
+    XT_OK(mu_slurm_look_parse(&j,
+                              MU_STR(ROW("7_0", "FAILED", "1280", "0", "None") ROW("7_1", "RUNNING", "0", "0", "None")
+                                         ROW("7_2", "COMPLETED", "0", "0", "None")),
+                              &err));
+    XT_STREQ(j.id, "7_1");
+    XT_OK(mu_slurm_look_parse(&j,
+                              MU_STR(ROW("7_0", "COMPLETED", "0", "0", "None") ROW("7_1", "FAILED", "1280", "0", "None")
+                                         ROW("7_2", "COMPLETED", "0", "0", "None")),
+                              &err));
+    XT_STREQ(j.id, "7_1");
+}
+
+XT_TEST(a_job_as_sacct_prints_it)
+{
+    struct mu_slurm_job j;
+    XT_OK(mu_slurm_accounting_parse(&j, MU_STR("71|CANCELLED by 0|0:15\n"), &err));
+    XT_EQ(j.state, MU_SLURM_CANCELLED);
+    XT_EQ(j.signal, 15);
+    XT_OK(mu_slurm_accounting_parse(&j, MU_STR("71|OUT_OF_MEMORY|0:125\n"), &err));
+    XT_EQ(j.state, MU_SLURM_OUT_OF_MEMORY);
+    XT_FAILS(mu_slurm_accounting_parse(&j, MU_STR(""), &err), MU_ENOENT, "no such job");
+    XT_FAILS(mu_slurm_accounting_parse(&j, MU_STR("71|COMPLETED\n"), &err), MU_EFORMAT, "tells of no job");
+}
+
+XT_TEST(a_job_s_number)
+{
+    char id[MU_SLURM_ID_MAX];
+    XT_OK(mu_slurm_submit_parse(id, MU_STR("71\n"), &err));
+    XT_STREQ(id, "71");
+    XT_OK(mu_slurm_submit_parse(id, MU_STR("72;cluster\n"), &err));
+    XT_STREQ(id, "72");
+    XT_FAILS(mu_slurm_submit_parse(id, MU_STR("Submitted batch job 71\n"), &err), MU_EFORMAT, "is no job");
+    XT_FAILS(mu_slurm_submit_parse(id, MU_STR(""), &err), MU_EFORMAT, "is no job");
+    XT_FAILS(mu_slurm_submit_parse(id, MU_STR("7111111111111111111111111111111111111111111"), &err), MU_EFORMAT,
+             "no job");
+}
+
+/* Slurm's own sentences. */
+XT_TEST(complaints)
+{
+    static const struct {
+        const char *text;
+        int code;
+        const char *part;
+    } cases[] = {
+        {"slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", MU_EPEER, "does not answer"},
+        {"sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)\n", MU_EPEER,
+         "does not answer"},
+        {"squeue: error: Socket timed out on send/recv operation\n", MU_EPEER, "Socket timed out"},
+        {"slurm_load_jobs error: Zero Bytes were transmitted or received\n", MU_EPEER, "does not answer"},
+        {"slurm_load_jobs error: Invalid job id specified\n", MU_ENOENT, "no such job"},
+        {"scancel: error: Kill job error on job id 99: Invalid job id specified\n", MU_ENOENT, "no such job"},
+        {"sbatch: error: Batch job submission failed: Requested node configuration is not available\n", MU_EINVAL,
+         "sbatch: Batch job submission failed: Requested node configuration is not available"},
+        {"sbatch: error: invalid partition specified: x\nsbatch: error: second\n", MU_EINVAL,
+         "invalid partition specified: x"},
+        {"", MU_EINVAL, "it says nothing"},
+    };
+    for (size_t i = 0; i < MU_COUNT(cases); i++)
+        XT_FAILS(mu_slurm_fail(&err, "sbatch", mu_str(cases[i].text)), cases[i].code, cases[i].part);
+}
+
+XT_TEST(ends_of_jobs)
+{
+    struct mu_slurm_job j = {.id = "7", .state = MU_SLURM_COMPLETED};
+    XT_OK(mu_slurm_job_code(&j, &err));
+    j.state = MU_SLURM_FAILED;
+    j.status = 7;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_ENOMEM, "job 7 ended with status 7");
+    j.status = 99;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_EPEER, "status 99");
+    j.status = 0;
+    j.signal = 9;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_EPEER, "signal 9");
+    j.state = MU_SLURM_TIMEOUT;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_ETIMEDOUT, "end of its time");
+    j.state = MU_SLURM_CANCELLED;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_ECANCELED, "cancelled");
+    j.state = MU_SLURM_OUT_OF_MEMORY;
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_ENOMEM, "more memory");
+    j.state = MU_SLURM_NODE_FAIL;
+    snprintf(j.word, sizeof j.word, "NODE_FAIL");
+    XT_FAILS(mu_slurm_job_code(&j, &err), MU_EPEER, "NODE_FAIL");
+    XT_CHECK(!mu_slurm_state_is_over(MU_SLURM_RUNNING) && mu_slurm_state_is_over(MU_SLURM_TIMEOUT));
+    XT_EQ(mu_slurm_state_of(MU_STR("REQUEUED")), MU_SLURM_OTHER);
+}
+
+/* ---- commands ---- */
+
+static int run(struct mu_command_end *end, const char *line, int64_t timeout_ns)
+{
+    const char *const argv[] = {"sh", "-c", line, NULL};
+    return mu_command_run(end, argv, timeout_ns, &err);
+}
+
+XT_TEST(a_command_s_end)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    const char *const none[] = {"no-such-program-anywhere", NULL};
+    XT_OK(run(&end, "echo out; echo $LC_ALL >&2; exit 3", 20 * SECOND));
+    XT_EQ(end.status, 3);
+    XT_STREQ(end.out.p, "out\n");
+    XT_STREQ(end.err.p, "C\n");
+    XT_OK(run(&end, "kill -9 $$", 20 * SECOND));
+    XT_EQ(end.status, 137);
+    XT_EQ(end.out.n, 0);
+    XT_OK(run(&end, "cat; head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2", 20 * SECOND));
+    XT_EQ(end.out.n, 300000);
+    XT_EQ(end.err.n, MU_COMMAND_ERR_MAX);
+    XT_FAILS(mu_command_run(&end, none, SECOND, &err), MU_ENOENT, "no program no-such-program-anywhere");
+    mu_command_end_fini(&end);
+}
+
+/* Also what it left behind with our pipe open, and what closes its output and stays. */
+XT_TEST(a_command_that_does_not_end)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    struct timespec begin, now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    XT_FAILS(run(&end, "sleep 100", SECOND / 5), MU_ETIMEDOUT, "did not end in its time");
+    XT_FAILS(run(&end, "sleep 100 & exit 0", SECOND / 5), MU_ETIMEDOUT, "did not end in its time");
+    XT_FAILS(run(&end, "exec >/dev/null 2>&1; sleep 100", SECOND / 5), MU_ETIMEDOUT, "did not end in its time");
+    XT_FAILS(run(&end, "trap '' TERM; yes >/dev/null", SECOND / 5), MU_ETIMEDOUT, "did not end in its time");
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    XT_CHECK(now.tv_sec - begin.tv_sec < 30);
+    mu_command_end_fini(&end);
+}
+
+XT_TEST(too_much_output)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    end.out.max = 1000;
+    XT_FAILS(run(&end, "yes", 20 * SECOND), MU_ELIMIT, "what a command printed");
+    mu_command_end_fini(&end);
+}
+
+/* Slurm's commands stood in for by a program that prints what they would. */
+XT_TEST(a_job_is_looked_at)
+{
+    struct mu_slurm_job j;
+    struct mu_outfile o = MU_OUTFILE_INIT;
+    const char *folder = xt_tmpdir(), *old = getenv("PATH");
+    static const char script[] =
+        "#!/bin/sh\ncase \"$*\" in *\"--jobs 99 \"*) echo 'slurm_load_jobs error: Invalid job id "
+        "specified' >&2; exit 1;; *) echo '71 RUNNING 0 1 None';; esac\n";
+    char path[512], kept[4096];
+    snprintf(kept, sizeof kept, "%s", old ? old : "");
+    snprintf(path, sizeof path, "%s/squeue", folder);
+    XT_OK(mu_outfile_open(&o, path, &err));
+    XT_OK(mu_outfile_write(&o, script, sizeof script - 1, &err));
+    XT_OK(mu_outfile_commit(&o, &err));
+    XT_CHECK(chmod(path, 0755) == 0);
+    snprintf(path, sizeof path, "%s:/bin:/usr/bin", folder);
+    setenv("PATH", path, 1);
+    int rc = mu_slurm_look(&j, "71", false, &err);
+    struct mu_slurm_job none;
+    int gone = mu_slurm_look(&none, "99", false, &err);
+    setenv("PATH", kept, 1);
+    XT_EQ(rc, MU_OK);
+    XT_EQ(j.state, MU_SLURM_RUNNING);
+    XT_EQ(gone, MU_ENOENT);
+}
+
+XT_MAIN()
