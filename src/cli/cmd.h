@@ -17,6 +17,8 @@
     X(models)                                                                                                          \
     X(plan)                                                                                                            \
     X(sim)                                                                                                             \
+    X(run)                                                                                                             \
+    X(status)                                                                                                          \
     X(submit)                                                                                                          \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \

@@ -1,0 +1,13 @@
+/* campaign_world.h - what a campaign's names stand for on this machine: models that are there, tasks that are known */
+#ifndef MU_CLI_CAMPAIGN_WORLD_H
+#define MU_CLI_CAMPAIGN_WORLD_H
+
+#include "sched/campaign.h"
+
+/* Nothing to release: each question opens and closes what it needs. */
+struct mu_campaign_world mu_campaign_world_here(void);
+
+/* Reads the file and prints all that is wrong with it, one line each; MU_EFORMAT or MU_EINVAL then. */
+int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_err *e);
+
+#endif

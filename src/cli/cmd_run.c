@@ -1,0 +1,266 @@
+/* cmd_run.c - `muster run`: a campaign on this machine, from its file to its results */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/host.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "cli/campaign_status.h"
+#include "cli/campaign_world.h"
+#include "cli/cmd.h"
+#include "cli/interrupt.h"
+#include "sched/orchestrate.h"
+#include "sched/state_log.h"
+
+#define PATH_BYTES 4096
+#define OWN_NS     2000000000ll /* as long as a new orchestrator waits for one that ended */
+#define OLD_MAX    999          /* events set aside */
+
+struct run_args {
+    bool plan, again, json, quiet;
+    const char *output;
+};
+
+/* ---- the plan ---- */
+
+static void print_seconds(double s, const char *unknown)
+{
+    if (s < 0)
+        printf("  %9s", unknown);
+    else
+        printf("  %8.0fs", s);
+}
+
+static void print_plan(const struct mu_campaign *c, const struct mu_campaign_plan *p)
+{
+    printf("%s: %d tasks, %d models, %d suites, results in %s\n", c->name, p->n, c->n_models, c->n_suites, c->output);
+    printf("  %4s  %-40s  %-10s  %7s  %9s  %s\n", "", "task", "priority", "devices", "predicted", "waits for");
+    for (int i = 0; i < p->n; i++) {
+        const struct mu_campaign_plan_row *r = &p->row[i];
+        const struct mu_campaign_task *t = &c->task[r->task];
+        printf("  %4d  %-40s  %-10s  %7d", i + 1, t->id, mu_priority_name(t->urgency), MU_MAX(r->devices, 1));
+        print_seconds(r->seconds, "unknown");
+        for (int w = 0; w < t->n_wait; w++)
+            printf("%s%s", w ? ", " : "  ", c->set[t->wait[w]].pattern);
+        printf("\n");
+    }
+    if (p->n_unknown < p->n)
+        printf("predicted: %.0f s one after the other, %.0f s of waits at least, %.2f device hours\n", p->seconds,
+               p->chain_s, p->gpu_hours);
+    if (p->n_unknown > 0)
+        printf("%d tasks have no prediction: their amount of work is not known before their tasks are read\n",
+               p->n_unknown);
+}
+
+static int print_plan_json(const struct mu_campaign *c, const struct mu_campaign_plan *p, struct mu_err *e)
+{
+    struct mu_buf text = MU_BUF_INIT("the plan", (size_t)256 << 20);
+    json_t *rows = json_array(), *all = NULL;
+    for (int i = 0; i < p->n; i++) {
+        const struct mu_campaign_plan_row *r = &p->row[i];
+        const struct mu_campaign_task *t = &c->task[r->task];
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:i, s:i, s:o}", "task", t->id, "priority",
+                                              mu_priority_name(t->urgency), "depth", r->depth, "devices", r->devices,
+                                              "seconds", r->seconds < 0 ? json_null() : json_real(r->seconds)));
+    }
+    all = json_pack("{s:s, s:s, s:i, s:i, s:o}", "campaign", c->name, "output", c->output, "tasks", p->n,
+                    "without_prediction", p->n_unknown, "order", rows);
+    int rc = all ? mu_json_dump(&text, all, true, e) : mu_fail_nomem(e, 0, "the plan");
+    if (rc == MU_OK)
+        printf("%s\n", text.p);
+    json_decref(all);
+    mu_buf_fini(&text);
+    return rc;
+}
+
+static int show_plan(const struct mu_campaign *c, bool as_json, struct mu_err *e)
+{
+    struct mu_campaign_world world = mu_campaign_world_here();
+    struct mu_campaign_plan *p = NULL;
+    int rc = MU_OK;
+    MU_TRY_RETURN(mu_campaign_plan(c, &world, &p, e));
+    if (as_json)
+        rc = print_plan_json(c, p, e);
+    else
+        print_plan(c, p);
+    mu_campaign_plan_free(p);
+    return rc;
+}
+
+/* ---- running ---- */
+
+static bool is_stopped(void *arg)
+{
+    (void)arg;
+    return mu_interrupted();
+}
+
+static void told(void *arg, const struct mu_news *n)
+{
+    const struct run_args *a = arg;
+    const struct mu_counts *c = &n->now;
+    char rest[64] = "";
+    if (a->quiet)
+        return;
+    if (c->left_s >= 0 && c->left > 0)
+        snprintf(rest, sizeof rest, ", %.0f s left", c->left_s);
+    fprintf(stderr, "[%d of %d%s] %s %s", c->tasks - c->left, c->tasks, rest, n->task,
+            n->kind == MU_EVENT_TASK_STARTED    ? "started"
+            : n->kind == MU_EVENT_TASK_FINISHED ? "finished"
+            : n->kind == MU_EVENT_TASK_SKIPPED  ? "skipped"
+                                                : "failed");
+    if (n->kind == MU_EVENT_TASK_FINISHED)
+        fprintf(stderr, " in %.1f s", n->seconds);
+    if (n->why)
+        fprintf(stderr, ": %s", n->why);
+    if (n->kind == MU_EVENT_ATTEMPT_FAILED)
+        fprintf(stderr, "; tried again in %.0f s", n->retry_s);
+    fprintf(stderr, "\n");
+}
+
+/* The whole machine is one device. */
+static int describe(struct mu_fleet_device *d, const struct mu_campaign *c, const struct mu_host *h)
+{
+    int64_t tasks = MU_MAX(c->concurrency.per_device, 1);
+    *d = (struct mu_fleet_device){
+        .tasks_max = (int)MU_MIN(tasks, MU_DEVICE_TASKS_MAX), .memory = (int64_t)h->memory_available, .speed = 1};
+    if (c->concurrency.tasks > 0)
+        d->tasks_max = (int)MU_MIN(d->tasks_max, c->concurrency.tasks);
+    return d->tasks_max;
+}
+
+/* The events under another name: what the campaign is now begins anew, out of its journals. */
+static int set_aside(const char *output, struct mu_err *e)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES), old = path;
+    struct mu_state_log log = {0};
+    int rc = MU_OK, n = 1;
+    MU_TRY(mu_path_join(&path, output, MU_ORCHESTRA_STORE, e));
+    if (!mu_path_exists(path.p))
+        goto out;
+    MU_TRY(mu_state_log_open(&log, path.p, NULL, true, OWN_NS, e)); /* nobody else is at work on it */
+    mu_state_log_close(&log);
+    do {
+        mu_buf_clear(&old);
+        MU_TRY(mu_buf_printf(&old, e, "%s.%d", path.p, n));
+    } while (mu_path_exists(old.p) && n++ < OLD_MAX);
+    if (rename(path.p, old.p) != 0)
+        rc = mu_fail_errno(e, errno, "rename", path.p);
+out:
+    mu_buf_fini(&path);
+    mu_buf_fini(&old);
+    return rc;
+}
+
+static int self(char path[PATH_BYTES], struct mu_err *e)
+{
+    ssize_t n = readlink("/proc/self/exe", path, PATH_BYTES - 1);
+    if (n <= 0)
+        return mu_fail(e, MU_EIO, "/proc/self/exe cannot be read: workers run this program");
+    path[n] = 0;
+    return MU_OK;
+}
+
+static int run_here(const struct mu_campaign *c, const struct run_args *a, struct mu_counts *counts, struct mu_err *e)
+{
+    struct mu_launcher *l = NULL;
+    struct mu_fleet_device device;
+    struct mu_host host;
+    char program[PATH_BYTES], node[256] = "localhost";
+    struct mu_orchestra o = {.campaign = c,
+                             .output = c->output,
+                             .program = program,
+                             .clock = mu_clock_real(),
+                             .node = node,
+                             .devices = &device,
+                             .n_devices = 1,
+                             .is_stopped = is_stopped,
+                             .told = told,
+                             .arg = (void *)(uintptr_t)a};
+    int rc = MU_OK;
+    MU_TRY_RETURN(mu_host_discover(&host, e));
+    MU_TRY_RETURN(self(program, e));
+    MU_TRY_RETURN(mu_path_make_folders(c->output, e));
+    (void)gethostname(node, sizeof node - 1);
+    describe(&device, c, &host);
+    o.cores = host.cores_allowed;
+    MU_TRY_RETURN(mu_launcher_open_local(&l, e));
+    o.launcher = l;
+    rc = mu_orchestrate(&o, counts, e);
+    l->ops->close(l);
+    return rc;
+}
+
+static int finish(const struct mu_campaign *c, const struct run_args *a, const struct mu_counts *counts,
+                  struct mu_err *e)
+{
+    int bad = counts->by_state[MU_TASK_FAILED] + counts->by_state[MU_TASK_SKIPPED];
+    MU_TRY_RETURN(mu_campaign_print_status(c->output, a->json, e));
+    return bad == 0 ? MU_OK : mu_fail(e, MU_EPEER, "%d of %d tasks did not finish", bad, counts->tasks);
+}
+
+static int run_run(void *args, int n_operands, char **operands, struct mu_err *e)
+{
+    const struct run_args *a = args;
+    struct mu_campaign *c = NULL;
+    struct mu_counts counts;
+    int rc = MU_OK;
+    if (n_operands != 1)
+        return mu_fail(e, MU_EUSAGE, "run takes one campaign file, %d were given", n_operands);
+    MU_TRY_RETURN(mu_campaign_open_here(&c, operands[0], e));
+    if (a->output)
+        c->output = a->output;
+    if (a->plan)
+        MU_TRY(show_plan(c, a->json, e));
+    if (a->plan)
+        goto out;
+    if (a->again)
+        MU_TRY(set_aside(c->output, e));
+    MU_TRY(run_here(c, a, &counts, e));
+    MU_TRY(finish(c, a, &counts, e));
+out:
+    mu_campaign_free(c);
+    return rc;
+}
+
+#define FIELD(name) offsetof(struct run_args, name)
+
+static const struct mu_opt run_opts[] = {
+    {MU_OPT_FLAG, "plan", 0, FIELD(plan), .help = "Check the campaign, show its tasks in order, and run nothing."},
+    {MU_OPT_TEXT, "output", 'o', FIELD(output), "DIR", .help = "Where results and the campaign's events go.",
+     .dflt = "the file's own"},
+    {MU_OPT_FLAG, "again", 0, FIELD(again),
+     .help =
+         "Try again what failed or was skipped: forget how tasks ended. Those that finished take their answers from "
+         "their journals."},
+    {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print the plan, or how it ended, as JSON."},
+    {MU_OPT_FLAG, "quiet", 'q', FIELD(quiet), .help = "Do not tell what starts and ends."},
+    {.type = MU_OPT_END},
+};
+
+const struct mu_cmd mu_cmd_run = {
+    .name = "run",
+    .summary = "run a campaign on this machine",
+    .operands = "CAMPAIGN",
+    .story =
+        "Reads a campaign file (docs/campaigns.md): models by suites, with priorities, order, time-outs and retries. "
+        "All of it is checked before anything starts, and all that is wrong is listed with its line.\n\n"
+        "Each task runs as `muster eval` of its own, results and journal in OUTPUT/MODEL/SUITE. What happens stands in "
+        "OUTPUT/campaign.sqlite before it is acted on: a campaign that was stopped or killed at any moment goes on "
+        "where it was when the same command is given again, with the same bytes as if nothing had happened. Two that "
+        "run at once on one output are told apart: the second one is refused.\n\n"
+        "A task that fails is tried again as the file says, after growing waits; what waits for it is skipped when it "
+        "fails for good. A task that has ended is not looked at again, unless --again asks for it. The exit status is "
+        "0 "
+        "when every task has finished.",
+    .examples = "  muster run --plan campaign.yaml\n"
+                "  muster run campaign.yaml\n"
+                "  muster status build/campaign\n",
+    .opts = run_opts,
+    .args_size = sizeof(struct run_args),
+    .run = run_run,
+};

@@ -1,0 +1,56 @@
+/* orchestrate.h - brings a campaign home: which task runs now, where, and what becomes of it when it fails
+ *
+ * State is the event log beside the results (state_log.h); every decision stands there before it is acted on, so a
+ * killed orchestrator is started again and goes on: what had ended has ended, what ran is run again and takes the
+ * answers that its journal holds. Queue, fleet and strategy (dispatch.h) say who is next, policies (failure.h) what
+ * follows a failure, a launcher (launcher.h) how a task runs: as `muster eval` with a config file of its own.
+ *
+ *   OUTPUT/campaign.sqlite            the events
+ *   OUTPUT/<model>/<suite>/task.json  what `muster eval --config` was given
+ *   OUTPUT/<model>/<suite>/log        what it printed
+ *   OUTPUT/<model>/<suite>/...        its results and journal
+ *
+ * Single-threaded; waits are bounded by a second, so that stopping, time-outs and retries are met in time. */
+#ifndef MU_SCHED_ORCHESTRATE_H
+#define MU_SCHED_ORCHESTRATE_H
+
+#include "base/clock.h"
+#include "sched/campaign.h"
+#include "sched/fleet.h"
+#include "sched/launcher.h"
+#include "sched/state.h"
+
+#define MU_ORCHESTRA_STORE "campaign.sqlite"
+
+/* What has just happened, for people; borrowed for the call. */
+struct mu_news {
+    int kind; /* enum mu_event_kind: TASK_STARTED, TASK_FINISHED, ATTEMPT_FAILED, TASK_FAILED, TASK_SKIPPED */
+    const char *task;
+    const char *why;      /* of failures and skips: a sentence; NULL */
+    double seconds;       /* that the attempt took */
+    double retry_s;       /* ATTEMPT_FAILED: until it is tried again */
+    int running;          /* now */
+    struct mu_counts now; /* of the whole campaign */
+};
+
+struct mu_orchestra {
+    const struct mu_campaign *campaign;
+    const char *output;  /* a folder that is there */
+    const char *program; /* muster */
+    struct mu_launcher *launcher;
+    struct mu_clock *clock;
+    const char *node; /* its name */
+    const struct mu_fleet_device *devices;
+    int n_devices;
+    int cores;                     /* shared among the tasks of a device that name no number of threads */
+    bool (*is_stopped)(void *arg); /* may be NULL, as the next */
+    void (*told)(void *arg, const struct mu_news *news);
+    void *arg;
+};
+
+/* Returns when every task has ended, well or not: *out has the counts. MU_ECANCELED: stopped, what ran was asked to end
+ * and waits for the next start. MU_EPEER: another orchestrator has the store. MU_EINVAL: the store is another
+ * campaign's. MU_ELIMIT: the budget of walltime is spent. */
+int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct mu_err *e);
+
+#endif

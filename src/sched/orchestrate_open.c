@@ -1,0 +1,246 @@
+/* orchestrate_open.c - a campaign's log, the first time and every time after (orchestrate.h) */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "sched/orchestrate_int.h"
+
+#define PATH_BYTES ((size_t)4096)
+#define OWN_NS     2000000000ll /* for the one before to be seen as gone, when its process is */
+
+/* ---- the log ---- */
+
+static int open_log(struct mu_orchestration *x, struct mu_err *e)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
+    struct mu_event_log_opts o = {.clock = x->o->clock};
+    int rc = MU_OK;
+    MU_TRY(mu_path_join(&path, x->o->output, MU_ORCHESTRA_STORE, e));
+    MU_TRY(mu_state_log_open(&x->log, path.p, &o, true, OWN_NS, e));
+out:
+    mu_buf_fini(&path);
+    return rc;
+}
+
+static int begin_log(struct mu_orchestration *x, const char *hash, struct mu_err *e)
+{
+    const struct mu_campaign *c = x->o->campaign;
+    struct mu_event *ev = NULL;
+    int rc = MU_OK, n = 0;
+    MU_TRY(MU_NEW_ARRAY(&ev, c->n_tasks + 2, "the tasks of a campaign", e));
+    ev[n++] = (struct mu_event){.kind = MU_EVENT_OPENED, .text = hash};
+    ev[n++] = (struct mu_event){.kind = MU_EVENT_NODE_SEEN, .amount = x->o->n_devices, .text = x->o->node};
+    for (int i = 0; i < c->n_tasks; i++)
+        ev[n++] = (struct mu_event){.kind = MU_EVENT_TASK_ADDED,
+                                    .task = i,
+                                    .value = (int32_t)c->task[i].policy.priority,
+                                    .text = c->task[i].id};
+    MU_TRY(mu_state_log_append(&x->log, ev, n, e));
+out:
+    mu_free(ev);
+    return rc;
+}
+
+/* Groups of an orchestrator that ended, however it did: their processes have ended with it. */
+static int bury_groups(struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_state *s = &x->log.state;
+    for (int32_t g = 0; g < s->n_groups; g++) {
+        if (s->groups[g].state != MU_GROUP_UP && s->groups[g].state != MU_GROUP_DRAINING)
+            continue;
+        struct mu_event lost = {.kind = MU_EVENT_GROUP_LOST,
+                                .group = g,
+                                .value = MU_FAILURE_CANCELLED,
+                                .text = "the orchestrator that started it had ended"};
+        MU_TRY_RETURN(mu_state_log_append(&x->log, &lost, 1, e));
+    }
+    return MU_OK;
+}
+
+static int meet_log(struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_state *s = &x->log.state;
+    uint64_t own;
+    char hash[32];
+    MU_TRY_RETURN(mu_campaign_hash(x->o->campaign, &own, e));
+    snprintf(hash, sizeof hash, "%016" PRIx64, own);
+    if (s->campaign == MU_CAMPAIGN_NONE)
+        return begin_log(x, hash, e);
+    if (strcmp(mu_state_name(s, s->hash), hash) != 0)
+        return mu_fail(
+            e, MU_EINVAL,
+            "%s holds another campaign than %s: tasks, or what decides their results, are not the same; give "
+            "another output folder, or the file as it was",
+            mu_event_log_path(x->log.log), x->o->campaign->file[0]);
+    return bury_groups(x, e);
+}
+
+/* Numbers in the log by names: the file may list its tasks in another order now. */
+static int number_tasks(struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_state *s = &x->log.state;
+    if (s->n_tasks != x->o->campaign->n_tasks)
+        return mu_fail(e, MU_EINTERNAL, "%d tasks in the log of a campaign of %d", s->n_tasks, x->o->campaign->n_tasks);
+    for (int32_t i = 0; i < s->n_tasks; i++) {
+        int task = mu_campaign_find(x->o->campaign, mu_state_name(s, s->tasks[i].name));
+        if (task < 0)
+            return mu_fail(e, MU_EINTERNAL, "the log has task %s, the campaign has not",
+                           mu_state_name(s, s->tasks[i].name));
+        x->work[task].number = i;
+    }
+    return MU_OK;
+}
+
+/* ---- queue and fleet ---- */
+
+static bool has_ended_badly(int state)
+{
+    return state == MU_TASK_FAILED || state == MU_TASK_CANCELLED || state == MU_TASK_SKIPPED;
+}
+
+/* Ends that were seen before: a good one is no condition any more, a bad one ends the task if it says so. */
+static int count_befores(struct mu_orchestration *x, int task, const int32_t *before, int n, int *id, bool *is_lost)
+{
+    int n_id = 0;
+    *is_lost = false;
+    for (int i = 0; i < n; i++) {
+        const struct mu_work *w = &x->work[before[i]];
+        int state = x->log.state.tasks[w->number].state;
+        if (w->id >= 0)
+            id[n_id++] = w->id;
+        *is_lost |= has_ended_badly(state) && mu_orchestra_task(x, task)->policy.if_failed != MU_AFTER_ANYWAY;
+    }
+    return n_id;
+}
+
+static int add_task(struct mu_orchestration *x, int task, int campaign, int32_t *before, int *id, struct mu_err *e)
+{
+    const struct mu_campaign_task *t = mu_orchestra_task(x, task);
+    struct mu_work *w = &x->work[task];
+    bool is_lost;
+    int n = mu_campaign_befores(x->o->campaign, task, before, x->o->campaign->n_tasks);
+    int n_id = count_befores(x, task, before, n, id, &is_lost);
+    struct mu_queue_task q = {.campaign = campaign,
+                              .priority = t->urgency,
+                              .devices = w->need.devices,
+                              .deadline_s = w->need.deadline_s,
+                              .before = id,
+                              .n_before = n_id,
+                              .if_failed = t->policy.if_failed,
+                              .tag = (uint64_t)task};
+    w->id = -1;
+    if (mu_task_state_is_end(x->log.state.tasks[w->number].state))
+        return MU_OK;
+    if (is_lost) {
+        struct mu_event ev = {.kind = MU_EVENT_TASK_SKIPPED, .task = w->number, .text = "a task before it failed"};
+        return mu_state_log_append(&x->log, &ev, 1, e);
+    }
+    return mu_queue_add(x->queue, &q, 0, &w->id, e);
+}
+
+static int64_t clamp_bytes(uint64_t bytes)
+{
+    return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
+}
+
+/* Seconds from now; the nearer of both kinds. */
+static double deadline_of(const struct mu_orchestration *x, const struct mu_campaign_policy *p)
+{
+    double left = INFINITY;
+    if (p->deadline_s > 0)
+        left = p->deadline_s - (double)x->log.state.active_ns * 1e-9;
+    if (p->deadline_at > 0)
+        left = fmin(left, (double)(p->deadline_at - (int64_t)time(NULL)));
+    return left;
+}
+
+static void fill_need(struct mu_orchestration *x, int task)
+{
+    const struct mu_campaign_task *t = mu_orchestra_task(x, task);
+    x->work[task].need = (struct mu_need){.devices = (int)MU_MAX(t->policy.resources.devices, 1),
+                                          .model = t->model,
+                                          .work = clamp_bytes(t->policy.resources.memory),
+                                          .deadline_s = deadline_of(x, &t->policy),
+                                          .priority = (int)t->urgency};
+}
+
+/* Of tasks that wait to those they wait for. */
+static int count_edges(const struct mu_campaign *c)
+{
+    int64_t n = 1;
+    for (int i = 0; i < c->n_tasks; i++)
+        for (int k = 0; k < c->task[i].n_wait; k++)
+            n += c->set[c->task[i].wait[k]].n;
+    return (int)MU_MIN(n, MU_QUEUE_EDGES_MAX);
+}
+
+static int fill_queue(struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_campaign *c = x->o->campaign;
+    struct mu_queue_limits l = {
+        .tasks = MU_MAX(c->n_tasks, 1), .edges = count_edges(c), .campaigns = 1, .age_s = MU_QUEUE_AGE_S};
+    struct mu_dispatch_options d = MU_DISPATCH_DEFAULT;
+    int32_t *before = NULL;
+    int *id = NULL, campaign = 0, rc = MU_OK;
+    MU_TRY(MU_NEW_ARRAY(&before, MU_MAX(c->n_tasks, 1), "tasks before a task", e));
+    MU_TRY(MU_NEW_ARRAY(&id, MU_MAX(c->n_tasks, 1), "tasks before a task", e));
+    MU_TRY(mu_queue_open(&x->queue, &l, e));
+    MU_TRY(mu_queue_campaign(x->queue, c->weight > 0 ? c->weight : 1, &campaign, e));
+    for (int i = 0; i < c->n_tasks; i++)
+        x->work[c->order[i]].id = -1;
+    for (int i = 0; i < c->n_tasks; i++) {
+        fill_need(x, c->order[i]);
+        MU_TRY(add_task(x, c->order[i], campaign, before, id, e));
+    }
+    if (c->strategy)
+        MU_TRY(mu_strategy_kind_find(&d.strategy, c->strategy, e));
+    MU_TRY(mu_dispatch_open(&x->dispatch, &d, x->queue, x->fleet, &l, e));
+out:
+    mu_free(before);
+    mu_free(id);
+    return rc;
+}
+
+static void set_policy(struct mu_orchestration *x)
+{
+    const struct mu_campaign *c = x->o->campaign;
+    mu_policy_default(&x->policy);
+    for (int i = 0; i < c->n_failures; i++) {
+        struct mu_policy_rule *r = &x->policy.rule[c->failure[i].failure];
+        r->first = c->failure[i].first;
+        if (c->failure[i].tries > 0) {
+            r->tries_max = (int)MU_MIN(c->failure[i].tries, MU_STATE_TASK_TRIES_MAX);
+            r->then = c->failure[i].then;
+        }
+    }
+}
+
+int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_campaign *c = x->o->campaign;
+    x->start_ns = mu_now_ns(x->o->clock);
+    x->random = (uint64_t)x->start_ns;
+    set_policy(x);
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->work, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->running, MU_WORKERS_MAX, "running tasks", e));
+    MU_TRY_RETURN(mu_fleet_open(&x->fleet, x->o->devices, x->o->n_devices, MU_MAX(c->n_models, 1), e));
+    MU_TRY_RETURN(open_log(x, e));
+    MU_TRY_RETURN(meet_log(x, e));
+    MU_TRY_RETURN(number_tasks(x, e));
+    return fill_queue(x, e);
+}
+
+void mu_orchestra_close(struct mu_orchestration *x)
+{
+    mu_dispatch_free(x->dispatch);
+    mu_queue_free(x->queue);
+    mu_fleet_free(x->fleet);
+    mu_state_log_close(&x->log);
+    mu_free(x->work);
+    mu_free(x->running);
+}
