@@ -2,6 +2,7 @@
 #include "cli/campaign_status.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -18,7 +19,14 @@ static double attempt_s(const struct mu_state *s, const struct mu_state_task *t)
     if (t->last_attempt < 0)
         return 0;
     const struct mu_state_attempt *a = &s->attempts[t->last_attempt];
-    return (double)((a->end_ns >= 0 ? a->end_ns : s->active_ns) - a->start_ns) * 1e-9;
+    if (a->end_ns >= 0)
+        return (double)(a->end_ns - a->start_ns) * 1e-9;
+    return (double)time(NULL) - (double)a->start_wall_ns * 1e-9;
+}
+
+static bool tells_why(const struct mu_state_task *t)
+{
+    return t->failure != MU_FAILURE_NONE && t->state != MU_TASK_FINISHED;
 }
 
 static void print_people(const struct mu_state *s)
@@ -37,7 +45,7 @@ static void print_people(const struct mu_state *s)
         const struct mu_state_task *t = &s->tasks[i];
         printf("  %-10s  %-8s  %8d  %9.1f  %s%s%s\n", mu_task_state_name(t->state),
                mu_priority_name((enum mu_priority)t->priority), t->attempts, attempt_s(s, t), mu_state_name(s, t->name),
-               t->failure ? ": " : "", t->failure ? mu_failure_meaning(t->failure) : "");
+               tells_why(t) ? ": " : "", tells_why(t) ? mu_failure_meaning(t->failure) : "");
     }
 }
 

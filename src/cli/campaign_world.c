@@ -77,17 +77,11 @@ out:
 
 struct mu_campaign_world mu_campaign_world_here(void)
 {
-    return (struct mu_campaign_world){
-        .find_model = find_model, .find_suite = find_suite, .start_at = (int64_t)time(NULL)};
+    return (struct mu_campaign_world){.find_model = find_model, .find_suite = find_suite};
 }
 
-int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_err *e)
+static int tell_faults(int rc, const char *path, const struct mu_campaign_faults *faults, struct mu_err *e)
 {
-    struct mu_campaign_world world = mu_campaign_world_here();
-    struct mu_campaign_faults *faults = NULL;
-    int rc = MU_OK;
-    MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
-    rc = mu_campaign_load(out, path, &world, faults, e);
     for (int i = 0; rc != MU_OK && i < faults->n; i++) {
         const struct mu_campaign_fault *f = &faults->fault[i];
         if (f->line > 0)
@@ -97,6 +91,25 @@ int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_
     }
     if (rc != MU_OK && faults->n_all > 1)
         mu_fail(e, rc, "%s has %d faults: nothing was started", path, faults->n_all);
+    return rc;
+}
+
+int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_err *e)
+{
+    struct mu_campaign_world world = mu_campaign_world_here();
+    struct mu_campaign_faults *faults = NULL;
+    MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
+    int rc = tell_faults(mu_campaign_load(out, path, &world, faults, e), path, faults, e);
+    mu_free(faults);
+    return rc;
+}
+
+int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e)
+{
+    struct mu_campaign_world now = {.start_at = (int64_t)time(NULL)};
+    struct mu_campaign_faults *faults = NULL;
+    MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
+    int rc = tell_faults(mu_campaign_check(c, &now, faults, e), c->file[0], faults, e);
     mu_free(faults);
     return rc;
 }

@@ -10,4 +10,7 @@ struct mu_campaign_world mu_campaign_world_here(void);
 /* Reads the file and prints all that is wrong with it, one line each; MU_EFORMAT or MU_EINVAL then. */
 int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_err *e);
 
+/* Deadlines that are dates, against a start now: of a campaign that has not begun. Likewise. */
+int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e);
+
 #endif

@@ -17,8 +17,7 @@
 #include "sched/state_log.h"
 
 #define PATH_BYTES 4096
-#define OWN_NS     2000000000ll /* as long as a new orchestrator waits for one that ended */
-#define OLD_MAX    999          /* events set aside */
+#define OLD_MAX    999 /* events set aside */
 
 struct run_args {
     bool plan, again, json, quiet;
@@ -142,7 +141,7 @@ static int set_aside(const char *output, struct mu_err *e)
     MU_TRY(mu_path_join(&path, output, MU_ORCHESTRA_STORE, e));
     if (!mu_path_exists(path.p))
         goto out;
-    MU_TRY(mu_state_log_open(&log, path.p, NULL, true, OWN_NS, e)); /* nobody else is at work on it */
+    MU_TRY(mu_state_log_open(&log, path.p, NULL, true, MU_OWNER_AWAY_NS, e)); /* nobody else is at work on it */
     mu_state_log_close(&log);
     do {
         mu_buf_clear(&old);
@@ -203,6 +202,14 @@ static int finish(const struct mu_campaign *c, const struct run_args *a, const s
     return bad == 0 ? MU_OK : mu_fail(e, MU_EPEER, "%d of %d tasks did not finish", bad, counts->tasks);
 }
 
+static bool has_begun(const char *output)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
+    bool is_there = mu_path_join(&path, output, MU_ORCHESTRA_STORE, NULL) == MU_OK && mu_path_exists(path.p);
+    mu_buf_fini(&path);
+    return is_there;
+}
+
 static int run_run(void *args, int n_operands, char **operands, struct mu_err *e)
 {
     const struct run_args *a = args;
@@ -214,6 +221,8 @@ static int run_run(void *args, int n_operands, char **operands, struct mu_err *e
     MU_TRY_RETURN(mu_campaign_open_here(&c, operands[0], e));
     if (a->output)
         c->output = a->output;
+    if (!has_begun(c->output))
+        MU_TRY(mu_campaign_check_dates(c, e));
     if (a->plan)
         MU_TRY(show_plan(c, a->json, e));
     if (a->plan)

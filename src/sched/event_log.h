@@ -75,7 +75,11 @@ struct mu_owner {
 
 /* One look: owns it, or MU_EPEER with who has it. Looks of one log add up to a watch, so ask again. */
 int mu_event_log_try_own(struct mu_event_log *l, struct mu_err *e);
-/* The same until wait_ns are over. */
+/* The same until wait_ns are over, or it is clear before that an owner is at work: one that lives on this machine is
+ * given MU_OWNER_HERE_NS to end, one elsewhere until it renews. MU_OWNER_AWAY_NS is enough to see that a lease of the
+ * usual span has run out. */
+#define MU_OWNER_HERE_NS 2000000000ll
+#define MU_OWNER_AWAY_NS (MU_EVENT_LOG_SPAN_NS + MU_EVENT_LOG_SPAN_NS / 4)
 int mu_event_log_own(struct mu_event_log *l, int64_t wait_ns, struct mu_err *e);
 int mu_event_log_renew(struct mu_event_log *l, struct mu_err *e);
 int mu_event_log_disown(struct mu_event_log *l, struct mu_err *e); /* not owning is fine */

@@ -267,13 +267,33 @@ out:
     return mu_event_log_undo(l, rc);
 }
 
+/* Whether its process is seen to live here: silence would not make it the less an owner. */
+static bool is_here(const struct mu_owner_self *self, const struct mu_owner_self *o)
+{
+    return self->boot[0] && self->space[0] && strcmp(self->boot, o->boot) == 0 && strcmp(self->space, o->space) == 0 &&
+           o->start > 0 && start_of(o->pub.pid) == o->start;
+}
+
+/* Whether to wait on is no use: it lives here and had its time, or it has renewed while we looked. */
+static bool is_owned_still(struct mu_event_log *l, const struct mu_owner_self *first, int64_t begin_ns)
+{
+    struct mu_owner_self now;
+    if (read_owner(l, &now, NULL) != MU_OK)
+        return false;
+    if (is_here(&l->self, &now))
+        return mu_now_ns(l->clock) - begin_ns >= MU_OWNER_HERE_NS;
+    return now.pub.fence != first->pub.fence || now.pub.renewals != first->pub.renewals;
+}
+
 int mu_event_log_own(struct mu_event_log *l, int64_t wait_ns, struct mu_err *e)
 {
-    int64_t until_ns = mu_now_ns(l->clock) + wait_ns;
+    int64_t begin_ns = mu_now_ns(l->clock), until_ns = begin_ns + wait_ns;
+    struct mu_owner_self first;
+    MU_TRY_RETURN(read_owner(l, &first, e));
     for (;;) {
         int rc = mu_event_log_try_own(l, e);
         int64_t left = until_ns - mu_now_ns(l->clock);
-        if (rc != MU_EPEER || left <= 0)
+        if (rc != MU_EPEER || left <= 0 || is_owned_still(l, &first, begin_ns))
             return rc;
         int64_t look_ns = MU_MIN(left, MU_MIN(LOOK_NS_MAX, MU_MAX(l->seen.span_ns / 10, 1)));
         struct timespec t = {look_ns / 1000000000, look_ns % 1000000000};

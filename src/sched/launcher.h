@@ -40,8 +40,9 @@ struct mu_launcher_ops {
     void (*close)(struct mu_launcher *l); /* ends what still runs */
 };
 
-/* local/local.c: processes of this machine, each a group of its own. They are asked to end (SIGTERM) when this process
- * dies, however it does. */
+/* local/local.c: processes of this machine, each a group of its own. They are killed when this process dies, however it
+ * does.
+ */
 int mu_launcher_open_local(struct mu_launcher **out, struct mu_err *e);
 
 #endif

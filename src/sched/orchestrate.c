@@ -99,10 +99,19 @@ static void stop_late(struct mu_orchestration *x)
     }
 }
 
+/* Time at work, with what has passed since the last event. */
+static bool is_spent(const struct mu_orchestration *x)
+{
+    const struct mu_state *s = &x->log.state;
+    double limit_s = x->o->campaign->budgets.walltime_s;
+    int64_t since = s->fence == mu_event_log_fence(x->log.log) ? mu_now_ns(x->o->clock) - s->mono_ns : 0;
+    return limit_s > 0 && (double)(s->active_ns + since) * 1e-9 > limit_s;
+}
+
 static int64_t wait_ns(const struct mu_orchestration *x)
 {
     double next_s = mu_queue_next_time(x->queue) - mu_orchestra_now(x);
-    int64_t ns = isfinite(next_s) ? (int64_t)(fmax(next_s, 0.001) * 1e9) : LOOK_NS;
+    int64_t ns = is_spent(x) ? LOOK_NS : (int64_t)(fmin(fmax(next_s, 0.001), 1) * 1e9);
     return MU_MIN(MU_MIN(ns, LOOK_NS), MU_MAX(mu_event_log_renew_in_ns(x->log.log), 1000000));
 }
 
@@ -137,13 +146,19 @@ static int stop_all(struct mu_orchestration *x, struct mu_err *e)
     return MU_OK;
 }
 
-/* ---- all ---- */
-
-static bool is_spent(const struct mu_orchestration *x)
+/* After a failure of our own: nobody may work on while another takes the log over. */
+static void abandon_all(struct mu_orchestration *x)
 {
-    double limit_s = x->o->campaign->budgets.walltime_s;
-    return limit_s > 0 && (double)x->log.state.active_ns * 1e-9 > limit_s;
+    struct mu_launcher *l = x->o->launcher;
+    struct mu_worker_end end;
+    int64_t until = mu_now_ns(x->o->clock) + STOP_NS;
+    for (int i = 0; i < x->n_running; i++)
+        l->ops->stop(l, x->work[x->running[i]].worker, true);
+    while (x->n_running > 0 && mu_now_ns(x->o->clock) < until)
+        x->n_running -= l->ops->wait(l, LOOK_NS, &end);
 }
+
+/* ---- all ---- */
 
 static int run_all(struct mu_orchestration *x, struct mu_err *e)
 {
@@ -173,6 +188,8 @@ int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct m
     int rc = MU_OK;
     MU_TRY(mu_orchestra_open(&x, e));
     rc = run_all(&x, e);
+    if (rc != MU_OK)
+        abandon_all(&x);
     mu_state_counts(&x.log.state, 0, out);
 out:
     mu_orchestra_close(&x);

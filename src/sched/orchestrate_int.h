@@ -30,6 +30,7 @@ struct mu_orchestration {
     struct mu_work *work; /* [n_tasks], as the campaign lists them */
     int *running;         /* tasks, n_running of them */
     int n_running;
+    int *followers; /* [n_tasks] scratch: those that ended because of another */
     uint64_t random;
     int64_t start_ns;
     struct mu_err failed; /* inside a call that cannot return it */

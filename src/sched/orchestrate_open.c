@@ -11,7 +11,6 @@
 #include "sched/orchestrate_int.h"
 
 #define PATH_BYTES ((size_t)4096)
-#define OWN_NS     2000000000ll /* for the one before to be seen as gone, when its process is */
 
 /* ---- the log ---- */
 
@@ -21,7 +20,7 @@ static int open_log(struct mu_orchestration *x, struct mu_err *e)
     struct mu_event_log_opts o = {.clock = x->o->clock};
     int rc = MU_OK;
     MU_TRY(mu_path_join(&path, x->o->output, MU_ORCHESTRA_STORE, e));
-    MU_TRY(mu_state_log_open(&x->log, path.p, &o, true, OWN_NS, e));
+    MU_TRY(mu_state_log_open(&x->log, path.p, &o, true, MU_OWNER_AWAY_NS, e));
 out:
     mu_buf_fini(&path);
     return rc;
@@ -137,7 +136,11 @@ static int add_task(struct mu_orchestration *x, int task, int campaign, int32_t 
     if (mu_task_state_is_end(x->log.state.tasks[w->number].state))
         return MU_OK;
     if (is_lost) {
-        struct mu_event ev = {.kind = MU_EVENT_TASK_SKIPPED, .task = w->number, .text = "a task before it failed"};
+        bool fails = t->policy.if_failed == MU_AFTER_FAIL;
+        struct mu_event ev = {.kind = fails ? MU_EVENT_TASK_FAILED : MU_EVENT_TASK_SKIPPED,
+                              .task = w->number,
+                              .value = fails ? MU_FAILURE_APPLICATION : 0,
+                              .text = "a task before it failed"};
         return mu_state_log_append(&x->log, &ev, 1, e);
     }
     return mu_queue_add(x->queue, &q, 0, &w->id, e);
@@ -153,7 +156,7 @@ static double deadline_of(const struct mu_orchestration *x, const struct mu_camp
 {
     double left = INFINITY;
     if (p->deadline_s > 0)
-        left = p->deadline_s - (double)x->log.state.active_ns * 1e-9;
+        left = p->deadline_s - ((double)time(NULL) - (double)x->log.state.opened_wall_ns * 1e-9);
     if (p->deadline_at > 0)
         left = fmin(left, (double)(p->deadline_at - (int64_t)time(NULL)));
     return left;
@@ -170,20 +173,32 @@ static void fill_need(struct mu_orchestration *x, int task)
 }
 
 /* Of tasks that wait to those they wait for. */
-static int count_edges(const struct mu_campaign *c)
+static int64_t count_edges(const struct mu_campaign *c)
 {
     int64_t n = 1;
     for (int i = 0; i < c->n_tasks; i++)
         for (int k = 0; k < c->task[i].n_wait; k++)
             n += c->set[c->task[i].wait[k]].n;
-    return (int)MU_MIN(n, MU_QUEUE_EDGES_MAX);
+    return n;
+}
+
+static int check_edges(const struct mu_campaign *c, struct mu_err *e)
+{
+    int64_t n = count_edges(c);
+    if (n <= MU_QUEUE_EDGES_MAX)
+        return MU_OK;
+    return mu_fail(e, MU_ELIMIT,
+                   "%s: its tasks wait for each other in %" PRId64
+                   " pairs, and a run keeps at most %d: let them wait for "
+                   "fewer, such as one task that waits for the rest",
+                   c->file[0], n, MU_QUEUE_EDGES_MAX);
 }
 
 static int fill_queue(struct mu_orchestration *x, struct mu_err *e)
 {
     const struct mu_campaign *c = x->o->campaign;
     struct mu_queue_limits l = {
-        .tasks = MU_MAX(c->n_tasks, 1), .edges = count_edges(c), .campaigns = 1, .age_s = MU_QUEUE_AGE_S};
+        .tasks = MU_MAX(c->n_tasks, 1), .edges = (int)count_edges(c), .campaigns = 1, .age_s = MU_QUEUE_AGE_S};
     struct mu_dispatch_options d = MU_DISPATCH_DEFAULT;
     int32_t *before = NULL;
     int *id = NULL, campaign = 0, rc = MU_OK;
@@ -226,6 +241,8 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     x->start_ns = mu_now_ns(x->o->clock);
     x->random = (uint64_t)x->start_ns;
     set_policy(x);
+    MU_TRY_RETURN(check_edges(c, e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->followers, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->work, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->running, MU_WORKERS_MAX, "running tasks", e));
     MU_TRY_RETURN(mu_fleet_open(&x->fleet, x->o->devices, x->o->n_devices, MU_MAX(c->n_models, 1), e));
@@ -243,4 +260,5 @@ void mu_orchestra_close(struct mu_orchestration *x)
     mu_state_log_close(&x->log);
     mu_free(x->work);
     mu_free(x->running);
+    mu_free(x->followers);
 }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "sched/orchestrate_int.h"
 
 #define PATH_BYTES  ((size_t)4096)
@@ -32,7 +33,8 @@ static int write_options(const struct mu_orchestration *x, int task, const char 
     json_t *options = NULL;
     int rc = MU_OK;
     MU_TRY(mu_campaign_task_options(x->o->campaign, task, &options, e));
-    json_object_set_new(options, "output", json_string(folder));
+    if (json_object_set_new(options, "output", json_string(folder)) != 0)
+        MU_TRY(mu_fail(e, MU_EINVAL, "the output folder %s is not UTF-8, so no task can be told of it", folder));
     set_threads(x, options, seats);
     MU_TRY(mu_json_dump(&text, options, true, e));
     MU_TRY(mu_outfile_open(&f, path, e));
@@ -74,77 +76,32 @@ static const char *list_devices(char text[DEVICES_MAX], const struct mu_seats *s
     return text;
 }
 
-/* Where it is, for people and for who comes after. */
-static int note_place(struct mu_orchestration *x, const struct mu_work *w, struct mu_err *e)
-{
-    struct mu_event ev = {.kind = MU_EVENT_GROUP_PLACED, .group = w->group, .amount = w->worker, .text = x->o->node};
-    return mu_state_log_append(&x->log, &ev, 1, e);
-}
-
-/* In the log before it begins. A worker that cannot be started is an attempt that failed. */
-int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const struct mu_seats *seats, struct mu_err *e)
-{
-    struct mu_work *w = &x->work[task];
-    const struct mu_state *s = &x->log.state;
-    int32_t attempt = s->tasks[w->number].attempts + 1, group = s->n_groups;
-    struct mu_worker_end end = {.exit_status = mu_code_exit_status(MU_EIO)};
-    char devices[DEVICES_MAX];
-    struct mu_err why = MU_ERR_INIT;
-    struct mu_event ev[] = {
-        {.kind = MU_EVENT_TASK_READY, .task = w->number, .attempt = attempt},
-        {.kind = MU_EVENT_GROUP_STARTED, .group = group, .job = -1, .value = 1, .text = list_devices(devices, seats)},
-        {.kind = MU_EVENT_TASK_STARTED, .task = w->number, .attempt = attempt, .group = group, .amount = LEASE_NS},
-    };
-    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
-    *w = (struct mu_work){.id = w->id,
-                          .number = w->number,
-                          .group = group,
-                          .run = run,
-                          .started_ns = mu_now_ns(x->o->clock),
-                          .need = w->need};
-    x->running[x->n_running++] = task;
-    if (launch(x, task, seats, &why) == MU_OK) {
-        MU_TRY_RETURN(note_place(x, w, e));
-        mu_orchestra_tell(x, MU_EVENT_TASK_STARTED, task, NULL, 0, 0);
-        return MU_OK;
-    }
-    snprintf(end.line, sizeof end.line, "%.*s", (int)sizeof end.line - 1, why.text);
-    return mu_orchestra_ended(x, task, &end, e);
-}
-
 /* ---- ending ---- */
 
-/* Tasks that ended because of this one; their events go with its own, so that no restart sees half of it. */
-static int add_followers(struct mu_orchestration *x, struct mu_event *ev, int *n, int max)
-{
-    int id;
-    while (*n < max && mu_queue_next_ended(x->queue, &id)) {
-        int task = (int)mu_queue_tag(x->queue, id);
-        bool failed = mu_queue_state(x->queue, id) == MU_QUEUE_FAILED;
-        ev[(*n)++] = (struct mu_event){.kind = failed ? MU_EVENT_TASK_FAILED : MU_EVENT_TASK_SKIPPED,
-                                       .task = x->work[task].number,
-                                       .value = failed ? MU_FAILURE_APPLICATION : 0,
-                                       .text = "a task before it failed"};
-    }
-    return *n;
-}
-
-/* For good. ev[0..n) say so of the task itself. */
-static int end_badly(struct mu_orchestration *x, int task, const struct mu_event *own, int n_own, struct mu_err *e)
+/* Its end, in the queue and, as own[0..n_own), in the log, with the ends of those that waited for it: one append, so
+ * that no restart sees half of it. */
+static int end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
+                    struct mu_err *e)
 {
     struct mu_event *ev = NULL;
-    int rc = MU_OK, n = n_own, max = n_own + x->o->campaign->n_tasks;
-    MU_TRY(MU_NEW_ARRAY(&ev, max, "events", e));
+    int rc = MU_OK, n = 0, id;
+    mu_queue_end(x->queue, x->work[task].id, is_good, mu_orchestra_now(x));
+    while (mu_queue_next_ended(x->queue, &id))
+        x->followers[n++] = id;
+    MU_TRY(MU_NEW_ARRAY(&ev, n_own + n, "events", e));
     for (int i = 0; i < n_own; i++)
         ev[i] = own[i];
-    mu_queue_end(x->queue, x->work[task].id, false, mu_orchestra_now(x));
-    add_followers(x, ev, &n, max);
-    MU_TRY(mu_state_log_append(&x->log, ev, n, e));
-    for (int i = n_own; i < n; i++)
-        mu_orchestra_tell(
-            x, ev[i].kind,
-            mu_campaign_find(x->o->campaign, mu_state_name(&x->log.state, x->log.state.tasks[ev[i].task].name)),
-            ev[i].text, 0, 0);
+    for (int i = 0; i < n; i++) {
+        bool fails = mu_queue_state(x->queue, x->followers[i]) == MU_QUEUE_FAILED;
+        x->followers[i] = (int)mu_queue_tag(x->queue, x->followers[i]);
+        ev[n_own + i] = (struct mu_event){.kind = fails ? MU_EVENT_TASK_FAILED : MU_EVENT_TASK_SKIPPED,
+                                          .task = x->work[x->followers[i]].number,
+                                          .value = fails ? MU_FAILURE_APPLICATION : 0,
+                                          .text = "a task before it failed"};
+    }
+    MU_TRY(mu_state_log_append(&x->log, ev, n_own + n, e));
+    for (int i = 0; i < n; i++)
+        mu_orchestra_tell(x, ev[n_own + i].kind, x->followers[i], ev[n_own + i].text, 0, 0);
 out:
     mu_free(ev);
     return rc;
@@ -153,7 +110,7 @@ out:
 int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, struct mu_err *e)
 {
     struct mu_event ev = {.kind = MU_EVENT_TASK_FAILED, .task = x->work[task].number, .value = (int32_t)f, .text = why};
-    MU_TRY_RETURN(end_badly(x, task, &ev, 1, e));
+    MU_TRY_RETURN(end_task(x, task, false, &ev, 1, e));
     mu_orchestra_tell(x, MU_EVENT_TASK_FAILED, task, why, 0, 0);
     return MU_OK;
 }
@@ -187,8 +144,7 @@ static int finish(struct mu_orchestration *x, int task, double seconds, struct m
         {.kind = MU_EVENT_TASK_FINISHED, .task = w->number, .attempt = x->log.state.tasks[w->number].attempts},
         {.kind = MU_EVENT_GROUP_DRAINED, .group = w->group},
     };
-    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
-    mu_queue_end(x->queue, w->id, true, mu_orchestra_now(x));
+    MU_TRY_RETURN(end_task(x, task, true, ev, MU_COUNT(ev), e));
     mu_orchestra_tell(x, MU_EVENT_TASK_FINISHED, task, NULL, seconds, 0);
     return MU_OK;
 }
@@ -201,6 +157,13 @@ static int take_back(struct mu_orchestration *x, int task, const char *why, stru
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
     mu_queue_again(x->queue, w->id, 0, -INFINITY, mu_orchestra_now(x));
     return MU_OK;
+}
+
+/* What a program printed may be anything; events hold UTF-8. */
+static void make_valid(char *text)
+{
+    for (size_t n = strlen(text), at = 0; (at += mu_utf8_valid_prefix(text + at, n - at)) < n; at++)
+        text[at] = '?';
 }
 
 /* Those that failed by themselves, not for being taken away. */
@@ -229,14 +192,14 @@ static int fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f,
     int n = list_tried(x, task, f, tried, MU_STATE_TASK_TRIES_MAX);
     x->policy.attempts_max = (int)p->retries.limit + 1;
     mu_policy_decide(&x->policy, tried, n, NULL, &x->random, &a);
-    bool again = goes_on(a.kind);
+    bool again = goes_on(a.kind) && count_own(tried, n) <= p->retries.limit;
     struct mu_event ev[] = {
         {.kind = MU_EVENT_ATTEMPT_FAILED, .task = w->number, .attempt = attempt, .value = (int32_t)f, .text = why},
         {.kind = MU_EVENT_GROUP_DRAINED, .group = w->group},
         {.kind = MU_EVENT_TASK_FAILED, .task = w->number, .value = (int32_t)a.failure, .text = why},
     };
     if (!again) {
-        MU_TRY_RETURN(end_badly(x, task, ev, MU_COUNT(ev), e));
+        MU_TRY_RETURN(end_task(x, task, false, ev, MU_COUNT(ev), e));
         mu_orchestra_tell(x, MU_EVENT_TASK_FAILED, task, why, seconds, 0);
         return MU_OK;
     }
@@ -274,5 +237,59 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_wor
         return take_back(x, task, "the orchestrator was stopped", e);
     enum mu_failure f = mu_failure_classify(&seen, why);
     snprintf(text, sizeof text, "%s", why);
+    make_valid(text);
     return fail_attempt(x, task, f, text, seconds, e);
+}
+
+/* ---- starting ---- */
+
+/* Where it is, for people and for who comes after. */
+static int note_place(struct mu_orchestration *x, const struct mu_work *w, struct mu_err *e)
+{
+    struct mu_event ev = {.kind = MU_EVENT_GROUP_PLACED, .group = w->group, .amount = w->worker, .text = x->o->node};
+    return mu_state_log_append(&x->log, &ev, 1, e);
+}
+
+/* An attempt that failed, by what kept it from starting. */
+static int fail_launch(struct mu_orchestration *x, int task, const struct mu_err *why, struct mu_err *e)
+{
+    struct mu_evidence seen = {.has_exit = true, .exit_status = mu_code_exit_status(why->code), .sentence = why->text};
+    char text[MU_EVENT_TEXT_MAX];
+    snprintf(text, sizeof text, "it could not be started: %.*s", (int)sizeof text - 32, why->text);
+    make_valid(text);
+    return fail_attempt(x, task, mu_failure_classify(&seen, NULL), text, 0, e);
+}
+
+/* In the log before it begins. A worker that cannot be started is an attempt that failed. */
+int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const struct mu_seats *seats, struct mu_err *e)
+{
+    struct mu_work *w = &x->work[task];
+    const struct mu_state *s = &x->log.state;
+    int32_t attempt = s->tasks[w->number].attempts + 1, group = s->n_groups;
+    char devices[DEVICES_MAX];
+    struct mu_err why = MU_ERR_INIT;
+    struct mu_event ev[] = {
+        {.kind = MU_EVENT_TASK_READY, .task = w->number, .attempt = attempt},
+        {.kind = MU_EVENT_GROUP_STARTED, .group = group, .job = -1, .value = 1, .text = list_devices(devices, seats)},
+        {.kind = MU_EVENT_TASK_STARTED, .task = w->number, .attempt = attempt, .group = group, .amount = LEASE_NS},
+    };
+    if (attempt > MU_STATE_TASK_TRIES_MAX) {
+        mu_fleet_end(x->fleet, run, mu_orchestra_now(x));
+        return mu_orchestra_fail(x, task, MU_FAILURE_CANCELLED, "it was begun as often as a task may be", e);
+    }
+    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
+    *w = (struct mu_work){.id = w->id,
+                          .number = w->number,
+                          .group = group,
+                          .run = run,
+                          .started_ns = mu_now_ns(x->o->clock),
+                          .need = w->need};
+    x->running[x->n_running++] = task;
+    if (launch(x, task, seats, &why) == MU_OK) {
+        MU_TRY_RETURN(note_place(x, w, e));
+        mu_orchestra_tell(x, MU_EVENT_TASK_STARTED, task, NULL, 0, 0);
+        return MU_OK;
+    }
+    leave_running(x, task);
+    return fail_launch(x, task, &why, e);
 }

@@ -30,7 +30,7 @@
 #define MU_STATE_TASKS_MAX         (1 << 20)
 #define MU_STATE_ATTEMPTS_MAX      (1 << 22)
 #define MU_STATE_TASK_TRIES_MAX    1000
-#define MU_STATE_GROUPS_MAX        (1 << 16)
+#define MU_STATE_GROUPS_MAX        MU_STATE_ATTEMPTS_MAX
 #define MU_STATE_GROUP_RANKS_MAX   (1 << 16)
 #define MU_STATE_GROUP_DEVICES_MAX (1 << 24) /* of all groups there ever were */
 #define MU_STATE_NODES_MAX         (1 << 14)

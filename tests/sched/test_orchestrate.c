@@ -35,6 +35,7 @@ struct fake {
     struct worker worker[16];
     int n, most; /* at a time */
     int64_t started;
+    const char *says; /* each that ends badly; NULL: its status */
     char order[2048]; /* tasks as they were started, blanks between */
     int tries[16];    /* of a script's task */
 };
@@ -99,7 +100,7 @@ static bool fake_wait(struct mu_launcher *l, int64_t timeout_ns, struct mu_worke
     }
     mu_clock_fake_advance(&f->clock, MU_MAX(f->worker[first].ends_ns - now, 0));
     *out = (struct mu_worker_end){.worker = f->worker[first].number, .exit_status = f->worker[first].status};
-    snprintf(out->line, sizeof out->line, "status %d as written", f->worker[first].status);
+    snprintf(out->line, sizeof out->line, "%s", f->says ? f->says : "as written");
     f->worker[first] = f->worker[--f->n];
     return true;
 }
@@ -256,6 +257,31 @@ XT_TEST(what_waits_for_a_failure_is_skipped_or_not)
     XT_EQ(p.f.tries[0], 3); /* the first and two more */
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 2, 1, 1);
+    end(&p);
+}
+
+/* The failure comes first, what ends the waiting is a success. */
+XT_TEST(what_waits_for_several_ends_with_the_last_of_them)
+{
+    static const struct script s[] = {{"a/x", {137, 137, 137, 137, 137, 137, 137, 137}, 1}, {"b/x", {0}, 500}};
+    struct play p;
+    begin(&p, "last", TWO_BY_TWO "  - {for: a/y, after: \"*/x\"}\n  - {for: b/y, after: \"*/x\", if_failed: anyway}\n",
+          s, 2);
+    p.device[0].tasks_max = 4;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 2, 1, 1);
+    end(&p);
+}
+
+/* What a worker prints may be cut inside a letter. */
+XT_TEST(a_line_that_is_not_utf8_is_no_end_of_it)
+{
+    static const struct script s[] = {{"a/x", {1, 0}, 1}};
+    struct play p;
+    begin(&p, "bytes", TWO_BY_TWO, s, 1);
+    p.f.says = "caf\xc3";
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
     end(&p);
 }
 

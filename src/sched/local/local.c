@@ -1,8 +1,9 @@
 /* local.c - workers as processes of this machine (sched/launcher.h)
  *
- * A worker leads a process group, so that what it starts (ranks) ends with it. The kernel sends it SIGTERM when the
- * process that started it dies: an orchestrator that is killed leaves nobody behind that would write beside its
- * successor's workers. Waiting is a poll over process descriptors: no signal handler, no other child touched. */
+ * A worker leads a process group, so that what it starts (ranks) ends with it. The kernel kills it when the process
+ * that started it dies: an orchestrator that is killed leaves nobody behind that would write beside its successor's
+ * workers, and what a worker had finished is in its journal. Waiting is a poll over process descriptors: no signal
+ * handler, no other child touched. */
 #include "sched/launcher.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@
 
 struct process {
     pid_t pid;
+    off_t log_from; /* what stood in it before */
     char log[LOG_BYTES];
 };
 
@@ -45,8 +47,11 @@ static struct local *local_of(struct mu_launcher *l)
 static _Noreturn void become(const char *const *argv, int log, pid_t parent, int tell)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    static const int ours[] = {SIGINT, SIGTERM, SIGUSR1};
+    for (size_t i = 0; i < MU_COUNT(ours); i++) /* the parent's handlers would only take a note */
+        signal(ours[i], SIG_DFL);
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent && null >= 0 && dup2(null, 0) >= 0 && dup2(log, 1) >= 0 && dup2(log, 2) >= 0)
         execv(argv[0], (char *const *)(uintptr_t)argv);
     int error = errno;
@@ -57,6 +62,7 @@ static _Noreturn void become(const char *const *argv, int log, pid_t parent, int
 static int run(pid_t *pid, const char *const *argv, int log, struct mu_err *e)
 {
     int tell[2], error = 0;
+    ssize_t told = -1;
     pid_t parent = getpid();
     if (pipe2(tell, O_CLOEXEC) != 0)
         return mu_fail(e, MU_EIO, "a pipe to a worker: %s", strerror(errno));
@@ -66,7 +72,9 @@ static int run(pid_t *pid, const char *const *argv, int log, struct mu_err *e)
     close(tell[1]);
     if (*pid < 0)
         error = errno;
-    else if (read(tell[0], &error, sizeof error) != (ssize_t)sizeof error)
+    while (*pid > 0 && (told = read(tell[0], &error, sizeof error)) < 0 && errno == EINTR)
+        ;
+    if (*pid > 0 && told != (ssize_t)sizeof error)
         error = 0;
     close(tell[0]);
     if (error == 0)
@@ -88,6 +96,7 @@ static int start(struct mu_launcher *l, const char *const *argv, const char *log
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0)
         return mu_fail(e, MU_EIO, "%s cannot be written: %s", log, strerror(errno));
+    p->log_from = lseek(fd, 0, SEEK_END);
     int rc = run(&p->pid, argv, fd, e);
     close(fd);
     if (rc != MU_OK)
@@ -106,12 +115,12 @@ static int start(struct mu_launcher *l, const char *const *argv, const char *log
 
 /* ---- ends ---- */
 
-/* What a person would read first: the last line that is not empty. */
-static void last_line(const char *path, char line[MU_WORKER_LINE_BYTES])
+/* What a person would read first: the last line of its own that is not empty. */
+static void last_line(const char *path, off_t own_from, char line[MU_WORKER_LINE_BYTES])
 {
     char tail[TAIL_BYTES + 1];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = MU_MAX(end - TAIL_BYTES, 0);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = MU_MAX(MU_MAX(end - TAIL_BYTES, own_from), 0);
     ssize_t n = fd < 0 ? 0 : pread(fd, tail, TAIL_BYTES, from);
     if (fd >= 0)
         close(fd);
@@ -134,7 +143,7 @@ static void take_end(struct local *m, int i, struct mu_worker_end *out)
     *out = (struct mu_worker_end){.worker = pid};
     out->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     out->exit_status = out->signal ? 128 + out->signal : WEXITSTATUS(status);
-    last_line(m->process[i].log, out->line);
+    last_line(m->process[i].log, m->process[i].log_from, out->line);
     close(m->fd[i].fd);
     m->n--;
     m->process[i] = m->process[m->n];
