@@ -158,7 +158,8 @@ static int models_run(void *p, int n_operands, char **operands, struct mu_err *e
     if (n_operands == 0)
         return list_presets(args->json, e);
     for (int i = 0; i < n_operands; i++) {
-        const struct mu_preset *preset = mu_path_exists(operands[i]) ? NULL : mu_preset_find(operands[i]);
+        bool is_path = args->verify || mu_path_exists(operands[i]);
+        const struct mu_preset *preset = is_path ? NULL : mu_preset_find(operands[i]);
         MU_TRY_RETURN(preset ? show_preset(preset, args->json, e) : show_path(operands[i], args, e));
     }
     return MU_OK;

@@ -1,6 +1,6 @@
 /* convert_packed.c - see convert_packed.h
  *
- * The order of events is mu_convert()'s: the weights are written, then the small files, then the folder appears. Before
+ * As in mu_convert() the folder appears once all of it is written, the small files before the weights. Before
  * it does it is opened as any command would, so that what is written can be run. */
 #include "cli/convert_packed.h"
 

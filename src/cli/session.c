@@ -87,7 +87,6 @@ static int show_progress(void *arg, uint64_t done, uint64_t total)
     return mu_interrupted();
 }
 
-/* The tokenizer is beside the weights unless named; a file's tokenizer is in its folder or, for GGUF, inside it. */
 /* Where a model's own tokenizer is looked for: a file of weights has it in its folder, but a .gguf in itself. */
 static int beside_weights(struct mu_buf *out, const char *model, struct mu_err *e)
 {

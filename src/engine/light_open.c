@@ -27,7 +27,7 @@ static int choose_weights(enum mu_wformat *out, const char *name, const struct m
     return name ? mu_wformat_from_name(out, name, e) : MU_OK;
 }
 
-/* What is left open is as the file has it, which a packed one says; what it does not have is refused. */
+/* Weights that are left open are as the file has them, which a packed one says; what it does not have is refused. */
 static int choose_formats(struct mu_light_parts *p, struct mu_model_runner_opts *r, const struct mu_engine_opts *o,
                           struct mu_err *e)
 {
@@ -44,7 +44,8 @@ static int choose_formats(struct mu_light_parts *p, struct mu_model_runner_opts 
         return MU_OK;
     MU_TRY_RETURN(mu_packed_formats(h, &has, &has_mla, file, e));
     p->weights = o->weights ? p->weights : has;
-    r->mla = o->mla ? r->mla : has_mla;
+    if (!o->mla && has_mla != r->mla) /* answers are known by the form that was asked for */
+        return mu_fail(e, MU_EUSAGE, "%s is packed for latent attention in the naive form: say --mla naive", file);
     r->is_mapped = true;
     return mu_packed_check(h, &p->checkpoint->spec, p->weights, r->mla, file, e);
 }

@@ -84,8 +84,8 @@ int mu_attention_inner(struct mu_model *m, int i, const float *x, const struct m
                        struct mu_err *e)
 {
     const struct mu_layer *l = &m->layers[i];
-    *out = (struct mu_inner){&l->sum[mu_slot_sum(MU_SLOT_O)], m->b.heads,
-                             (int64_t)l->own.n_heads * m->spec.layers[i].dv};
+    *out =
+        (struct mu_inner){&l->sum[mu_slot_sum(MU_SLOT_O)], m->b.heads, (int64_t)l->own.n_heads * m->spec.layers[i].dv};
     return attend(m, i, x, rows, e);
 }
 

@@ -1,8 +1,7 @@
 /* load.c - a model from a checkpoint: allocation of the blocks, tables, and the order of events
  *
  * Everything is allocated first, exactly as mu_model_sizes() said; then load_weights.c reads, unless load_packed.c has
- * mapped. A load that fails frees
- * all it took and leaves the caller's spec alone. */
+ * mapped. A load that fails frees all it took and leaves the caller's spec alone. */
 #include <math.h>
 #include <string.h>
 

@@ -4,6 +4,7 @@
  * runs of heads and of the vocabulary that are whole panels. Its parts of matrices that are cut over their inputs, or
  * inside a panel, are copied (tensor/matrix_part.c): that is the same bytes as packing them. All processes of a machine
  * have the same pages of the file. */
+#include <math.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -18,6 +19,7 @@ struct placing {
     size_t copied;
     const char *run; /* what lies in place side by side and is not mapped in yet */
     size_t run_bytes;
+    struct mu_err *e;
 };
 
 static void end_run(struct placing *p)
@@ -91,6 +93,20 @@ static void place_vector(struct placing *p, const struct mu_slot_use *piece, siz
     add_run(p, p->block, bytes);
 }
 
+/* Routing relies on numbers; the block's hash is not read here. */
+static int place_bias_of_router(const struct placing *p, const struct mu_slot_use *whole)
+{
+    float *to = p->m->layers[whole->layer].router_bias;
+    memcpy(to, p->bias, (size_t)whole->n_out * sizeof(float));
+    for (int64_t i = 0; i < whole->n_out; i++)
+        if (!isfinite(to[i]))
+            return mu_fail(p->e, MU_EFORMAT,
+                           "the packed model holds %g as a bias of the router of layer %d: `muster models --verify` "
+                           "tells whether it is damaged",
+                           (double)to[i], whole->layer);
+    return MU_OK;
+}
+
 static int place_use(void *arg, const struct mu_slot_use *whole)
 {
     struct placing *p = arg;
@@ -99,10 +115,9 @@ static int place_use(void *arg, const struct mu_slot_use *whole)
     int n = mu_slot_pieces(&p->m->spec, &p->m->opts, whole, piece);
 
     if (whole->slot == MU_SLOT_ROUTER_BIAS) {
-        if (n > 0 && p->to)
-            memcpy(p->m->layers[whole->layer].router_bias, p->bias, (size_t)whole->n_out * sizeof(float));
+        int rc = n > 0 && p->to ? place_bias_of_router(p, whole) : MU_OK;
         p->bias += bytes;
-        return MU_OK;
+        return rc;
     }
     for (int i = 0; i < n; i++) {
         if (whole->n_in > 0)
@@ -115,19 +130,20 @@ static int place_use(void *arg, const struct mu_slot_use *whole)
 }
 
 /* Once to count what is copied, once to do it. */
-static void walk(struct mu_model *m, char *to, size_t *copied)
+static int walk(struct mu_model *m, char *to, size_t *copied, struct mu_err *e)
 {
     struct mu_model_opts whole = m->opts;
-    struct placing p = {.m = m, .to = to};
+    struct placing p = {.m = m, .to = to, .e = e};
     size_t block, biases;
 
     whole.shard = NULL;
     mu_packed_sizes(&m->spec, m->opts.format, m->opts.mla, &block, &biases);
     p.block = (const char *)m->file.p + MU_PACKED_ALIGN;
     p.bias = p.block + block;
-    mu_slots_each(&m->spec, &whole, place_use, &p);
+    MU_TRY_RETURN(mu_slots_each(&m->spec, &whole, place_use, &p));
     end_run(&p);
     *copied = p.copied;
+    return MU_OK;
 }
 
 int mu_load_packed(struct mu_model *m, const struct mu_weights *w, struct mu_err *e)
@@ -142,9 +158,9 @@ int mu_load_packed(struct mu_model *m, const struct mu_weights *w, struct mu_err
                        mu_weights_file_path(w, 0), m->d->dev->name);
     MU_TRY_RETURN(mu_packed_check(h, &m->spec, m->opts.format, m->opts.mla, mu_weights_file_path(w, 0), e));
     MU_TRY_RETURN(mu_weights_map_packed(w, &m->file, e));
-    walk(m, NULL, &copied);
+    MU_TRY_RETURN(walk(m, NULL, &copied, e));
     MU_TRY_RETURN(m->d->dev->alloc_untouched(m->d, &m->weights, copied, "parts of weights", e));
-    walk(m, m->weights, &copied);
+    MU_TRY_RETURN(walk(m, m->weights, &copied, e));
     memcpy(m->content_hash, h->content, sizeof m->content_hash);
     return mu_weights_check(w, e);
 }
