@@ -52,7 +52,8 @@ struct submission {
     struct mu_buf folder, model, words, script; /* words: texts of argv that are made here */
     const char *argv[ARGS_MAX + 1];
     int n_argv;
-    int n_names; /* in --tasks */
+    int n_names;    /* in --tasks */
+    char name[256]; /* the model's */
     char id[MU_SLURM_ID_MAX];
 };
 
@@ -71,11 +72,16 @@ static int check_args(const struct submit_args *a, struct mu_err *e)
     return MU_OK;
 }
 
-/* What is after the last slash: "Llama-2-7b" of a path. */
-static const char *name_of(const char *model)
+/* What is after the last slash: "Llama-2-7b" of a path, which may end in slashes. */
+static void find_name(struct submission *x)
 {
-    const char *slash = strrchr(model, '/');
-    return slash && slash[1] ? slash + 1 : model;
+    const char *model = x->args->model;
+    size_t end = strlen(model), begin;
+    while (end > 1 && model[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && model[begin - 1] != '/'; begin--)
+        ;
+    snprintf(x->name, sizeof x->name, "%.*s", (int)(end - begin), model + begin);
 }
 
 /* A path is as it is, a known model lies in the site's folder of models. */
@@ -100,7 +106,7 @@ static int find_folder(struct submission *x, struct mu_err *e)
         return mu_buf_puts(&x->folder, a->output, e);
     if (!x->site->store)
         return mu_fail(e, MU_EUSAGE, "--output DIR is needed: the profile of %s names no folders.store", x->site->name);
-    return mu_path_join(&x->folder, x->site->store, a->name ? a->name : name_of(a->model), e);
+    return mu_path_join(&x->folder, x->site->store, a->name ? a->name : x->name, e);
 }
 
 static int count_names(const char *tasks)
@@ -240,13 +246,13 @@ static int make_script(struct submission *x, struct mu_err *e)
     char layout[64], threads[16], title[256];
     struct mu_slurm_script s = {.site = x->site,
                                 .title = title,
-                                .name = a->name ? a->name : name_of(a->model),
+                                .name = a->name ? a->name : x->name,
                                 .folder = x->folder.p,
                                 .dependency = a->dependency,
                                 .time_s = x->fit.time_s,
                                 .n_parts = 1};
     MU_TRY_RETURN(make_command(x, layout, threads, e));
-    snprintf(title, sizeof title, "muster submit: %.100s on %.60s, %s", name_of(a->model), x->site->name, layout);
+    snprintf(title, sizeof title, "muster submit: %.100s on %.60s, %s", x->name, x->site->name, layout);
     x->fit.part.argv = x->argv;
     s.part[0] = x->fit.part;
     return mu_slurm_script_write(&x->script, &s, e);
@@ -296,7 +302,7 @@ static void print_job(const struct submission *x, FILE *f)
 
 static void print_report(const struct submission *x, FILE *f)
 {
-    mu_plan_print(x->fit.plan, &x->fit.ask, name_of(x->args->model), false, f);
+    mu_plan_print(x->fit.plan, &x->fit.ask, x->name, false, f);
     print_job(x, f);
 }
 
@@ -316,9 +322,8 @@ static json_t *job_json(const struct submission *x)
 static int print_json(const struct submission *x, struct mu_err *e)
 {
     struct mu_buf out = MU_BUF_INIT("the submission", 64 << 20);
-    json_t *v = json_pack("{s:o?, s:o?, s:s, s:s?}", "plan",
-                          mu_plan_json(x->fit.plan, &x->fit.ask, name_of(x->args->model), false), "job", job_json(x),
-                          "script", x->script.p, "id", x->id[0] ? x->id : NULL);
+    json_t *v = json_pack("{s:o?, s:o?, s:s, s:s?}", "plan", mu_plan_json(x->fit.plan, &x->fit.ask, x->name, false),
+                          "job", job_json(x), "script", x->script.p, "id", x->id[0] ? x->id : NULL);
     int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail(e, MU_ENOMEM, "out of memory: the submission");
     if (rc == MU_OK)
         printf("%s\n", out.p);
@@ -415,6 +420,7 @@ static int prepare(struct submission *x, struct mu_err *e)
     const struct submit_args *a = x->args;
     struct mu_plan_ask ask;
     MU_TRY_RETURN(check_args(a, e));
+    find_name(x);
     MU_TRY_RETURN(mu_site_load(&x->site, a->site ? a->site : getenv("MUSTER_SITE"), e));
     MU_TRY_RETURN(find_model(x, e));
     MU_TRY_RETURN(find_folder(x, e));

@@ -183,9 +183,9 @@ static int vary(struct mu_campaign_reader *r, const struct product *x, bool is_m
             p[k] = (struct mu_campaign_param){of->p[k].row, value_at(&of->p[k], turn[k]), of->p[k].text[turn[k]]};
         MU_TRY_RETURN(is_model ? mu_campaign_vary_model(r, base, p, of->n, x->n.at, &index)
                                : mu_campaign_vary_suite(r, base, p, of->n, x->n.at, &index));
-        if (index >= 0)
-            MU_TRY_RETURN(
-                mu_campaign_list_add(to, index, MU_CAMPAIGN_TASKS_MAX, "models and suites of a matrix", r->e));
+        if (index < 0) /* its fault is told; so would be those of all the others */
+            return MU_OK;
+        MU_TRY_RETURN(mu_campaign_list_add(to, index, MU_CAMPAIGN_TASKS_MAX, "models and suites of a matrix", r->e));
         for (k = of->n - 1; k >= 0 && ++turn[k] == of->p[k].n; k--)
             turn[k] = 0;
     } while (k >= 0);

@@ -7,6 +7,7 @@
 #include "base/check.h"
 
 #define MEASURABLE 0.05 /* utilisation below which capacity is not measured */
+#define NOTHING    1e-6 /* of what a replica does */
 
 static int check_rules(const struct mu_scale_rules *r, int replicas, struct mu_err *e)
 {
@@ -56,6 +57,8 @@ static void take_sample(struct mu_scale *s, const struct mu_scale_sample *x)
     if (x->replicas > 0 && x->utilisation >= MEASURABLE && x->throughput > 0)
         s->capacity = blend(s, s->capacity, x->throughput / (x->replicas * x->utilisation));
     s->demand = s->demand < 0 ? demand : blend(s, s->demand, demand);
+    if (s->demand < NOTHING * s->capacity)
+        s->demand = 0; /* it would fade for ever, and the last replica never go */
     s->last_s = x->now_s;
     s->last_queued = x->queued;
 }
@@ -118,12 +121,10 @@ static int decide(struct mu_scale *s, const struct mu_scale_sample *x, struct mu
     enum mu_scale_why why, hinders;
     int want = wanted(s, x, &why), to = MU_MIN(MU_MAX(want, s->rules.least), s->rules.most);
     out->why = why;
-    if (want == s->target) {
-        s->wants = s->wants_n = 0;
-        return MU_OK;
-    }
     if (to == s->target) {
-        out->why = MU_SCALE_LIMIT;
+        s->wants = want == to ? 0 : s->wants;
+        s->wants_n = want == to ? 0 : s->wants_n;
+        out->why = want == to ? why : MU_SCALE_LIMIT;
         return MU_OK;
     }
     hinders = may_change(s, x->now_s, to > s->target ? 1 : -1);

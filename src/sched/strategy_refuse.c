@@ -90,7 +90,7 @@ static void set_near(struct mu_refusal *out, const struct cheapest *c, const str
 
 static enum mu_refusal_why why_of(const struct tally *most, int wanted)
 {
-    if (most->devices < wanted)
+    if (MU_MIN(most->devices, MU_TASK_DEVICES_MAX) < wanted)
         return MU_REFUSED_DEVICES;
     if (most->large < wanted)
         return MU_REFUSED_MEMORY;

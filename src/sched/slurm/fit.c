@@ -154,6 +154,19 @@ static void fill_time(struct mu_slurm_fit *f, const struct mu_site *site, const 
     f->runs = MU_MAX(count_runs(f, site), 1);
 }
 
+/* A run that is warned before it has loaded would come back for ever. */
+static int check_time(const struct mu_slurm_fit *f, const struct mu_site *site, struct mu_err *e)
+{
+    double least = (double)site->signal_lead_s + MU_SLURM_START_S + f->plan->choice.cost.load_s;
+    if ((double)f->time_s > least)
+        return MU_OK;
+    return mu_fail(e, MU_EUSAGE,
+                   "a time of %" PRId64 " s: a run needs %.0f s to start and load, and is warned %" PRId64
+                   " s before its end: more than %.0f s are needed, here or as max_time of partition %s",
+                   f->time_s, MU_SLURM_START_S + f->plan->choice.cost.load_s, site->signal_lead_s, least,
+                   f->partition->name);
+}
+
 /* ---- the face ---- */
 
 int mu_slurm_fit(struct mu_slurm_fit *out, const struct mu_site *site, const struct mu_plan_ask *ask,
@@ -180,6 +193,7 @@ int mu_slurm_fit(struct mu_slurm_fit *out, const struct mu_site *site, const str
         MU_TRY(refuse(&near, site, e));
     fill_part(out, site);
     fill_time(out, site, wish);
+    MU_TRY(check_time(out, site, e));
 out:
     if (rc != MU_OK)
         mu_slurm_fit_fini(out);
