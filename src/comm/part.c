@@ -10,13 +10,21 @@
 
 /* ---- cutting ---- */
 
-static int take_parts(struct mu_comm *c, const int32_t *part, struct mu_err *e)
+static int take_room(struct mu_comm_world *w, struct mu_err *e)
 {
-    struct mu_comm_world *w = c->world;
     if (!w->part)
         MU_TRY_RETURN(MU_NEW_ARRAY(&w->part, w->size, "the parts of the world", e));
     if (!w->lost)
         MU_TRY_RETURN(MU_NEW_ARRAY(&w->lost, w->size, "the parts of the world", e));
+    return MU_OK;
+}
+
+static int take_parts(struct mu_comm *c, const int32_t *part, struct mu_err *e)
+{
+    struct mu_comm_world *w = c->world;
+    struct mu_err why = MU_ERR_INIT;
+    if (take_room(w, &why) != MU_OK)
+        return mu_comm_die(w, e, MU_ENOMEM, "%s", why.text); /* the others have room, and would wait */
     for (int r = 0; r < w->size; r++) {
         if (part[r] < 0 || part[r] >= w->size)
             return mu_fail(e, MU_EINVAL, "rank %d is in part %d: parts are 0 to %d", r, part[r], w->size - 1);
