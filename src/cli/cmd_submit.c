@@ -370,12 +370,13 @@ out:
     return rc;
 }
 
-/* One look. A controller that is away is borne for a while. *away_ns: since when; 0: it answers. */
+/* One look. A controller that is away, or that complains of something else than the job, is borne for a while.
+ * *away_ns: since when; 0: it answers. */
 static int look(const struct submission *x, struct mu_slurm_job *j, int64_t *away_ns, struct mu_err *e)
 {
     int64_t now = mu_now_ns(mu_clock_real());
     int rc = mu_slurm_look(j, x->id, x->site->has_accounting, e);
-    if (rc != MU_EPEER) {
+    if (rc == MU_OK || rc == MU_ENOENT || rc == MU_ENOMEM) {
         *away_ns = 0;
         return rc;
     }
@@ -388,7 +389,8 @@ static int look(const struct submission *x, struct mu_slurm_job *j, int64_t *awa
 
 static void say_change(const struct mu_slurm_job *j, struct mu_slurm_job *said)
 {
-    if (!j->word[0] || (strcmp(j->word, said->word) == 0 && j->restarts == said->restarts))
+    bool is_same = strcmp(j->word, said->word) == 0 && strcmp(j->reason, said->reason) == 0;
+    if (!j->word[0] || (is_same && j->restarts == said->restarts))
         return;
     fprintf(stderr, "job %s: %s%s%s%s", j->id, j->word, j->reason[0] ? " (" : "", j->reason, j->reason[0] ? ")" : "");
     if (j->restarts > 0)

@@ -83,11 +83,19 @@ slurm_start() {
 }
 # Signals reach what the fixture started alone: by its own files, or by the configuration in a process's environment.
 slurm_stop() {
-    scancel -u "$(id -un)" 2>/dev/null
+    timeout 10 scancel -u "$(id -un)" 2>/dev/null
+    slurm_pids=
     for f in "$slurm"/run/slurmd-*.pid "$slurm/run/slurmctld.pid" "$slurm/run/munged.pid"; do
-        [ ! -e "$f" ] || kill "$(cat "$f")" 2>/dev/null
+        [ ! -e "$f" ] || { slurm_pids="$slurm_pids $(cat "$f")" && kill "$(cat "$f")" 2>/dev/null; }
     done
     for p in $(pgrep -x slurmstepd); do
         ! grep -qzxF "SLURM_CONF=$SLURM_CONF" "/proc/$p/environ" 2>/dev/null || kill -9 "$p"
     done
+    for _ in $(seq 100); do # they save their state, in a folder that goes next
+        # shellcheck disable=SC2086 # numbers
+        kill -0 $slurm_pids 2>/dev/null || return 0
+        sleep 0.1
+    done
+    # shellcheck disable=SC2086
+    kill -9 $slurm_pids 2>/dev/null || true
 }

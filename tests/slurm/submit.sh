@@ -5,7 +5,7 @@
 set -u
 muster=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
-MUSTER_FAULT_LIMIT=${MUSTER_FAULT_LIMIT:-20} # documents of a task: enough to be warned in the middle of them
+MUSTER_FAULT_LIMIT=${MUSTER_FAULT_LIMIT:-60} # documents of a task: enough to be warned in the middle of them
 . "$here/../eval/ranks_lib.sh"
 . "$here/slurm_lib.sh"
 ulimit -c 0

@@ -190,10 +190,12 @@ static int write_srun(struct mu_buf *out, const struct mu_slurm_script *s, int p
     MU_TRY_RETURN(mu_buf_puts(out, "srun", e));
     if (s->n_parts > 1)
         MU_TRY_RETURN(mu_buf_printf(out, e, " --het-group=%d", part));
+    MU_TRY_RETURN(mu_buf_puts(out, " --mpi=", e));
+    MU_TRY_RETURN(mu_slurm_quote(out, s->site->mpi, e));
     return mu_buf_printf(out, e,
-                         " --mpi=%s --no-kill --kill-on-bad-exit=0 --nodes=%d --ntasks=%d --ntasks-per-node=%d"
+                         " --no-kill --kill-on-bad-exit=0 --nodes=%d --ntasks=%d --ntasks-per-node=%d"
                          " --cpus-per-task=%d%s",
-                         s->site->mpi, p->nodes, p->tasks, p->tasks_per_node, p->cpus_per_task,
+                         p->nodes, p->tasks, p->tasks_per_node, p->cpus_per_task,
                          p->partition->gres && !p->partition->machine.is_host ? " --gpu-bind=none" : "");
 }
 
@@ -240,15 +242,15 @@ static const char waiting[] = "\nstatus=0\n"
 static int write_body(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
 {
     int drained = mu_code_exit_status(MU_SLURM_DRAINED);
+    MU_TRY_RETURN(mu_buf_puts(out,
+                              "steps=() warned=\n"
+                              "drain() { warned=1; kill -USR1 \"${steps[@]}\" 2>/dev/null; }\n"
+                              "trap drain USR1 # Slurm's warning, which may come at any time\n\n",
+                              e));
     size_t head = out->n;
     MU_TRY_RETURN(write_prolog(out, s, e));
     if (out->n > head)
         MU_TRY_RETURN(mu_buf_putc(out, '\n', e));
-    MU_TRY_RETURN(mu_buf_puts(out,
-                              "steps=() warned=\n"
-                              "drain() { warned=1; kill -USR1 \"${steps[@]}\" 2>/dev/null; }\n"
-                              "trap drain USR1 # Slurm's warning\n\n",
-                              e));
     if (s->commands)
         MU_TRY_RETURN(write_choice(out, s, e));
     for (int i = 0; i < s->n_parts; i++)

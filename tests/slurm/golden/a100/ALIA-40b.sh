@@ -16,12 +16,12 @@
 #SBATCH --mem=10240M
 #SBATCH --time=0-01:33:00
 
-module load openmpi/4.1
-export OMPI_MCA_mpi_yield_when_idle=1
-
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
+
+module load openmpi/4.1
+export OMPI_MCA_mpi_yield_when_idle=1
 
 srun --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=16 --gpu-bind=none \
     muster eval --model /work/lm-eval/models/ALIA-40b --tasks reasoning --layout tp=1 --threads 16 --output /work/lm-eval/runs/ALIA-40b &

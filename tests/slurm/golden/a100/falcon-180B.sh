@@ -17,12 +17,12 @@
 #SBATCH --exclusive
 #SBATCH --time=0-01:01:00
 
-module load openmpi/4.1
-export OMPI_MCA_mpi_yield_when_idle=1
-
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
+
+module load openmpi/4.1
+export OMPI_MCA_mpi_yield_when_idle=1
 
 srun --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=2 --ntasks=8 --ntasks-per-node=4 --cpus-per-task=16 --gpu-bind=none \
     muster eval --model /work/lm-eval/models/falcon-180B --tasks reasoning --layout tp=1,pp=8 --threads 16 --output /work/lm-eval/runs/falcon-180B &

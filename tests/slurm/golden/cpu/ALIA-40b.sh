@@ -17,7 +17,7 @@
 
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
 
 srun --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=48 \
     muster eval --model ALIA-40b --tasks reasoning --layout tp=1 --threads 48 --output runs/ALIA-40b &

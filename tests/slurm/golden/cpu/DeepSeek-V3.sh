@@ -18,7 +18,7 @@
 
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
 
 srun --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=2 --ntasks=4 --ntasks-per-node=2 --cpus-per-task=48 \
     muster eval --model DeepSeek-V3 --tasks reasoning --layout tp=1,dp=4,ep=4 --threads 48 --output runs/DeepSeek-V3 &

@@ -18,13 +18,13 @@
 #SBATCH --constraint=fast
 #SBATCH --time=0-01:30:00
 
+steps=() warned=
+drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
+trap drain USR1 # Slurm's warning, which may come at any time
+
 module load mpi/4
 module load 'odd name'
 export X=$HOME
-
-steps=() warned=
-drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
 
 case $SLURM_ARRAY_TASK_ID in
 0) set -- muster eval --model '/models/a b' ;;

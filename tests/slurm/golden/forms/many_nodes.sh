@@ -20,14 +20,14 @@
 #SBATCH --exclusive
 #SBATCH --time=0-01:30:00
 
+steps=() warned=
+drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
+trap drain USR1 # Slurm's warning, which may come at any time
+
 module load mpi/4
 module load 'odd name'
 export X=$HOME
 export SLURM_PMIX_DIRECT_CONN=false # Open MPI 4.1 with uneven tasks a node
-
-steps=() warned=
-drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
 
 srun --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=3 --ntasks=11 --ntasks-per-node=4 --cpus-per-task=16 --gpu-bind=none --quiet \
     muster eval --model '/models/a b' &

@@ -26,13 +26,13 @@
 #SBATCH --cpus-per-task=16
 #SBATCH --time=0-01:30:00
 
+steps=() warned=
+drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
+trap drain USR1 # Slurm's warning, which may come at any time
+
 module load mpi/4
 module load 'odd name'
 export X=$HOME
-
-steps=() warned=
-drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
 
 srun --het-group=0 --mpi=pmix --no-kill --kill-on-bad-exit=0 --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=16 --gpu-bind=none --quiet \
     muster eval --model '/models/a b' &

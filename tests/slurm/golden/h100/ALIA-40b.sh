@@ -19,7 +19,7 @@
 
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
 
 mpirun -np 1 --bind-to none --mca btl_tcp_if_exclude lo,docker0 \
     muster eval --model /lustre/lm-eval/models/ALIA-40b --tasks reasoning --layout tp=1 --threads 12 --output /lustre/lm-eval/runs/ALIA-40b &

@@ -20,7 +20,7 @@
 
 steps=() warned=
 drain() { warned=1; kill -USR1 "${steps[@]}" 2>/dev/null; }
-trap drain USR1 # Slurm's warning
+trap drain USR1 # Slurm's warning, which may come at any time
 
 mpirun -np 24 --bind-to none --mca btl_tcp_if_exclude lo,docker0 \
     muster eval --model /lustre/lm-eval/models/DeepSeek-V3 --tasks reasoning --layout tp=1,pp=4,dp=6,ep=6 --threads 12 --output /lustre/lm-eval/runs/DeepSeek-V3 &
