@@ -13,7 +13,7 @@
 
 #define RANKS_MAX   4
 #define OPENING_MAX 5000 /* allocations of a rank while it opens, far beyond what there are */
-#define STEP        (XT_ASAN ? 4 : XT_STRIDE)
+#define STEP        (XT_ASAN ? 4 : XT_TSAN ? XT_STRIDE : 2)
 
 struct opening {
     const char *model, *layout;
