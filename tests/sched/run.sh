@@ -47,7 +47,7 @@ gather "$dir/whole" "$dir/want"
 campaign "$dir/hurt" >"$dir/hurt.yaml"
 RANDOM=${SEED:-7}
 hurt=0
-while [ "$hurt" -lt 12 ]; do
+while [ "$hurt" -lt 8 ]; do
     "$muster" run "$dir/hurt.yaml" -q >"$dir/out" 2>"$dir/err" &
     run=$!
     sleep "0.$((RANDOM % 9))$((RANDOM % 9))"
