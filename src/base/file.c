@@ -159,6 +159,16 @@ bool mu_path_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+struct mu_str mu_path_name(const char *path)
+{
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/'; begin--)
+        ;
+    return (struct mu_str){path + begin, end - begin};
+}
+
 bool mu_path_is_dir(const char *path)
 {
     struct stat st;
@@ -267,4 +277,16 @@ void mu_outfile_discard(struct mu_outfile *o)
     mu_free(o->path_tmp);
     mu_free(o->path);
     *o = (struct mu_outfile)MU_OUTFILE_INIT;
+}
+
+int mu_file_write_all(const char *path, const void *p, size_t n, struct mu_err *e)
+{
+    struct mu_outfile o = MU_OUTFILE_INIT;
+    int rc = MU_OK;
+    MU_TRY(mu_outfile_open(&o, path, e));
+    MU_TRY(mu_outfile_write(&o, p, n, e));
+    MU_TRY(mu_outfile_commit(&o, e));
+out:
+    mu_outfile_discard(&o);
+    return rc;
 }

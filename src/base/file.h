@@ -49,6 +49,7 @@ void mu_file_unmap(struct mu_map *m);
 int mu_file_read_all(struct mu_buf *b, const char *path, struct mu_err *e);
 
 bool mu_path_exists(const char *path);
+struct mu_str mu_path_name(const char *path); /* its last part: "Llama-2-7b" of "models/Llama-2-7b/" */
 bool mu_path_is_dir(const char *path);
 int mu_path_join(struct mu_buf *out, const char *dir, const char *name, struct mu_err *e); /* replaces out */
 int mu_path_make_folders(const char *path, struct mu_err *e); /* the folder and those above it; there already is fine */
@@ -69,5 +70,8 @@ int mu_outfile_open(struct mu_outfile *o, const char *path, struct mu_err *e);
 int mu_outfile_write(struct mu_outfile *o, const void *p, size_t n, struct mu_err *e);
 int mu_outfile_commit(struct mu_outfile *o, struct mu_err *e); /* closes */
 void mu_outfile_discard(struct mu_outfile *o);                 /* removes what was written; no-op after commit */
+
+/* All of such an output at once. */
+int mu_file_write_all(const char *path, const void *p, size_t n, struct mu_err *e);
 
 #endif

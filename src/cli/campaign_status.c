@@ -1,5 +1,6 @@
 /* campaign_status.c - see campaign_status.h */
 #include "cli/campaign_status.h"
+#include "cli/print_json.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -69,18 +70,6 @@ static json_t *as_tree(const struct mu_state *s)
                      tasks);
 }
 
-static int print_json(const struct mu_state *s, struct mu_err *e)
-{
-    struct mu_buf text = MU_BUF_INIT("the status", (size_t)512 << 20);
-    json_t *all = as_tree(s);
-    int rc = all ? mu_json_dump(&text, all, true, e) : mu_fail_nomem(e, 0, "the status");
-    if (rc == MU_OK)
-        printf("%s\n", text.p);
-    json_decref(all);
-    mu_buf_fini(&text);
-    return rc;
-}
-
 int mu_campaign_print_status(const char *folder, bool as_json, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
@@ -91,7 +80,7 @@ int mu_campaign_print_status(const char *folder, bool as_json, struct mu_err *e)
         MU_TRY(mu_fail(e, MU_ENOENT, "there is no %s: no campaign was run with this output folder", path.p));
     MU_TRY(mu_state_log_open(&log, path.p, NULL, false, 0, e));
     if (as_json)
-        rc = print_json(&log.state, e);
+        rc = mu_print_json(as_tree(&log.state), "the status", e);
     else
         print_people(&log.state);
 out:

@@ -17,7 +17,8 @@ static int find_model(void *arg, const struct mu_campaign_model *m, struct mu_er
     (void)arg;
     if (access(m->model, R_OK) == 0)
         return MU_OK;
-    return mu_fail(e, MU_ENOENT, "there is no model %s: a checkpoint folder, a .safetensors or a .gguf file is needed",
+    return mu_fail(e, MU_ENOENT,
+                   "there is no model %s: a checkpoint folder, or a .safetensors, .gguf or .packed file is needed",
                    m->model);
 }
 
@@ -31,23 +32,6 @@ static void list_folders(const json_t *options, struct mu_opt_list *out)
         out->item[out->n++] = json_string_value(v);
     json_array_foreach(v, i, item) if (json_is_string(item) && out->n < MU_OPT_LIST_MAX) out->item[out->n++] =
         json_string_value(item);
-}
-
-static int cut(char *text, const char **name, int *n, struct mu_err *e)
-{
-    *n = 0;
-    for (char *at = text, *next; at; at = next) {
-        next = strchr(at, ',');
-        if (next)
-            *next++ = 0;
-        at += strspn(at, " \t");
-        at[strcspn(at, " \t")] = 0;
-        if (*n == NAMES_MAX)
-            return mu_fail(e, MU_ELIMIT, "more than %d names in a suite", NAMES_MAX);
-        if (at[0])
-            name[(*n)++] = at;
-    }
-    return MU_OK;
 }
 
 static int find_suite(void *arg, const struct mu_campaign_suite *s, struct mu_err *e)
@@ -65,7 +49,7 @@ static int find_suite(void *arg, const struct mu_campaign_suite *s, struct mu_er
     text = mu_strdup(s->tasks);
     if (!text)
         return mu_fail_nomem(e, strlen(s->tasks), "a suite's names");
-    MU_TRY(cut(text, name, &n, e));
+    MU_TRY(mu_task_names_cut(text, name, NAMES_MAX, &n, e));
     MU_TRY(mu_task_folders_open(&folders, false, &ix, e));
     MU_TRY(mu_task_index_select(ix, name, n, &set, e));
 out:

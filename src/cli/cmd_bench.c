@@ -19,6 +19,7 @@
 #include "base/pool.h"
 #include "cli/cmd.h"
 #include "cli/model_opts.h"
+#include "cli/print_json.h"
 #include "engine/kv/pool_json.h"
 #include "plan/bill.h"
 #include "tensor/device.h"
@@ -343,7 +344,6 @@ static json_t *memory_json(const struct bench *b)
 
 static int print_json(const struct bench *b, struct mu_err *e)
 {
-    struct mu_buf out = MU_BUF_INIT("the report", 16 << 20);
     struct mu_engine_status st;
     mu_engine_status(b->s.eng, &st);
     json_t *all = json_pack("{s:s, s:s, s:s, s:i, s:I, s:f, s:f, s:f, s:O, s:o, s:o}", "arch", b->info.arch, "weights",
@@ -351,18 +351,12 @@ static int print_json(const struct bench *b, struct mu_err *e)
                             (json_int_t)b->info.n_params, "read_bytes_per_s", b->bandwidth, "fma_flop_per_s",
                             b->flop_rate, "int8_op_per_s", b->int8_rate, "rows", b->rows, "kv_cache",
                             mu_kv_stats_json(&st.kv_fullest), "memory", memory_json(b));
-    int rc = MU_OK;
 
     if (!all)
         return mu_fail_nomem(e, 0, "the report");
     if (calibrated_rate(b) > 0)
         json_object_set_new(all, "calibrated_bytes_per_s", json_real(calibrated_rate(b)));
-    MU_TRY(mu_json_dump(&out, all, true, e));
-    printf("%s\n", out.p);
-out:
-    json_decref(all);
-    mu_buf_fini(&out);
-    return rc;
+    return mu_print_json(all, "the report", e);
 }
 
 /* Contexts that do not fit the model are left out and said. */

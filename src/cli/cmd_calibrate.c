@@ -13,6 +13,7 @@
 #include "cli/calibrate.h"
 #include "cli/cmd.h"
 #include "cli/plan_inputs.h"
+#include "cli/print_json.h"
 #include "comm/launch.h"
 #include "tensor/ops.h"
 
@@ -55,7 +56,6 @@ static int choose_path(const struct calibrate_args *args, struct mu_buf *path, s
 
 static int write_machine(const struct mu_machine *m, const char *path, struct mu_err *e)
 {
-    struct mu_outfile o = MU_OUTFILE_INIT;
     struct mu_buf text = MU_BUF_INIT("the machine file", 1 << 20);
     json_t *tree = mu_machine_json(m);
     int rc = MU_OK;
@@ -63,11 +63,8 @@ static int write_machine(const struct mu_machine *m, const char *path, struct mu
         MU_TRY(mu_fail_nomem(e, 0, "the machine file"));
     MU_TRY(mu_json_dump(&text, tree, true, e));
     MU_TRY(mu_buf_putc(&text, '\n', e));
-    MU_TRY(mu_outfile_open(&o, path, e));
-    MU_TRY(mu_outfile_write(&o, text.p, text.n, e));
-    MU_TRY(mu_outfile_commit(&o, e));
+    MU_TRY(mu_file_write_all(path, text.p, text.n, e));
 out:
-    mu_outfile_discard(&o);
     mu_buf_fini(&text);
     json_decref(tree);
     return rc;
@@ -177,18 +174,6 @@ static void print_people(const struct mu_machine *m, const char *level, const ch
     printf("kept in %s\n", path);
 }
 
-static int print_json(const struct mu_machine *m, struct mu_err *e)
-{
-    struct mu_buf text = MU_BUF_INIT("the machine", 1 << 20);
-    json_t *tree = mu_machine_json(m);
-    int rc = tree ? mu_json_dump(&text, tree, true, e) : mu_fail_nomem(e, 0, "the machine");
-    if (rc == MU_OK)
-        puts(text.p);
-    mu_buf_fini(&text);
-    json_decref(tree);
-    return rc;
-}
-
 static int calibrate_all(const struct calibrate_args *args, const char *path, const char *folder, struct mu_err *e)
 {
     struct mu_calibration c = {.clock = mu_clock_real(), .is_quick = args->quick};
@@ -205,7 +190,7 @@ static int calibrate_all(const struct calibrate_args *args, const char *path, co
     add_ranks(path, c.machine.host_cores, args->quick);
     MU_TRY(mu_machine_kept(&c.machine, path, &is_there, e));
     if (args->json)
-        MU_TRY(print_json(&c.machine, e));
+        MU_TRY(mu_print_json(mu_machine_json(&c.machine), "the machine", e));
     else
         print_people(&c.machine, level, path);
 out:

@@ -51,33 +51,12 @@ struct evaluator {
 
 /* ---- options ---- */
 
-static char *trim(char *s)
-{
-    static const char blanks[] = " \t\r\n";
-    s += strspn(s, blanks);
-    for (size_t n = strlen(s); n > 0 && strchr(blanks, s[n - 1]); n--)
-        s[n - 1] = 0;
-    return s;
-}
-
-/* Names between commas, blanks around them left out. */
 static int cut_tasks(struct evaluator *x, const char *text, struct mu_err *e)
 {
-    char *at = x->task_text = mu_strdup(text);
-    if (!at)
+    x->task_text = mu_strdup(text);
+    if (!x->task_text)
         return mu_fail_nomem(e, strlen(text), "an option");
-    while (at) {
-        char *next = strchr(at, ',');
-        if (next)
-            *next++ = 0;
-        at = trim(at);
-        if (at[0] && x->o.n_tasks == TASKS_MAX)
-            return mu_fail(e, MU_EUSAGE, "more than %d names in \"%.40s...\"", TASKS_MAX, text);
-        if (at[0])
-            x->tasks[x->o.n_tasks++] = at;
-        at = next;
-    }
-    return MU_OK;
+    return mu_task_names_cut(x->task_text, x->tasks, TASKS_MAX, &x->o.n_tasks, e);
 }
 
 /* One number for all, or three or four: python, numpy, torch, few-shot. */

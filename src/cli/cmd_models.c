@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
+#include "cli/print_json.h"
 
 struct models_args {
     bool json, verify;
@@ -23,17 +24,6 @@ static const char *count_text(char buf[24], int64_t n)
     else
         snprintf(buf, 24, "%.2f M", (double)n * 1e-6);
     return buf;
-}
-
-static int print_json(json_t *v, struct mu_err *e)
-{
-    struct mu_buf out = MU_BUF_INIT("the report", 4 << 20);
-    int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail_nomem(e, 0, "the report");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    mu_buf_fini(&out);
-    json_decref(v);
-    return rc;
 }
 
 /* ---- presets ---- */
@@ -61,7 +51,7 @@ static int list_presets(bool as_json, struct mu_err *e)
                    p->obstacle ? " (does not run yet)" : "");
     }
     if (as_json)
-        return print_json(all, e);
+        return mu_print_json(all, "the report", e);
     json_decref(all);
     return MU_OK;
 }
@@ -70,7 +60,7 @@ static int show_preset(const struct mu_preset *p, bool as_json, struct mu_err *e
 {
     char count[24];
     if (as_json)
-        return print_json(preset_json(p), e);
+        return mu_print_json(preset_json(p), "the report", e);
     printf("%s (%s): %s, %s parameters, context %" PRId64 ", published as %s, licence: %s\n", p->name, p->hub,
            p->family, p->n_params ? count_text(count, p->n_params) : "uncounted", p->context, p->dtype, p->licence);
     if (p->obstacle)
@@ -139,7 +129,7 @@ static int show_path(const char *path, const struct models_args *args, struct mu
         mu_tokenizer_info(tok, &info);
     const struct mu_model_facts *f = mu_model_card_facts(card);
     if (args->json)
-        MU_TRY(print_json(facts_json(path, f, has_tok ? &info : NULL, tok_err.text), e));
+        MU_TRY(mu_print_json(facts_json(path, f, has_tok ? &info : NULL, tok_err.text), "the report", e));
     else
         print_facts(path, f, has_tok ? &info : NULL, tok_err.text);
     if (args->verify && !args->json)

@@ -3,11 +3,15 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "cli/cmd.h"
 #include "cli/plan_inputs.h"
+#include "cli/print_json.h"
 #include "model/model.h"
 #include "plan/plan.h"
 #include <muster/engine.h>
+
+#define NAME_BYTES 256 /* of a model */
 
 struct plan_args {
     const char *machine, *cluster, *task, *weights, *kv_dtype, *strategy, *layout;
@@ -95,31 +99,16 @@ static int get_layout(struct mu_layout *l, const struct plan_args *a, const stru
     return mu_layout_parse(l, a->layout, (int)devices, e);
 }
 
-static int print_json(json_t *v, struct mu_err *e)
-{
-    struct mu_buf out = MU_BUF_INIT("the plan", 64 << 20);
-    int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail(e, MU_ENOMEM, "out of memory: the plan");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    mu_buf_fini(&out);
-    json_decref(v);
-    return rc;
-}
-
-/* "Llama-2-70b" of a path. */
-static const char *name_of(const char *model)
-{
-    const char *slash = strrchr(model, '/');
-    return slash && slash[1] ? slash + 1 : model;
-}
-
 static int show(const struct mu_plan *p, const struct mu_plan_ask *ask, const struct plan_args *a, const char *model,
                 struct mu_err *e)
 {
+    struct mu_str last = mu_path_name(model);
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%.*s", (int)last.n, last.p);
     if (a->json)
-        MU_TRY_RETURN(print_json(mu_plan_json(p, ask, name_of(model), a->all), e));
+        MU_TRY_RETURN(mu_print_json(mu_plan_json(p, ask, name, a->all), "the plan", e));
     else
-        mu_plan_print(p, ask, name_of(model), a->all, stdout);
+        mu_plan_print(p, ask, name, a->all, stdout);
     if (p->is_refused)
         return mu_fail(e, MU_ENOMEM, "none of %d layouts fits %d devices", p->n_refused_in_all, p->devices);
     return MU_OK;

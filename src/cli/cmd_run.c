@@ -13,6 +13,7 @@
 #include "cli/campaign_world.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
+#include "cli/print_json.h"
 #include "sched/orchestrate.h"
 #include "sched/state_log.h"
 
@@ -26,10 +27,10 @@ struct run_args {
 
 /* ---- the plan ---- */
 
-static void print_seconds(double s, const char *unknown)
+static void print_seconds(double s)
 {
     if (s < 0)
-        printf("  %9s", unknown);
+        printf("  %9s", "unknown");
     else
         printf("  %8.0fs", s);
 }
@@ -42,7 +43,7 @@ static void print_plan(const struct mu_campaign *c, const struct mu_campaign_pla
         const struct mu_campaign_plan_row *r = &p->row[i];
         const struct mu_campaign_task *t = &c->task[r->task];
         printf("  %4d  %-40s  %-10s  %7d", i + 1, t->id, mu_priority_name(t->urgency), MU_MAX(r->devices, 1));
-        print_seconds(r->seconds, "unknown");
+        print_seconds(r->seconds);
         for (int w = 0; w < t->n_wait; w++)
             printf("%s%s", w ? ", " : "  ", c->set[t->wait[w]].pattern);
         printf("\n");
@@ -57,8 +58,7 @@ static void print_plan(const struct mu_campaign *c, const struct mu_campaign_pla
 
 static int print_plan_json(const struct mu_campaign *c, const struct mu_campaign_plan *p, struct mu_err *e)
 {
-    struct mu_buf text = MU_BUF_INIT("the plan", (size_t)256 << 20);
-    json_t *rows = json_array(), *all = NULL;
+    json_t *rows = json_array();
     for (int i = 0; i < p->n; i++) {
         const struct mu_campaign_plan_row *r = &p->row[i];
         const struct mu_campaign_task *t = &c->task[r->task];
@@ -66,14 +66,9 @@ static int print_plan_json(const struct mu_campaign *c, const struct mu_campaign
                                               mu_priority_name(t->urgency), "depth", r->depth, "devices", r->devices,
                                               "seconds", r->seconds < 0 ? json_null() : json_real(r->seconds)));
     }
-    all = json_pack("{s:s, s:s, s:i, s:i, s:o}", "campaign", c->name, "output", c->output, "tasks", p->n,
-                    "without_prediction", p->n_unknown, "order", rows);
-    int rc = all ? mu_json_dump(&text, all, true, e) : mu_fail_nomem(e, 0, "the plan");
-    if (rc == MU_OK)
-        printf("%s\n", text.p);
-    json_decref(all);
-    mu_buf_fini(&text);
-    return rc;
+    return mu_print_json(json_pack("{s:s, s:s, s:i, s:i, s:o}", "campaign", c->name, "output", c->output, "tasks", p->n,
+                                   "without_prediction", p->n_unknown, "order", rows),
+                         "the plan", e);
 }
 
 static int show_plan(const struct mu_campaign *c, bool as_json, struct mu_err *e)
@@ -122,14 +117,13 @@ static void told(void *arg, const struct mu_news *n)
 }
 
 /* The whole machine is one device. */
-static int describe(struct mu_fleet_device *d, const struct mu_campaign *c, const struct mu_host *h)
+static void describe(struct mu_fleet_device *d, const struct mu_campaign *c, const struct mu_host *h)
 {
     int64_t tasks = MU_MAX(c->concurrency.per_device, 1);
     *d = (struct mu_fleet_device){
         .tasks_max = (int)MU_MIN(tasks, MU_DEVICE_TASKS_MAX), .memory = (int64_t)h->memory_available, .speed = 1};
     if (c->concurrency.tasks > 0)
         d->tasks_max = (int)MU_MIN(d->tasks_max, c->concurrency.tasks);
-    return d->tasks_max;
 }
 
 /* The events under another name: what the campaign is now begins anew, out of its journals. */
@@ -147,6 +141,8 @@ static int set_aside(const char *output, struct mu_err *e)
         mu_buf_clear(&old);
         MU_TRY(mu_buf_printf(&old, e, "%s.%d", path.p, n));
     } while (mu_path_exists(old.p) && n++ < OLD_MAX);
+    if (n > OLD_MAX)
+        MU_TRY(mu_fail(e, MU_ELIMIT, "%s was set aside %d times: remove some of what is there", path.p, OLD_MAX));
     if (rename(path.p, old.p) != 0)
         rc = mu_fail_errno(e, errno, "rename", path.p);
 out:
@@ -263,9 +259,8 @@ const struct mu_cmd mu_cmd_run = {
         "where it was when the same command is given again, with the same bytes as if nothing had happened. Two that "
         "run at once on one output are told apart: the second one is refused.\n\n"
         "A task that fails is tried again as the file says, after growing waits; what waits for it is skipped when it "
-        "fails for good. A task that has ended is not looked at again, unless --again asks for it. The exit status is "
-        "0 "
-        "when every task has finished.",
+        "fails for good. A task that has ended is not looked at again, unless --again asks for it.\n\n"
+        "The exit status is 0 when every task has finished.",
     .examples = "  muster run --plan campaign.yaml\n"
                 "  muster run campaign.yaml\n"
                 "  muster status build/campaign\n",

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
+#include "cli/print_json.h"
 #include "sched/sim.h"
 
 #define STRATEGIES_MAX 8
@@ -32,14 +33,10 @@ static int get_workload(struct mu_workload *w, const struct sim_args *a, const c
 static int write_trace(const struct mu_workload *w, const char *path, struct mu_err *e)
 {
     struct mu_buf text = MU_BUF_INIT("a trace", MU_SIM_TRACE_BYTES_MAX);
-    struct mu_outfile f = MU_OUTFILE_INIT;
     int rc;
     MU_TRY(mu_workload_print(&text, w, e));
-    MU_TRY(mu_outfile_open(&f, path, e));
-    MU_TRY(mu_outfile_write(&f, text.p, text.n, e));
-    MU_TRY(mu_outfile_commit(&f, e));
+    MU_TRY(mu_file_write_all(path, text.p, text.n, e));
 out:
-    mu_outfile_discard(&f);
     mu_buf_fini(&text);
     return rc;
 }
@@ -114,19 +111,16 @@ static void print_all(const struct mu_workload *w, const struct mu_sim_report *r
 
 static int print_json(const struct mu_sim_report *r, int n, struct mu_err *e)
 {
-    struct mu_buf out = MU_BUF_INIT("the report", 1 << 20);
     json_t *all;
     mu_json_init();
     all = json_array();
     for (int i = 0; i < n; i++)
         json_array_append_new(all, mu_sim_report_json(&r[i]));
-    int rc =
-        all && json_array_size(all) == (size_t)n ? mu_json_dump(&out, all, true, e) : mu_fail_nomem(e, 0, "the report");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    mu_buf_fini(&out);
-    json_decref(all);
-    return rc;
+    if (all && json_array_size(all) != (size_t)n) {
+        json_decref(all);
+        all = NULL;
+    }
+    return mu_print_json(all, "the report", e);
 }
 
 /* ---- running ---- */

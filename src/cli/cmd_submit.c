@@ -17,6 +17,7 @@
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
 #include "cli/plan_inputs.h"
+#include "cli/print_json.h"
 #include "model/model.h"
 #include "sched/slurm/duration.h"
 #include "sched/slurm/fit.h"
@@ -70,18 +71,6 @@ static int check_args(const struct submit_args *a, struct mu_err *e)
     if (a->dry_run && a->wait)
         return mu_fail(e, MU_EUSAGE, "--dry-run submits nothing that --wait could wait for");
     return MU_OK;
-}
-
-/* What is after the last slash: "Llama-2-7b" of a path, which may end in slashes. */
-static void find_name(struct submission *x)
-{
-    const char *model = x->args->model;
-    size_t end = strlen(model), begin;
-    while (end > 1 && model[end - 1] == '/')
-        end--;
-    for (begin = end; begin > 0 && model[begin - 1] != '/'; begin--)
-        ;
-    snprintf(x->name, sizeof x->name, "%.*s", (int)(end - begin), model + begin);
 }
 
 /* A path is as it is, a known model lies in the site's folder of models. */
@@ -321,15 +310,9 @@ static json_t *job_json(const struct submission *x)
 
 static int print_json(const struct submission *x, struct mu_err *e)
 {
-    struct mu_buf out = MU_BUF_INIT("the submission", 64 << 20);
     json_t *v = json_pack("{s:o?, s:o?, s:s, s:s?}", "plan", mu_plan_json(x->fit.plan, &x->fit.ask, x->name, false),
                           "job", job_json(x), "script", x->script.p, "id", x->id[0] ? x->id : NULL);
-    int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail(e, MU_ENOMEM, "out of memory: the submission");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    mu_buf_fini(&out);
-    json_decref(v);
-    return rc;
+    return mu_print_json(v, "the submission", e);
 }
 
 /* ---- the job ---- */
@@ -354,18 +337,14 @@ static int compare_profile(const struct submission *x, struct mu_err *e)
 static int submit(struct submission *x, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES_MAX);
-    struct mu_outfile o = MU_OUTFILE_INIT;
     int rc = MU_OK;
     MU_TRY(compare_profile(x, e));
     MU_TRY(mu_path_make_folders(x->folder.p, e));
     MU_TRY(mu_path_join(&path, x->folder.p, SCRIPT_NAME, e));
-    MU_TRY(mu_outfile_open(&o, path.p, e));
-    MU_TRY(mu_outfile_write(&o, x->script.p, x->script.n, e));
-    MU_TRY(mu_outfile_commit(&o, e));
+    MU_TRY(mu_file_write_all(path.p, x->script.p, x->script.n, e));
     MU_TRY(mu_slurm_submit(x->id, path.p, e));
     fprintf(stderr, "submitted job %s; its script and log are in %s\n", x->id, x->folder.p);
 out:
-    mu_outfile_discard(&o);
     mu_buf_fini(&path);
     return rc;
 }
@@ -422,7 +401,8 @@ static int prepare(struct submission *x, struct mu_err *e)
     const struct submit_args *a = x->args;
     struct mu_plan_ask ask;
     MU_TRY_RETURN(check_args(a, e));
-    find_name(x);
+    struct mu_str name = mu_path_name(a->model);
+    snprintf(x->name, sizeof x->name, "%.*s", (int)name.n, name.p);
     MU_TRY_RETURN(mu_site_load(&x->site, a->site ? a->site : getenv("MUSTER_SITE"), e));
     MU_TRY_RETURN(find_model(x, e));
     MU_TRY_RETURN(find_folder(x, e));

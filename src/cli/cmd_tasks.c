@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
+#include "cli/print_json.h"
 #include "cli/task_folders.h"
 #include "eval/build.h"
 #include "eval/docs/processor.h"
@@ -19,17 +20,6 @@ struct tasks_args {
     const char *show;
     int64_t doc, num_fewshot;
 };
-
-static int print_json(json_t *v, struct mu_err *e)
-{
-    struct mu_buf out = MU_BUF_INIT("the list", 256 << 20);
-    int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail_nomem(e, 0, "the list");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    mu_buf_fini(&out);
-    json_decref(v);
-    return rc;
-}
 
 /* ---- the list ---- */
 
@@ -51,7 +41,7 @@ static int list(const struct mu_task_index *ix, bool as_json, struct mu_err *e)
         else
             printf("%-6s %-50s %s\n", kind_name(t.kind), t.name, t.path ? t.path : "");
     }
-    return as_json ? print_json(all, e) : MU_OK;
+    return as_json ? mu_print_json(all, "the list", e) : MU_OK;
 }
 
 /* ---- what names hold ---- */
@@ -128,7 +118,7 @@ static int describe(const struct mu_task_index *ix, char **names, int n, bool as
         else
             print_task(s->task[i]);
     mu_task_set_free(s);
-    return as_json ? print_json(all, e) : MU_OK;
+    return as_json ? mu_print_json(all, "the list", e) : MU_OK;
 }
 
 /* ---- one prompt ---- */

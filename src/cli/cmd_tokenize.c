@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/lines.h"
+#include "cli/print_json.h"
 
 struct tokenize_args {
     const char *tokenizer, *model, *file, *pattern;
@@ -135,18 +136,12 @@ static int print_info(const mu_tokenizer *tok, bool as_json, struct mu_err *e)
                i.adds_eos ? " eos" : "", i.adds_bos || i.adds_eos ? "" : " nothing", i.hash);
         return MU_OK;
     }
-    struct mu_buf out = MU_BUF_INIT("the report", 4096);
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, i.hash);
     json_t *v = json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b, s:s}", "source", i.source, "model", i.model,
                           "n_vocab", i.n_vocab, "bos", i.bos, "eos", i.eos, "unk", i.unk, "pad", i.pad, "adds_bos",
                           i.adds_bos, "adds_eos", i.adds_eos, "hash", hash);
-    int rc = v ? mu_json_dump(&out, v, true, e) : mu_fail_nomem(e, 0, "the report");
-    if (rc == MU_OK)
-        printf("%s\n", out.p);
-    json_decref(v);
-    mu_buf_fini(&out);
-    return rc;
+    return mu_print_json(v, "the report", e);
 }
 
 static int tokenize_run(void *p, int n_operands, char **operands, struct mu_err *e)

@@ -97,3 +97,30 @@ void mu_data_folders_release(struct mu_data_folders *f)
     mu_free(f->text);
     f->text = NULL;
 }
+
+/* ---- names ---- */
+
+static char *trim(char *s)
+{
+    static const char blanks[] = " \t\r\n";
+    s += strspn(s, blanks);
+    for (size_t n = strlen(s); n > 0 && strchr(blanks, s[n - 1]); n--)
+        s[n - 1] = 0;
+    return s;
+}
+
+int mu_task_names_cut(char *text, const char **name, int max, int *n, struct mu_err *e)
+{
+    *n = 0;
+    for (char *at = text, *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next)
+            *next++ = 0;
+        at = trim(at);
+        if (at[0] && *n == max)
+            return mu_fail(e, MU_EUSAGE, "more than %d names of tasks", max);
+        if (at[0])
+            name[(*n)++] = at;
+    }
+    return MU_OK;
+}

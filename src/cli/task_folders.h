@@ -23,6 +23,9 @@ void mu_task_folders_release(struct mu_task_folders *f);
 int mu_task_folders_open(const struct mu_opt_list *include_paths, bool is_needed, struct mu_task_index **out,
                          struct mu_err *e);
 
+/* Names between commas, blanks around them left out: text is cut, name[0..*n) point into it. */
+int mu_task_names_cut(char *text, const char **name, int max, int *n, struct mu_err *e);
+
 #define MU_DATA_FOLDERS_MAX (MU_OPT_LIST_MAX + 64)
 
 /* Folders of data sets: those of --data-dir, in order, then those of $MUSTER_DATA, separated by colons. */

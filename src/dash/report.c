@@ -124,13 +124,9 @@ static int check_out(const char *path, struct mu_err *e)
 
 static int write_page(const struct mu_buf *html, const char *path, struct mu_err *e)
 {
-    struct mu_outfile f = MU_OUTFILE_INIT;
     int rc = MU_OK;
-    MU_TRY(mu_outfile_open(&f, path, e));
-    MU_TRY(mu_outfile_write(&f, html->p, html->n, e));
-    MU_TRY(mu_outfile_commit(&f, e));
+    MU_TRY(mu_file_write_all(path, html->p, html->n, e));
 out:
-    mu_outfile_discard(&f);
     return rc;
 }
 

@@ -223,14 +223,10 @@ static bool is_side_file(const char *name)
 static int write_file(const char *folder, const char *name, struct mu_str text, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", MU_PATH_BYTES_MAX);
-    struct mu_outfile out = MU_OUTFILE_INIT;
     int rc = MU_OK;
     MU_TRY(mu_path_join(&path, folder, name, e));
-    MU_TRY(mu_outfile_open(&out, path.p, e));
-    MU_TRY(mu_outfile_write(&out, text.p, text.n, e));
-    MU_TRY(mu_outfile_commit(&out, e));
+    MU_TRY(mu_file_write_all(path.p, text.p, text.n, e));
 out:
-    mu_outfile_discard(&out);
     mu_buf_fini(&path);
     return rc;
 }

@@ -150,15 +150,11 @@ int mu_expert_loads_write(const char *path, const struct mu_spec *s, const int64
                           struct mu_err *e)
 {
     struct mu_buf b = MU_BUF_INIT(LOADS_WHAT, BYTES_MAX);
-    struct mu_outfile f = MU_OUTFILE_INIT;
     int rc;
 
     MU_TRY(print(&b, s, rows, weights_hash, e));
-    MU_TRY(mu_outfile_open(&f, path, e));
-    MU_TRY(mu_outfile_write(&f, b.p, b.n, e));
-    MU_TRY(mu_outfile_commit(&f, e));
+    MU_TRY(mu_file_write_all(path, b.p, b.n, e));
 out:
-    mu_outfile_discard(&f);
     mu_buf_fini(&b);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include <muster/engine.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "comm/comm.h"
@@ -125,15 +126,7 @@ bool mu_campaign_is_name(const char *s)
 static const char *name_of_path(struct mu_campaign_reader *r, const char *path)
 {
     static const char *const ends[] = {".gguf", ".safetensors", ".packed", ".yaml", ".bundle"};
-    struct mu_str s = mu_str(path);
-    while (s.n > 1 && s.p[s.n - 1] == '/')
-        s.n--;
-    for (size_t i = s.n; i-- > 0;) {
-        if (s.p[i] == '/') {
-            s = (struct mu_str){s.p + i + 1, s.n - i - 1};
-            break;
-        }
-    }
+    struct mu_str s = mu_path_name(path);
     for (size_t i = 0; i < MU_COUNT(ends); i++) {
         size_t n = strlen(ends[i]);
         if (s.n > n && memcmp(s.p + s.n - n, ends[i], n) == 0)

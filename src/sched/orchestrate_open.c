@@ -225,6 +225,7 @@ static void set_policy(struct mu_orchestration *x)
 {
     const struct mu_campaign *c = x->o->campaign;
     mu_policy_default(&x->policy);
+    x->policy.attempts_max = MU_STATE_TASK_TRIES_MAX; /* a task's own `retries` bound it */
     for (int i = 0; i < c->n_failures; i++) {
         struct mu_policy_rule *r = &x->policy.rule[c->failure[i].failure];
         r->first = c->failure[i].first;

@@ -29,7 +29,6 @@ static int write_options(const struct mu_orchestration *x, int task, const char 
                          const struct mu_seats *seats, struct mu_err *e)
 {
     struct mu_buf text = MU_BUF_INIT("a task's options", TASK_BYTES);
-    struct mu_outfile f = MU_OUTFILE_INIT;
     json_t *options = NULL;
     int rc = MU_OK;
     MU_TRY(mu_campaign_task_options(x->o->campaign, task, &options, e));
@@ -37,11 +36,8 @@ static int write_options(const struct mu_orchestration *x, int task, const char 
         MU_TRY(mu_fail(e, MU_EINVAL, "the output folder %s is not UTF-8, so no task can be told of it", folder));
     set_threads(x, options, seats);
     MU_TRY(mu_json_dump(&text, options, true, e));
-    MU_TRY(mu_outfile_open(&f, path, e));
-    MU_TRY(mu_outfile_write(&f, text.p, text.n, e));
-    MU_TRY(mu_outfile_commit(&f, e));
+    MU_TRY(mu_file_write_all(path, text.p, text.n, e));
 out:
-    mu_outfile_discard(&f);
     json_decref(options);
     mu_buf_fini(&text);
     return rc;
@@ -63,17 +59,6 @@ out:
     mu_buf_fini(&options);
     mu_buf_fini(&log);
     return rc;
-}
-
-/* ---- starting ---- */
-
-static const char *list_devices(char text[DEVICES_MAX], const struct mu_seats *s)
-{
-    size_t n = 0;
-    text[0] = 0;
-    for (int i = 0; i < s->n; i++)
-        n += (size_t)snprintf(text + n, DEVICES_MAX - n, "%s%d", i ? "," : "", s->device[i]);
-    return text;
 }
 
 /* ---- ending ---- */
@@ -190,7 +175,6 @@ static int fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f,
     int32_t attempt = x->log.state.tasks[w->number].attempts;
     struct mu_action a;
     int n = list_tried(x, task, f, tried, MU_STATE_TASK_TRIES_MAX);
-    x->policy.attempts_max = (int)p->retries.limit + 1;
     mu_policy_decide(&x->policy, tried, n, NULL, &x->random, &a);
     bool again = goes_on(a.kind) && count_own(tried, n) <= p->retries.limit;
     struct mu_event ev[] = {
@@ -242,6 +226,15 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_wor
 }
 
 /* ---- starting ---- */
+
+static const char *list_devices(char text[DEVICES_MAX], const struct mu_seats *s)
+{
+    size_t n = 0;
+    text[0] = 0;
+    for (int i = 0; i < s->n; i++)
+        n += (size_t)snprintf(text + n, DEVICES_MAX - n, "%s%d", i ? "," : "", s->device[i]);
+    return text;
+}
 
 /* Where it is, for people and for who comes after. */
 static int note_place(struct mu_orchestration *x, const struct mu_work *w, struct mu_err *e)
