@@ -383,6 +383,7 @@ static int open_engine(struct mu_eval *ev, struct mu_err *e)
     struct mu_eval_model *m = &ev->model;
     MU_TRY_RETURN(m->open(m->arg, &m->eng, e));
     mu_engine_info(m->eng, &m->info);
+    mu_engine_seen(m->eng, &m->seen);
     return mu_eval_model_remember(ev, e);
 }
 
@@ -494,6 +495,7 @@ int mu_eval_run(mu_eval *ev, mu_engine *eng, struct mu_err *e)
 {
     set_model(ev, (struct mu_eval_model){.eng = eng});
     mu_engine_info(eng, &ev->model.info);
+    mu_engine_seen(eng, &ev->model.seen);
     return run(ev, e);
 }
 

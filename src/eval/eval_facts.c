@@ -187,6 +187,9 @@ static int set_seen(json_t *o, const struct mu_eval *ev, struct mu_err *e)
     struct mu_engine_seen seen = {0};
     if (ev->model.eng)
         mu_engine_seen(ev->model.eng, &seen);
+    seen.rows -= ev->model.seen.rows;
+    seen.predicted_s -= ev->model.seen.predicted_s;
+    seen.measured_s -= ev->model.seen.measured_s;
     bool is_known = seen.predicted_s > 0 && seen.measured_s > 0;
     MU_TRY_RETURN(set_real(o, "step_seconds_predicted", seen.predicted_s, is_known, e));
     MU_TRY_RETURN(set_real(o, "step_seconds_measured", seen.measured_s, is_known, e));

@@ -19,6 +19,7 @@ struct mu_eval_model {
     void *arg;
     mu_engine *eng;                               /* NULL: not open */
     struct mu_engine_info info;                   /* of eng, else as noted */
+    struct mu_engine_seen seen;                   /* of eng before this run: it may have done others */
     char identity[2 * sizeof(struct mu_key) + 1]; /* of files and options; "": unknown, or too young to be relied on */
     json_t *note;                                 /* keeps the texts of info */
 };

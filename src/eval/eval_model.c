@@ -1,29 +1,22 @@
 /* eval_model.c - what a journal knows of a model without opening it
  *
- * A note says what was true of the model when these files, as they are now, were last loaded: the hash of the content,
- * the end tokens, the repetition penalty, the context. Files are known by path, size, inode, mtime and ctime; who sets
- * mtime back still moves ctime. What stat cannot tell goes unseen: bytes changed below the file system, or within the
- * tick of its clock (files changed in the last SETTLED_S seconds are therefore not noted). As far as it goes, it can
- * only make a finished run repeat its old numbers: before anything is computed the model is open and its own hash makes
- * the keys. */
-#include <dirent.h>
-#include <fcntl.h>
+ * A note says what was true of the model when these files, as they are now (model_files.h), were last loaded: the hash
+ * of the content, the end tokens, the repetition penalty, the context. What stat cannot tell goes unseen: bytes changed
+ * below the file system, or within the tick of its clock (files changed in the last SETTLED_S seconds are therefore not
+ * noted). As far as it goes, it can only make a finished run repeat its old numbers: before anything is computed the
+ * model is open and its own hash makes the keys. */
 #include <inttypes.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "eval/eval_int.h"
+#include "eval/model_files.h"
 
 #define NOTE_VERSION "muster model 1"
-#define SETTLED_S    2 /* the coarsest clock of a file system in use: FAT's */
-#define FILES_MAX    100000
+#define SETTLED_S    2   /* the coarsest clock of a file system in use: FAT's */
 #define NAME_BYTES   128 /* of a note */
 
 bool mu_eval_is_remote(const struct mu_eval *ev)
@@ -33,95 +26,6 @@ bool mu_eval_is_remote(const struct mu_eval *ev)
 }
 
 /* ---- identity ---- */
-
-struct files {
-    char path[PATH_MAX], folder[PATH_MAX]; /* real, of the model */
-    int fd;
-    int64_t n, newest_s;
-    bool is_whole;     /* all were looked at */
-    struct mu_key sum; /* of the files' own: in any order */
-};
-
-/* What a checkpoint is read from. */
-static bool decides(const char *name)
-{
-    static const char *const ends[] = {".json", ".safetensors", ".gguf", ".packed"};
-    size_t n = strlen(name);
-    for (size_t i = 0; i < MU_COUNT(ends); i++) {
-        size_t m = strlen(ends[i]);
-        if (n > m && strcmp(name + n - m, ends[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int64_t ns_of(struct timespec t)
-{
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int add_file(struct files *f, const char *name, const struct stat *st, struct mu_err *e)
-{
-    const int64_t facts[] = {st->st_size, (int64_t)st->st_ino, ns_of(st->st_mtim), ns_of(st->st_ctim)};
-    struct mu_key_maker m;
-    struct mu_key one;
-    int carry = 0;
-
-    MU_TRY_RETURN(mu_key_begin(&m, e));
-    mu_key_text(&m, name);
-    mu_key_bytes(&m, facts, sizeof facts);
-    mu_key_end(&m, &one);
-    for (size_t i = 0; i < sizeof one.b; i++) {
-        carry += f->sum.b[i] + one.b[i];
-        f->sum.b[i] = (uint8_t)carry;
-        carry >>= 8;
-    }
-    f->n++;
-    f->newest_s = MU_MAX(f->newest_s, (int64_t)st->st_ctim.tv_sec);
-    return MU_OK;
-}
-
-static int add_files(struct files *f, DIR *d, struct mu_err *e)
-{
-    const struct dirent *entry;
-    struct stat st;
-    while ((entry = readdir(d)) != NULL) {
-        if (!decides(entry->d_name))
-            continue;
-        if (fstatat(f->fd, entry->d_name, &st, 0) != 0 || f->n >= FILES_MAX)
-            return MU_OK;
-        if (S_ISREG(st.st_mode))
-            MU_TRY_RETURN(add_file(f, entry->d_name, &st, e));
-    }
-    f->is_whole = f->n > 0;
-    return MU_OK;
-}
-
-/* The folder of the model, real; a file's is the one it lies in. */
-static bool find_folder(struct files *f, const char *model)
-{
-    struct stat st;
-    if (!realpath(model, f->path) || stat(f->path, &st) != 0)
-        return false;
-    memcpy(f->folder, f->path, sizeof f->folder);
-    if (S_ISDIR(st.st_mode))
-        return true;
-    *strrchr(f->folder, '/') = '\0';
-    return f->folder[0] != '\0';
-}
-
-static int look_at_files(struct files *f, const char *model, struct mu_err *e)
-{
-    if (!find_folder(f, model))
-        return MU_OK;
-    DIR *d = opendir(f->folder);
-    if (!d)
-        return MU_OK;
-    f->fd = dirfd(d);
-    int rc = add_files(f, d, e);
-    closedir(d);
-    return rc;
-}
 
 /* Options that decide what the engine says of itself. */
 static void add_options(struct mu_key_maker *m, const struct mu_engine_opts *o, const char *backend)
@@ -137,28 +41,24 @@ static void add_options(struct mu_key_maker *m, const struct mu_engine_opts *o, 
 static int identify(const struct mu_eval *ev, char out[2 * sizeof(struct mu_key) + 1], struct mu_err *e)
 {
     const struct mu_engine_opts *o = ev->model.opts;
-    struct files *f = NULL;
+    struct mu_model_files f;
     struct mu_key_maker m;
     struct mu_key key;
-    int rc;
 
     out[0] = '\0';
     if (o->endpoint) /* what a server computes with no file here tells; asking it costs nothing */
         return MU_OK;
-    MU_TRY(MU_NEW(&f, "the files of the model", e));
-    MU_TRY(look_at_files(f, o->model, e));
-    if (!f->is_whole || (int64_t)time(NULL) - f->newest_s < SETTLED_S)
-        goto out;
-    MU_TRY(mu_key_begin(&m, e));
-    mu_key_text(&m, f->path);
-    mu_key_bytes(&m, &f->sum, sizeof f->sum);
+    MU_TRY_RETURN(mu_model_files_look(&f, o->model, e));
+    if (!f.is_whole || (int64_t)time(NULL) - f.newest_s < SETTLED_S)
+        return MU_OK;
+    MU_TRY_RETURN(mu_key_begin(&m, e));
+    mu_key_text(&m, f.path);
+    mu_key_bytes(&m, &f.sum, sizeof f.sum);
     add_options(&m, o, ev->o.backend);
     mu_key_end(&m, &key);
     for (size_t i = 0; i < sizeof key.b; i++)
         snprintf(out + 2 * i, 3, "%02x", key.b[i]);
-out:
-    mu_free(f);
-    return rc;
+    return MU_OK;
 }
 
 /* ---- the note ---- */
