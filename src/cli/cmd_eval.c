@@ -1,368 +1,46 @@
 /* cmd_eval.c - `muster eval`: a model on tasks, with the harness's numbers, table and files
  *
  * Tasks and requests are read before the weights, so that mistakes in them show within a second. */
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <muster/eval.h>
-#include <muster/model.h>
 
 #include "base/check.h"
-#include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/eval_config.h"
-#include "cli/interrupt.h"
-#include "cli/model_opts.h"
-#include "cli/task_folders.h"
-#include "plan/bill.h"
-
-#define BYTES_A_TOKEN 4    /* of English text, roughly */
-#define OUTPUT_TOKENS 256  /* a task's limit where it names none */
-#define TASKS_MAX     4096 /* names on the command line */
-
-struct eval_args {
-    struct mu_model_args model;
-    const char *tasks, *config, *output, *samples, *system_instruction, *apply_chat_template, *fewshot_as_multiturn;
-    const char *gen_kwargs, *seed, *work, *bundle;
-    struct mu_opt_list include_path, data_dir;
-    int64_t num_fewshot, bootstrap_iters, max_length;
-    double limit;
-    bool log_samples, predict_only, resume, fresh, unsafe, json;
-    json_t *keep; /* texts of --config */
-};
-
-struct evaluator {
-    const struct eval_args *args;
-    struct mu_model_args model;
-    struct mu_eval_opts o;
-    struct mu_task_folders folders;
-    struct mu_data_folders data;
-    char *task_text; /* owned: cut into tasks */
-    const char *tasks[TASKS_MAX];
-    struct mu_session s;
-    mu_eval *ev;
-    struct mu_eval_plan plan;
-    struct mu_eval_progress now;
-    struct mu_progress progress;
-};
-
-/* ---- options ---- */
-
-static int cut_tasks(struct evaluator *x, const char *text, struct mu_err *e)
-{
-    x->task_text = mu_strdup(text);
-    if (!x->task_text)
-        return mu_fail_nomem(e, strlen(text), "an option");
-    return mu_task_names_cut(x->task_text, x->tasks, TASKS_MAX, &x->o.n_tasks, e);
-}
-
-/* One number for all, or three or four: python, numpy, torch, few-shot. */
-static int parse_seed(const char *text, int64_t seed[4], struct mu_err *e)
-{
-    int n = 0;
-    const char *p = text;
-    for (; n < 4; n++) {
-        char *end;
-        errno = 0;
-        seed[n] = strtoll(p, &end, 10);
-        if (errno == ERANGE)
-            return mu_fail(e, MU_EUSAGE, "--seed %s: seeds go from %" PRId64 " to %" PRId64, text, INT64_MIN,
-                           INT64_MAX);
-        if (end == p)
-            return mu_fail(e, MU_EUSAGE,
-                           "--seed %s: whole numbers are needed, one for all or four: "
-                           "python,numpy,torch,fewshot",
-                           text);
-        p = end;
-        if (*p != ',')
-            break;
-        p++;
-    }
-    n++;
-    if (*p || n == 2 || n > 4)
-        return mu_fail(e, MU_EUSAGE, "--seed %s: one number for all is needed, or four: python,numpy,torch,fewshot",
-                       text);
-    for (int i = 1; i < 4 && n == 1; i++)
-        seed[i] = seed[0];
-    if (n == 3)
-        seed[3] = 1234;
-    return MU_OK;
-}
-
-static int parse_multiturn(const struct eval_args *a, bool *out, struct mu_err *e)
-{
-    const char *v = a->fewshot_as_multiturn;
-    *out = true;
-    if (!v)
-        return MU_OK;
-    *out = !v[0] || strcasecmp(v, "true") == 0 || strcmp(v, "1") == 0 || strcasecmp(v, "yes") == 0;
-    if (!*out && strcasecmp(v, "false") != 0 && strcmp(v, "0") != 0 && strcasecmp(v, "no") != 0)
-        return mu_fail(e, MU_EUSAGE, "--fewshot-as-multiturn=%s: true or false is needed", v);
-    if (*out && !a->apply_chat_template)
-        return mu_fail(e, MU_EUSAGE,
-                       "--fewshot-as-multiturn makes the shots turns of a chat: give "
-                       "--apply-chat-template too");
-    return MU_OK;
-}
-
-static int check_args(const struct eval_args *a, struct mu_err *e)
-{
-    if (!a->tasks && !a->bundle)
-        return mu_fail(e, MU_EUSAGE, "--tasks NAME,NAME is needed; `muster tasks` lists them");
-    if (a->resume && a->fresh)
-        return mu_fail(e, MU_EUSAGE, "--resume and --fresh exclude each other");
-    if (a->fresh && !a->output)
-        return mu_fail(e, MU_EUSAGE, "--fresh forgets the journal of an output folder: give --output DIR");
-    if ((a->log_samples || a->predict_only) && !a->output)
-        return mu_fail(e, MU_EUSAGE, "--%s writes samples: give --output DIR",
-                       a->predict_only ? "predict-only" : "log-samples");
-    if (a->samples && a->limit > 0)
-        return mu_fail(e, MU_EUSAGE, "--samples and --limit exclude each other");
-    return MU_OK;
-}
-
-/* "", "True": the model's default template; else which one. */
-static void choose_template(struct mu_eval_opts *o, const char *v)
-{
-    if (!v || strcasecmp(v, "false") == 0)
-        return;
-    o->apply_chat_template = true;
-    o->chat_template = v[0] && strcasecmp(v, "true") != 0 ? v : NULL;
-}
-
-static int make_opts(struct evaluator *x, struct mu_err *e)
-{
-    const struct eval_args *a = x->args;
-    struct mu_eval_opts *o = &x->o;
-    *o = (struct mu_eval_opts)MU_EVAL_OPTS_INIT;
-    MU_TRY_RETURN(check_args(a, e));
-    MU_TRY_RETURN(parse_multiturn(a, &o->fewshot_as_multiturn, e));
-    if (a->seed)
-        MU_TRY_RETURN(parse_seed(a->seed, o->seed, e));
-    if (a->tasks)
-        MU_TRY_RETURN(cut_tasks(x, a->tasks, e));
-    o->tasks = x->tasks;
-    MU_TRY_RETURN(mu_task_folders_find(&x->folders, &a->include_path, e));
-    o->include_path = x->folders.folder;
-    o->n_include_path = x->folders.n;
-    MU_TRY_RETURN(mu_data_folders_find(&x->data, &a->data_dir, e));
-    o->data_dir = x->data.folder;
-    o->n_data_dir = x->data.n;
-    choose_template(o, a->apply_chat_template);
-    o->model = a->model.model;
-    o->bundle = a->bundle;
-    o->num_fewshot = (int)a->num_fewshot;
-    o->limit = a->limit;
-    o->samples = a->samples;
-    o->system_instruction = a->system_instruction;
-    o->gen_kwargs = a->gen_kwargs;
-    o->predict_only = a->predict_only;
-    o->bootstrap_iters = a->bootstrap_iters;
-    o->max_length = a->max_length;
-    o->confirm_run_unsafe_code = a->unsafe;
-    o->output_path = a->output;
-    o->log_samples = a->log_samples;
-    o->fresh = a->fresh;
-    o->naive_work = strcmp(a->work, "naive") == 0;
-    o->backend = a->model.endpoint ? "remote" : "cpu";
-    o->mla = a->model.mla;
-    return MU_OK;
-}
-
-/* ---- while it runs ---- */
-
-static void on_note(void *arg, const char *sentence)
-{
-    (void)arg;
-    fprintf(stderr, "note: %s\n", sentence);
-}
-
-static void on_warning(void *arg, const char *sentence)
-{
-    (void)arg;
-    fprintf(stderr, "warning: %s\n", sentence);
-}
-
-static void on_plan(void *arg, const struct mu_eval_plan *p)
-{
-    struct evaluator *x = arg;
-    x->plan = *p;
-    if (x->s.quiet)
-        return;
-    if (p->n_journal == p->n_unique) {
-        fprintf(stderr, "all %" PRId64 " answers were in the journal%s\n", p->n_unique,
-                x->s.eng ? "" : "; the model was not loaded");
-        return;
-    }
-    fprintf(stderr,
-            "plan: %" PRId64 " tokens for %" PRId64 " distinct answers; %" PRId64
-            " if every request were computed alone (%.2f times)\n",
-            p->tokens_shared, p->n_unique, p->tokens_naive,
-            p->tokens_shared > 0 ? (double)p->tokens_naive / (double)p->tokens_shared : 1.0);
-    if (p->n_journal > 0)
-        fprintf(stderr, "in the journal already: %" PRId64 " answers; left to compute: at most %" PRId64 " tokens\n",
-                p->n_journal, p->tokens_left);
-}
-
-static int on_progress(void *arg, const struct mu_eval_progress *p)
-{
-    struct evaluator *x = arg;
-    x->now = *p;
-    if (!x->s.quiet && p->tokens_total > 0)
-        mu_progress_update(&x->progress, (uint64_t)p->tokens_done, (uint64_t)p->tokens_total);
-    return mu_interrupted();
-}
-
-static int open_tasks(struct evaluator *x, struct mu_err *e)
-{
-    struct mu_eval_plan p;
-    x->o.on_note = x->s.quiet ? NULL : on_note;
-    x->o.on_warning = on_warning;
-    x->o.on_plan = on_plan;
-    x->o.on_progress = on_progress;
-    x->o.arg = x;
-    MU_TRY_RETURN(mu_eval_open(&x->ev, &x->o, x->s.tok, e));
-    mu_eval_planned(x->ev, &p);
-    if (!x->s.quiet)
-        fprintf(stderr, "%" PRId64 " task%s, %" PRId64 " documents, %" PRId64 " requests\n", p.n_tasks,
-                p.n_tasks == 1 ? "" : "s", p.n_documents, p.n_requests);
-    return MU_OK;
-}
-
-/* For the planner, the batch and the cache: how many requests, and about how long; of a small evaluation exactly.
- * Never what the journal left of it, so that a run that goes on chooses what the first one did. Outputs count with the
- * room they have. */
-static struct mu_engine_work work_of(const struct evaluator *x)
-{
-    struct mu_eval_plan p;
-    struct mu_eval_size size;
-    mu_eval_planned(x->ev, &p);
-    mu_eval_measure(x->ev, x->model.context, &size);
-    struct mu_engine_work w = {.requests = p.n_requests};
-    if (p.n_requests > 0)
-        w.prompt = MU_MAX(1, p.text_bytes / p.n_requests / BYTES_A_TOKEN);
-    if (p.n_tasks > 0)
-        w.output = OUTPUT_TOKENS * p.n_generating / p.n_tasks;
-    w.requests = MU_MAX(w.requests, size.n);
-    w.longest = size.longest;
-    w.tokens = size.tokens;
-    return w;
-}
-
-static int open_engine(void *arg, mu_engine **eng, struct mu_err *e)
-{
-    struct evaluator *x = arg;
-    struct mu_eval_plan p;
-    mu_eval_planned(x->ev, &p);
-    x->model.will_score = p.n_generating < p.n_tasks;
-    x->model.will_generate = p.n_generating > 0;
-    x->model.work = work_of(x);
-    MU_TRY_RETURN(mu_session_open_engine(&x->s, &x->model, e));
-    *eng = x->s.eng;
-    mu_progress_start(&x->progress, "evaluating", "tokens");
-    return MU_OK;
-}
-
-static int run_tasks(struct evaluator *x, struct mu_err *e)
-{
-    const struct mu_engine_opts o = mu_session_engine_opts(&x->model);
-    int rc = mu_eval_run_lazy(x->ev, &o, open_engine, x, e);
-    mu_progress_end(&x->progress);
-    if (rc != MU_ECANCELED)
-        return rc;
-    return mu_fail(
-        e, rc, "stopped by a signal with %" PRId64 " of %" PRId64 " requests done; %s", x->now.n_done, x->now.n_total,
-        x->args->output ? "the same command goes on from there" : "nothing of them is kept without --output DIR");
-}
-
-static int show(struct evaluator *x, struct mu_err *e)
-{
-    const char *text, *path;
-    if (x->args->output) {
-        MU_TRY_RETURN(mu_eval_write(x->ev, &path, e));
-        if (!x->s.quiet)
-            fprintf(stderr, "results: %s\n", path);
-    }
-    if (!x->args->json)
-        return mu_eval_print(x->ev, stdout, e);
-    MU_TRY_RETURN(mu_eval_json(x->ev, &text, e));
-    return puts(text) >= 0 ? MU_OK : mu_fail(e, MU_EIO, "cannot write to standard output");
-}
-
-/* A number of the model's, not of the memory that is free just now: longer texts are cut there, which shows in the
- * results. What is asked for by number is had or refused. */
-static int choose_context(struct mu_model_args *m, int64_t max_length, struct mu_err *e)
-{
-    mu_model_card *card;
-    if (m->context == 0)
-        m->context = max_length;
-    if (m->context != 0 || m->endpoint)
-        return MU_OK;
-    MU_TRY_RETURN(mu_model_card_open(&card, m->model, e));
-    m->context = MU_MIN(mu_model_card_facts(card)->context, MU_BILL_CONTEXT_WANTED);
-    mu_model_card_close(card);
-    return MU_OK;
-}
-
-static int evaluate(struct evaluator *x, struct mu_err *e)
-{
-    x->model = x->args->model;
-    MU_TRY_RETURN(mu_session_join(&x->s, &x->model, e));
-    if (x->s.is_over)
-        return MU_OK;
-    MU_TRY_RETURN(make_opts(x, e));
-    x->model.no_prefix_sharing |= x->o.naive_work;
-    MU_TRY_RETURN(mu_session_open_tokenizer(&x->s, &x->model, true, e));
-    MU_TRY_RETURN(choose_context(&x->model, x->args->max_length, e));
-    MU_TRY_RETURN(open_tasks(x, e));
-    MU_TRY_RETURN(run_tasks(x, e));
-    MU_TRY_RETURN(show(x, e));
-    MU_TRY_RETURN(mu_session_write_expert_loads(&x->s, e));
-    mu_session_report(&x->s);
-    return MU_OK;
-}
+#include "cli/evaluator.h"
 
 static int eval_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
-    struct evaluator *x = NULL;
+    const struct mu_eval_args *a = p;
+    const struct mu_evaluate_opts o = {.results = stdout};
+    struct mu_session s;
     (void)operands;
     if (n_operands > 0)
         return mu_fail(e, MU_EUSAGE, "tasks are named by --tasks NAME,NAME, not as operands");
-    MU_TRY_RETURN(MU_NEW(&x, "the evaluation", e));
-    x->args = p;
-    int rc = evaluate(x, e);
-    mu_eval_close(x->ev);
-    mu_session_close(&x->s);
-    mu_task_folders_release(&x->folders);
-    mu_data_folders_release(&x->data);
-    mu_free(x->task_text);
-    mu_free(x);
+    int rc = mu_session_join(&s, &a->model, e);
+    if (rc == MU_OK && !s.is_over)
+        rc = mu_evaluate(&s, a, &o, e);
+    mu_session_close(&s);
     return rc;
 }
 
-/* ---- the command ---- */
-
 static void eval_defaults(void *p)
 {
-    *(struct eval_args *)p =
-        (struct eval_args){.model = MU_MODEL_ARGS_INIT, .num_fewshot = -1, .bootstrap_iters = 100000, .work = "shared"};
+    *(struct mu_eval_args *)p = (struct mu_eval_args){
+        .model = MU_MODEL_ARGS_INIT, .num_fewshot = -1, .bootstrap_iters = 100000, .work = "shared"};
 }
 
 static int eval_prepare(void *p, int argc, char **argv, struct mu_err *e)
 {
-    struct eval_args *a = p;
+    struct mu_eval_args *a = p;
     return mu_eval_config_apply(&mu_cmd_eval, p, argc, argv, &a->keep, e);
 }
 
 static void eval_release(void *p)
 {
-    json_decref(((struct eval_args *)p)->keep);
+    json_decref(((struct mu_eval_args *)p)->keep);
 }
 
-#define FIELD(name) offsetof(struct eval_args, name)
+#define FIELD(name) offsetof(struct mu_eval_args, name)
 
 static const struct mu_opt eval_opts[] = {
     {MU_OPT_TEXT, "tasks", 0, FIELD(tasks), "NAMES",
@@ -433,7 +111,7 @@ const struct mu_cmd mu_cmd_eval = {
                 "  muster eval --config run.yaml --limit 10\n"
                 "  muster eval --endpoint http://localhost:8000/v1 --model DIR --tasks arc_easy\n",
     .opts = eval_opts,
-    .args_size = sizeof(struct eval_args),
+    .args_size = sizeof(struct mu_eval_args),
     .defaults = eval_defaults,
     .run = eval_run,
     .prepare = eval_prepare,

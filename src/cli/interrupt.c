@@ -2,13 +2,16 @@
 #include "cli/interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 
-static volatile sig_atomic_t asked;
+static atomic_bool asked;
+static _Atomic(const char *) cause;
 
 static void on_signal(int sig)
 {
-    asked = 1;
+    atomic_store(&asked, true);
     signal(sig, SIG_DFL);
 }
 
@@ -16,7 +19,7 @@ static void on_signal(int sig)
 static void on_warning(int sig)
 {
     (void)sig;
-    asked = 1;
+    atomic_store(&asked, true);
 }
 
 void mu_interrupt_watch(void)
@@ -33,5 +36,18 @@ void mu_interrupt_watch(void)
 
 bool mu_interrupted(void)
 {
-    return asked;
+    return atomic_load(&asked);
+}
+
+void mu_interrupt_ask(const char *why)
+{
+    if (!mu_interrupted())
+        atomic_store(&cause, why);
+    atomic_store(&asked, true);
+}
+
+const char *mu_interrupt_cause(void)
+{
+    const char *why = atomic_load(&cause);
+    return why ? why : "a signal";
 }

@@ -10,4 +10,8 @@
 void mu_interrupt_watch(void); /* called by main once */
 bool mu_interrupted(void);
 
+/* The same from within, of any thread. why: lives on, reads behind "stopped by". */
+void mu_interrupt_ask(const char *why);
+const char *mu_interrupt_cause(void); /* "a signal", or why */
+
 #endif
