@@ -18,6 +18,7 @@
     X(plan)                                                                                                            \
     X(sim)                                                                                                             \
     X(run)                                                                                                             \
+    X(work)                                                                                                            \
     X(status)                                                                                                          \
     X(submit)                                                                                                          \
     X(convert)                                                                                                         \

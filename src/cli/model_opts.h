@@ -10,6 +10,8 @@
 #include "cli/progress.h"
 #include "plan/machine.h"
 
+#define MU_SESSION_KEY_MAX 65 /* SHA-256 in hexadecimal */
+
 struct mu_model_args {
     const char *model, *tokenizer, *dtype, *weights, *kv_dtype, *mla, *level, *layout, *cluster;
     int64_t threads, batch_size, batch_tokens, context, ranks;
@@ -28,6 +30,15 @@ struct mu_model_args {
         .dtype = "f32"                                                                                                 \
     }
 
+/* A session that many evaluations have one after another (session_keep.c). */
+struct mu_session_keep {
+    bool is_on;
+    char text_key[MU_SESSION_KEY_MAX]; /* of what the tokenizer was opened from; "": nothing the same can be said of */
+    char engine_key[MU_SESSION_KEY_MAX]; /* of the engine's options */
+    struct mu_engine_work work;          /* what the cache is for; longest 0: any request of the context */
+    int n_calls;                         /* engines that the other ranks were called for */
+};
+
 /* A model with its tokenizer, open. */
 struct mu_session {
     struct mu_comm *world; /* NULL: one rank */
@@ -41,6 +52,7 @@ struct mu_session {
     bool has_machine;
     const char *write_expert_loads; /* the file asked for, or NULL */
     bool quiet;
+    struct mu_session_keep keep;
 };
 
 /* A server that computes in place of this machine; the last of the table below. */
@@ -236,6 +248,18 @@ struct mu_session {
  * its end; there and in a guardian s->is_over is set, and what it returns is the command's result (a failure without a
  * sentence was told by another process). */
 int mu_session_join(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
+
+/* For models that come one after another, `muster work`: ranks by args->ranks or args->layout, no model named yet. All
+ * but rank 0 follow each engine that rank 0 opens until it closes the session. Tokenizer and engine then stay open
+ * until the options or the files that decide them are others, the two calls below find them so. The engine has room for
+ * any request of its context, not only for those of the task at hand; where memory does not hold that, for these alone,
+ * and it is opened anew for a task that needs more. One that is to write its experts' loads counts from its start, so
+ * it is never shared. */
+int mu_session_join_kept(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
+/* MU_EUSAGE: a model of another number of ranks than the session's. */
+int mu_session_check_ranks(const struct mu_session *s, const struct mu_model_args *args, struct mu_err *e);
+/* After a failure: the engine or the ranks are of no use any more. Nothing is in flight. */
+bool mu_session_is_broken(const struct mu_session *s);
 
 /* Open tokenizer and engine; joins first unless that is done. needs_tok: a missing tokenizer is an error. Closes what
  * it opened on failure. */

@@ -8,12 +8,11 @@
 #include "base/host.h"
 #include "base/mem.h"
 #include "base/pool.h"
-#include "cli/cmd.h"
 #include "cli/interrupt.h"
 #include "cli/model_opts.h"
 #include "cli/plan_inputs.h"
+#include "cli/session_int.h"
 #include "comm/launch.h"
-#include "comm/mpi/mpi.h"
 #include "fmt/checkpoint.h"
 #include "model/presets.h"
 #include "plan/bill.h"
@@ -97,7 +96,7 @@ static int beside_weights(struct mu_buf *out, const char *model, struct mu_err *
     return slash ? mu_buf_add(out, model, (size_t)(slash - model) + 1, e) : mu_buf_puts(out, ".", e);
 }
 
-static int open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
+int mu_session_open_texts(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", MU_PATH_BYTES_MAX);
     struct mu_err quiet = MU_ERR_INIT;
@@ -109,30 +108,7 @@ static int open_tokenizer(struct mu_session *s, const struct mu_model_args *args
     return is_optional && rc == MU_ENOENT ? MU_OK : rc;
 }
 
-/* ---- ranks ---- */
-
-/* A layout in numbers says how many ranks there are. */
-static int count_ranks(const struct mu_model_args *args, int *ranks, struct mu_err *e)
-{
-    struct mu_layout l;
-    *ranks = (int)args->ranks;
-    if (*ranks > 0 || !args->layout || strcmp(args->layout, "auto") == 0)
-        return MU_OK;
-    MU_TRY_RETURN(mu_layout_parse(&l, args->layout, 0, e));
-    *ranks = mu_layout_ranks(&l);
-    return MU_OK;
-}
-
-/* The code behind another process's exit status; its sentence is on standard error already. */
-static int code_of_status(int status, struct mu_err *e)
-{
-    int code = MU_OK;
-    while (code < MU_CODE_N && mu_code_exit_status(code) != status)
-        code++;
-    if (code != MU_OK)
-        code = mu_fail(e, code < MU_CODE_N ? code : MU_EPEER, "%s", "");
-    return code;
-}
+/* ---- opening ---- */
 
 /* Cores are shared out among the ranks of a node. */
 static int threads_of(const struct mu_session *s, const struct mu_model_args *args)
@@ -145,7 +121,7 @@ static int threads_of(const struct mu_session *s, const struct mu_model_args *ar
     return MU_MAX(1, mu_cores_allowed() / n);
 }
 
-static int open_device(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+int mu_session_open_device(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     struct mu_cpu_opts cpu = {.level = args->level, .n_threads = threads_of(s, args)};
     return mu_device_open_cpu(&s->device, &cpu, e);
@@ -158,42 +134,6 @@ static void show_level(const struct mu_session *s)
         fprintf(stderr, "cpu     level %s, %d thread%s\n", s->device->ops->level, n, n == 1 ? "" : "s");
 }
 
-/* A rank that fails by itself tells the others, which would wait for it. */
-static int follow(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
-{
-    struct mu_engine_opts o = mu_session_engine_opts(args);
-    int rc;
-    s->is_over = true;
-    MU_TRY(open_tokenizer(s, args, false, e));
-    MU_TRY(open_device(s, args, e));
-    o.device = s->device;
-    o.tokenizer = s->tok;
-    o.world = s->world;
-    return mu_engine_follow(&o, e);
-out:
-    mu_comm_abort(s->world, e->text);
-    return rc;
-}
-
-int mu_session_join(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
-{
-    struct mu_launch_opts o = {.argv = mu_command_line()};
-    int status, rank, size;
-    bool is_launched = mu_mpi_is_launched(&rank, &size);
-    *s = (struct mu_session){.quiet = args->quiet};
-    MU_TRY_RETURN(count_ranks(args, &o.ranks, e));
-    if (args->endpoint)
-        return o.ranks > 1 ? mu_fail(e, MU_EUSAGE, "a server computes: leave --ranks and --layout out") : MU_OK;
-    if (!is_launched) /* once; a launcher's ranks tell each other, which one that has ended cannot */
-        MU_TRY_RETURN(mu_model_path_check(args->model, e));
-    MU_TRY_RETURN(mu_launch(&s->world, &o, &s->is_over, &status, e));
-    if (s->is_over)
-        return code_of_status(status, e);
-    return mu_comm_rank(s->world) > 0 ? follow(s, args, e) : MU_OK;
-}
-
-/* ---- opening ---- */
-
 int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *args, bool needs_tok, struct mu_err *e)
 {
     s->quiet = args->quiet;
@@ -203,7 +143,7 @@ int mu_session_open_tokenizer(struct mu_session *s, const struct mu_model_args *
         return mu_fail(e, MU_EUSAGE,
                        "--model PATH is needed beside --endpoint: a folder with the model's tokenizer, since "
                        "a server is asked in token ids; it may be without weights");
-    return open_tokenizer(s, args, needs_tok, e);
+    return s->keep.is_on ? mu_session_keep_texts(s, args, needs_tok, e) : mu_session_open_texts(s, args, needs_tok, e);
 }
 
 struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
@@ -262,13 +202,20 @@ int mu_session_write_expert_loads(struct mu_session *s, struct mu_err *e)
     return s->write_expert_loads ? mu_engine_write_expert_loads(s->eng, s->write_expert_loads, e) : MU_OK;
 }
 
-int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+static int open_loading(struct mu_session *s, const struct mu_engine_opts *o, struct mu_err *e)
 {
-    int rc = MU_OK;
+    mu_progress_start(&s->progress, "loading", "B");
+    s->has_asked = true;
+    int rc = mu_engine_open(&s->eng, o, e);
+    mu_progress_end(&s->progress);
+    return rc;
+}
 
+int mu_session_load(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+{
     if (!args->endpoint) {
-        MU_TRY(mu_machine_kept(&s->machine, args->cluster, &s->has_machine, e));
-        MU_TRY(open_device(s, args, e));
+        MU_TRY_RETURN(mu_machine_kept(&s->machine, args->cluster, &s->has_machine, e));
+        MU_TRY_RETURN(mu_session_open_device(s, args, e));
         show_level(s);
     }
     struct mu_engine_opts o = mu_session_engine_opts(args);
@@ -281,16 +228,19 @@ int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *arg
     o.on_choice = args->engine ? show_choice : NULL;
     o.on_progress = show_progress;
     o.arg = s;
-    mu_progress_start(&s->progress, "loading", "B");
-    s->has_asked = true;
-    rc = mu_engine_open(&s->eng, &o, e);
-    mu_progress_end(&s->progress);
-    if (rc == MU_OK)
-        spare_replicas(s);
+    if (s->keep.is_on)
+        MU_TRY_RETURN(mu_session_call_ranks(s, args, e));
+    MU_TRY_RETURN(open_loading(s, &o, e));
+    spare_replicas(s);
     s->write_expert_loads = args->write_expert_loads;
-    if (rc == MU_OK)
-        rc = check_write_loads(s, e);
-out:
+    return check_write_loads(s, e);
+}
+
+int mu_session_open_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
+{
+    if (s->keep.is_on)
+        return mu_session_keep_engine(s, args, e);
+    int rc = mu_session_load(s, args, e);
     if (rc != MU_OK)
         mu_session_close(s);
     return rc;
@@ -397,13 +347,26 @@ void mu_session_report(const struct mu_session *s)
     report_experts(s);
 }
 
-void mu_session_close(struct mu_session *s)
+void mu_session_drop_engine(struct mu_session *s)
 {
     mu_engine_close(s->eng);
-    if (s->world && mu_comm_rank(s->world) == 0 && !s->has_asked)
-        mu_engine_dismiss(s->world);
-    mu_tokenizer_close(s->tok);
     mu_device_close(s->device);
+    s->eng = NULL;
+    s->device = NULL;
+    s->write_expert_loads = NULL;
+}
+
+void mu_session_drop(struct mu_session *s)
+{
+    mu_session_drop_engine(s);
+    mu_tokenizer_close(s->tok);
+    s->tok = NULL;
+}
+
+void mu_session_close(struct mu_session *s)
+{
+    mu_session_drop(s);
+    mu_session_leave_ranks(s);
     mu_comm_close(s->world);
     *s = (struct mu_session){.quiet = s->quiet, .is_over = s->is_over};
 }
