@@ -6,10 +6,10 @@
 
 #include "base/check.h"
 #include "base/file.h"
-#include "base/host.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/campaign_status.h"
+#include "cli/campaign_machine.h"
 #include "cli/campaign_world.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
@@ -23,6 +23,7 @@
 struct run_args {
     bool plan, again, json, quiet;
     const char *output;
+    int64_t devices, lead;
 };
 
 /* ---- the plan ---- */
@@ -87,6 +88,17 @@ static int show_plan(const struct mu_campaign *c, bool as_json, struct mu_err *e
 
 /* ---- running ---- */
 
+/* What a running campaign calls back with. */
+struct running {
+    const struct run_args *args;
+    struct mu_campaign_machine machine;
+};
+
+static double left_s(void *arg)
+{
+    return mu_campaign_machine_left(&((struct running *)arg)->machine);
+}
+
 static bool is_stopped(void *arg)
 {
     (void)arg;
@@ -95,18 +107,15 @@ static bool is_stopped(void *arg)
 
 static void told(void *arg, const struct mu_news *n)
 {
-    const struct run_args *a = arg;
+    const struct run_args *a = ((const struct running *)arg)->args;
     const struct mu_counts *c = &n->now;
     char rest[64] = "";
     if (a->quiet)
         return;
     if (c->left_s >= 0 && c->left > 0)
         snprintf(rest, sizeof rest, ", %.0f s left", c->left_s);
-    fprintf(stderr, "[%d of %d%s] %s %s", c->tasks - c->left, c->tasks, rest, n->task,
-            n->kind == MU_EVENT_TASK_STARTED    ? "started"
-            : n->kind == MU_EVENT_TASK_FINISHED ? "finished"
-            : n->kind == MU_EVENT_TASK_SKIPPED  ? "skipped"
-                                                : "failed");
+    fprintf(stderr, "[%d of %d%s] %s%s%s", c->tasks - c->left, c->tasks, rest, n->task ? n->task : "",
+            n->task ? ": " : "", mu_event_kind_words(n->kind));
     if (n->kind == MU_EVENT_TASK_FINISHED)
         fprintf(stderr, " in %.1f s", n->seconds);
     if (n->why)
@@ -114,16 +123,6 @@ static void told(void *arg, const struct mu_news *n)
     if (n->kind == MU_EVENT_ATTEMPT_FAILED)
         fprintf(stderr, "; tried again in %.0f s", n->retry_s);
     fprintf(stderr, "\n");
-}
-
-/* The whole machine is one device. */
-static void describe(struct mu_fleet_device *d, const struct mu_campaign *c, const struct mu_host *h)
-{
-    int64_t tasks = MU_MAX(c->concurrency.per_device, 1);
-    *d = (struct mu_fleet_device){
-        .tasks_max = (int)MU_MIN(tasks, MU_DEVICE_TASKS_MAX), .memory = (int64_t)h->memory_available, .speed = 1};
-    if (c->concurrency.tasks > 0)
-        d->tasks_max = (int)MU_MIN(d->tasks_max, c->concurrency.tasks);
 }
 
 /* The events under another name: what the campaign is now begins anew, out of its journals. */
@@ -162,31 +161,33 @@ static int self(char path[PATH_BYTES], struct mu_err *e)
 
 static int run_here(const struct mu_campaign *c, const struct run_args *a, struct mu_counts *counts, struct mu_err *e)
 {
+    struct running r = {.args = a};
+    struct mu_campaign_machine *m = &r.machine;
     struct mu_launcher *l = NULL;
-    struct mu_fleet_device device;
-    struct mu_host host;
-    char program[PATH_BYTES], node[256] = "localhost";
-    struct mu_orchestra o = {.campaign = c,
-                             .output = c->output,
-                             .program = program,
-                             .clock = mu_clock_real(),
-                             .node = node,
-                             .devices = &device,
-                             .n_devices = 1,
-                             .is_stopped = is_stopped,
-                             .told = told,
-                             .arg = (void *)(uintptr_t)a};
+    char program[PATH_BYTES];
     int rc = MU_OK;
-    MU_TRY_RETURN(mu_host_discover(&host, e));
-    MU_TRY_RETURN(self(program, e));
-    MU_TRY_RETURN(mu_path_make_folders(c->output, e));
-    (void)gethostname(node, sizeof node - 1);
-    describe(&device, c, &host);
-    o.cores = host.cores_allowed;
-    MU_TRY_RETURN(mu_launcher_open_local(&l, e));
-    o.launcher = l;
+    MU_TRY(self(program, e));
+    MU_TRY(mu_path_make_folders(c->output, e));
+    MU_TRY(mu_campaign_machine_look(m, c, "local", a->devices, a->lead, e));
+    MU_TRY(mu_launcher_open_local(&l, e));
+    const struct mu_orchestra o = {.campaign = c,
+                                   .output = c->output,
+                                   .program = program,
+                                   .launcher = l,
+                                   .clock = mu_clock_real(),
+                                   .nodes = m->node,
+                                   .devices = m->device,
+                                   .n_devices = m->n_devices,
+                                   .weights = m->weights,
+                                   .cores = m->cores,
+                                   .is_stopped = is_stopped,
+                                   .told = told,
+                                   .left_s = left_s,
+                                   .arg = &r};
     rc = mu_orchestrate(&o, counts, e);
     l->ops->close(l);
+out:
+    mu_campaign_machine_release(m);
     return rc;
 }
 
@@ -238,6 +239,12 @@ static const struct mu_opt run_opts[] = {
     {MU_OPT_FLAG, "plan", 0, FIELD(plan), .help = "Check the campaign, show its tasks in order, and run nothing."},
     {MU_OPT_TEXT, "output", 'o', FIELD(output), "DIR", .help = "Where results and the campaign's events go.",
      .dflt = "the file's own"},
+    {MU_OPT_INT, "devices", 0, FIELD(devices), "N", .lo = 0, .hi = MU_FLEET_NODE_MAX,
+     .help = "Devices of a node, that tasks are put on: its GPUs, or equal parts of its cores and memory.",
+     .dflt = "its GPUs, else 1"},
+    {MU_OPT_INT, "lead", 0, FIELD(lead), "SECONDS", .lo = 0, .hi = 1000000,
+     .help = "In a Slurm job: from its warning to its end. What would not be done by then does not begin.",
+     .dflt = "0"},
     {MU_OPT_FLAG, "again", 0, FIELD(again),
      .help =
          "Try again what failed or was skipped: forget how tasks ended. Those that finished take their answers from "
@@ -254,7 +261,8 @@ const struct mu_cmd mu_cmd_run = {
     .story =
         "Reads a campaign file (docs/campaigns.md): models by suites, with priorities, order, time-outs and retries. "
         "All of it is checked before anything starts, and all that is wrong is listed with its line.\n\n"
-        "Each task runs as `muster eval` of its own, results and journal in OUTPUT/MODEL/SUITE. What happens stands in "
+        "Each task runs as `muster eval` would, results and journal in OUTPUT/MODEL/SUITE, in a worker that keeps its "
+        "model for the next task of it. With --devices N, N tasks run side by side. What happens stands in "
         "OUTPUT/campaign.sqlite before it is acted on: a campaign that was stopped or killed at any moment goes on "
         "where it was when the same command is given again, with the same bytes as if nothing had happened. Two that "
         "run at once on one output are told apart: the second one is refused.\n\n"

@@ -155,6 +155,12 @@ static bool is_impossible(struct mu_dispatch *d, const struct mu_need *n)
     return mu_refusal_is_final(&d->refusal);
 }
 
+/* It would be stopped before its end wherever it ran: nothing is promised to it. */
+static bool outlasts_all(const struct mu_dispatch *d, const struct mu_need *n)
+{
+    return d->now_s + n->run_s > d->f->closes_s;
+}
+
 static void refuse(struct mu_dispatch *d, int task, const struct mu_need *n)
 {
     if (!d->is_checked[task] && is_impossible(d, n)) {
@@ -166,7 +172,7 @@ static void refuse(struct mu_dispatch *d, int task, const struct mu_need *n)
     if (d->n_refused < REFUSED_MAX)
         d->refused[d->n_refused++] = *n;
     d->held[d->n_held++] = (struct held){.task = task};
-    if (d->first < 0) {
+    if (d->first < 0 && !outlasts_all(d, n)) {
         d->first = task;
         propose(d, task, n);
     }

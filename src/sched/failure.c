@@ -67,6 +67,21 @@ static bool says_memory(const char *text)
     return false;
 }
 
+/* What NVIDIA's driver and runtime say of a device that failed (Xid errors, ECC, lost from the bus). */
+bool mu_failure_names_device(const char *sentence)
+{
+    static const char *const words[] = {"Xid ",
+                                        "uncorrectable ECC",
+                                        "fallen off the bus",
+                                        "CUDA_ERROR_ECC_UNCORRECTABLE",
+                                        "CUDA_ERROR_HARDWARE_STACK_ERROR",
+                                        "unspecified launch failure"};
+    for (size_t i = 0; i < MU_COUNT(words); i++)
+        if (strstr(sentence, words[i]))
+            return true;
+    return false;
+}
+
 /* Words of comm/live.c, which watches over the ranks. A process that ended while its connection stood is no news about
  * the network: its own end tells why. */
 static enum mu_failure of_sentence(const struct mu_evidence *ev)

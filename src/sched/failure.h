@@ -59,6 +59,9 @@ struct mu_evidence {
     const char *job;        /* Slurm's word for the job it ran in: "NODE_FAIL", "CANCELLED by 0"; NULL */
 };
 
+/* Whether a sentence is a device's error, such as belongs into `device` above. */
+bool mu_failure_names_device(const char *sentence);
+
 /* The class, and in why (which may be NULL) what it was told by. */
 #define MU_WHY_MAX 320
 enum mu_failure mu_failure_classify(const struct mu_evidence *ev, char why[MU_WHY_MAX]);

@@ -82,6 +82,7 @@ int mu_fleet_open(struct mu_fleet **out, const struct mu_fleet_device *devices, 
     *out = NULL;
     MU_TRY_RETURN(check_devices(devices, n, n_models, e));
     MU_TRY(MU_NEW(&f, "a fleet", e));
+    f->closes_s = INFINITY;
     f->n_devices = n, f->n_models = n_models, f->n_nodes = devices[n - 1].node + 1;
     for (int i = 0; i < n; i++)
         f->running_max += devices[i].tasks_max;
@@ -202,6 +203,11 @@ void mu_fleet_progress(struct mu_fleet *f, int run, double left_s, double now_s)
     struct mu_running *r = &f->running[run];
     r->work_s = mu_fleet_done(f, run, now_s) + MU_MAX(left_s, 0);
     set_rate(f, run, now_s);
+}
+
+void mu_fleet_loaded(struct mu_fleet *f, int run)
+{
+    f->running[run].load_s = 0;
 }
 
 /* ---- start and end ---- */

@@ -98,6 +98,7 @@ struct mu_fleet {
     int n_running, running_max, free_running;
     int *touched; /* tasks whose rate has changed since they were asked for */
     int n_touched;
+    double closes_s;  /* when all devices are taken away: what would not be done by then does not start; INFINITY */
     int cursor;       /* device after which round-robin goes on */
     uint64_t loads;   /* copies loaded since open, */
     uint64_t reuses;  /* tasks that found theirs, */
@@ -120,8 +121,14 @@ int mu_fleet_start(struct mu_fleet *f, const struct mu_need *n, const struct mu_
                    int *run, struct mu_err *e);
 void mu_fleet_end(struct mu_fleet *f, int run, double now_s); /* however it ended; its copy stays */
 
+/* The task has loaded its copy, sooner than was predicted. */
+void mu_fleet_loaded(struct mu_fleet *f, int run);
+
 /* What is known of it now: how much work is left, which replaces the prediction. */
 void mu_fleet_progress(struct mu_fleet *f, int run, double left_s, double now_s);
+
+/* An idle copy on exactly these devices is gone; nothing where there is none. */
+void mu_fleet_forget(struct mu_fleet *f, int model, const int *device, int n);
 
 /* A device that is not healthy has lost its copies. End the tasks there first: MU_EINVAL. */
 int mu_fleet_set_healthy(struct mu_fleet *f, int device, bool is_healthy, double now_s, struct mu_err *e);

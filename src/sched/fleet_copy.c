@@ -1,4 +1,6 @@
 /* fleet_copy.c - copies of models: loaded, used, idle, dropped */
+#include <string.h>
+
 #include "sched/fleet_int.h"
 
 static void add_idle(struct mu_fleet *f, const struct mu_copy *c, int64_t sign)
@@ -95,5 +97,18 @@ void copy_make_room(struct mu_fleet *f, int device, int64_t bytes, bool wants_pl
             return;
         copy_drop(f, copy);
         f->evicted++;
+    }
+}
+
+void mu_fleet_forget(struct mu_fleet *f, int model, const int *device, int n)
+{
+    const struct mu_fleet_device *d = &f->devices[device[0]];
+    for (int i = 0; i < d->n_copies && model >= 0; i++) {
+        const struct mu_copy *c = &f->copies[d->copies[i]];
+        if (c->model != model || c->users > 0 || c->n != n ||
+            memcmp(c->device, device, (size_t)n * sizeof *device) != 0)
+            continue;
+        copy_drop(f, d->copies[i]);
+        return;
     }
 }

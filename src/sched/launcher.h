@@ -1,7 +1,10 @@
-/* launcher.h - how work comes to run: worker processes, started, waited for and stopped
+/* launcher.h - how work comes to run: worker processes, started, spoken to, waited for and stopped
  *
- * One table for every place where they may run: local/ starts processes on this machine, tests have one that makes
- * ends up. A worker is one program with its arguments; what it prints goes to a file. One thread at a time. */
+ * One table for every place where they may run: local/ starts processes on this machine, slurm/ steps of the allocation
+ * that this job has, tests have one that makes ends up. A worker is one program with its arguments. What it writes to
+ * standard error goes to a file. Its standard input and output are lines between the two (worker_line.h): said by
+ * `say`, heard by `wait`. Its input ends when the launcher's process ends, however it does, and then so does the
+ * worker. One thread at a time. */
 #ifndef MU_SCHED_LAUNCHER_H
 #define MU_SCHED_LAUNCHER_H
 
@@ -11,13 +14,29 @@
 #include <muster/err.h>
 
 #define MU_WORKERS_MAX       1024 /* of one launcher at a time */
-#define MU_WORKER_LINE_BYTES 512
+#define MU_WORKER_LINE_BYTES 1024 /* its NUL counted; a longer line is cut */
 
-struct mu_worker_end {
+/* All is borrowed for the call. */
+struct mu_worker_order {
+    const char *const *argv; /* ends with NULL */
+    const char *log;         /* a file that is written on at its end */
+    const char *const *node; /* names of those it runs on, n_nodes; 0: this machine */
+    int n_nodes;
+    int ranks; /* processes, shared out evenly over the nodes; 1 or more */
+    int cpus;  /* of each rank; 0: not said */
+};
+
+enum mu_worker_kind { MU_WORKER_SAID, MU_WORKER_ENDED };
+
+struct mu_worker_told {
+    enum mu_worker_kind kind;
     int64_t worker;
+    char line[MU_WORKER_LINE_BYTES]; /* SAID: the line; ENDED: the last it wrote into the log; "" for nothing */
+
+    /* ENDED */
     int exit_status; /* 128 + n where signal n ended it */
     int signal;
-    char line[MU_WORKER_LINE_BYTES]; /* the last it printed; "" for nothing */
+    bool is_node_down; /* a node it ran on is gone */
 };
 
 struct mu_launcher {
@@ -27,22 +46,31 @@ struct mu_launcher {
 struct mu_launcher_ops {
     const char *name;
 
-    /* argv ends with NULL; it and log (a file that is written on at its end) are borrowed for the call. *worker is a
-     * number of this launcher's, above 0. */
-    int (*start)(struct mu_launcher *l, const char *const *argv, const char *log, int64_t *worker, struct mu_err *e);
+    /* *worker is a number of this launcher's, above 0. */
+    int (*start)(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e);
 
-    /* Whether one has ended, each told once; waits for that at most timeout_ns, and may come back earlier. */
-    bool (*wait)(struct mu_launcher *l, int64_t timeout_ns, struct mu_worker_end *out);
+    /* One line, without its end. A worker that does not read, or has ended, is no error here: its end is told. */
+    void (*say)(struct mu_launcher *l, int64_t worker, const char *line);
+
+    /* What one has said, or that it has ended, each told once and in this order; waits for that at most timeout_ns, and
+     * may come back earlier. */
+    bool (*wait)(struct mu_launcher *l, int64_t timeout_ns, struct mu_worker_told *out);
 
     /* Asks it to end, or ends it and all it started. It is told by wait as any other end. */
     void (*stop)(struct mu_launcher *l, int64_t worker, bool at_once);
+
+    /* Whether a node of the allocation is gone; where there is no such thing NULL. */
+    bool (*is_node_down)(struct mu_launcher *l, const char *node);
 
     void (*close)(struct mu_launcher *l); /* ends what still runs */
 };
 
 /* local/local.c: processes of this machine, each a group of its own. They are killed when this process dies, however it
- * does.
- */
+ * does. Names of nodes are not looked at. */
 int mu_launcher_open_local(struct mu_launcher **out, struct mu_err *e);
+
+/* slurm/steps.c: steps of the Slurm job that this process is in, by srun. Steps that an earlier launcher of the same
+ * job left behind are ended first. MU_EINVAL: this process is in no job. */
+int mu_launcher_open_steps(struct mu_launcher **out, struct mu_err *e);
 
 #endif

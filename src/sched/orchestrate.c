@@ -7,13 +7,12 @@
 #include "base/check.h"
 #include "sched/orchestrate_int.h"
 
-#define LOOK_NS 1000000000ll  /* the longest wait */
-#define STOP_NS 30000000000ll /* from asking a worker to end to ending it */
+#define LOOK_NS 1000000000ll /* the longest wait */
 
 void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const char *why, double seconds, double retry_s)
 {
     struct mu_news n = {.kind = kind,
-                        .task = mu_orchestra_task(x, task)->id,
+                        .task = task >= 0 ? mu_orchestra_task(x, task)->id : NULL,
                         .why = why,
                         .seconds = seconds,
                         .retry_s = retry_s,
@@ -26,10 +25,17 @@ void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const cha
 
 /* ---- a round of the dispatcher ---- */
 
+static bool is_closing(const struct mu_orchestration *x)
+{
+    return x->fleet->closes_s < INFINITY;
+}
+
 static const struct mu_need *need_of(void *arg, int id)
 {
     struct mu_orchestration *x = arg;
-    return &x->work[mu_queue_tag(x->queue, id)].need;
+    int task = (int)mu_queue_tag(x->queue, id);
+    x->work[task].need.run_s = mu_orchestra_length(x, task, is_closing(x) ? 0 : MU_ORCHESTRA_RUN_S);
+    return &x->work[task].need;
 }
 
 static void note(struct mu_orchestration *x, int rc, const struct mu_err *e)
@@ -41,9 +47,7 @@ static void note(struct mu_orchestration *x, int rc, const struct mu_err *e)
 static void started(void *arg, int id, int run, const struct mu_choice *c)
 {
     struct mu_orchestration *x = arg;
-    struct mu_err e = MU_ERR_INIT;
-    if (x->failed.code == MU_OK)
-        note(x, mu_orchestra_start(x, (int)mu_queue_tag(x->queue, id), run, &c->seats, &e), &e);
+    x->start[x->n_starts++] = (struct mu_start){.task = (int)mu_queue_tag(x->queue, id), .run = run, .seats = c->seats};
 }
 
 static void impossible(void *arg, int id, const struct mu_refusal *r)
@@ -56,13 +60,42 @@ static void impossible(void *arg, int id, const struct mu_refusal *r)
     note(x, mu_orchestra_fail(x, task, MU_FAILURE_APPLICATION, text, &e), &e);
 }
 
+/* Those of lower priority end after their step, and wait again. */
+static void preempt(void *arg, int id, const struct mu_preemption *p)
+{
+    struct mu_orchestration *x = arg;
+    (void)id;
+    for (int i = 0; i < p->n; i++)
+        mu_orchestra_ask(x, (int)x->fleet->running[p->run[i]].tag, MU_ASKED_PREEMPTED);
+}
+
+/* Before the job's end only what will be done by then begins, so that whole tasks finish; one of unknown length is
+ * tried. Where nothing else can be done the rest of the time is used all the same: what is stopped then goes on in the
+ * next job. */
+static int dispatch(struct mu_orchestration *x, const struct mu_dispatch_calls *calls, struct mu_err *e)
+{
+    struct mu_dispatch_stats stats;
+    double left_s = x->o->left_s ? x->o->left_s(x->o->arg) : INFINITY, now_s = mu_orchestra_now(x);
+    x->fleet->closes_s = now_s + left_s;
+    MU_TRY_RETURN(mu_dispatch(x->dispatch, calls, now_s, &stats, e));
+    if (!is_closing(x) || stats.started > 0 || x->n_running > 0)
+        return MU_OK;
+    x->fleet->closes_s = INFINITY;
+    return mu_dispatch(x->dispatch, calls, now_s, &stats, e);
+}
+
+/* Decisions first, then what they bring about: starting one may end another. */
 static int run_round(struct mu_orchestration *x, struct mu_err *e)
 {
-    const struct mu_dispatch_calls calls = {.arg = x, .need = need_of, .started = started, .impossible = impossible};
-    struct mu_dispatch_stats stats;
-    MU_TRY_RETURN(mu_dispatch(x->dispatch, &calls, mu_orchestra_now(x), &stats, e));
-    if (x->failed.code == MU_OK)
-        return MU_OK;
+    const struct mu_dispatch_calls calls = {
+        .arg = x, .need = need_of, .started = started, .impossible = impossible, .preempt = preempt};
+    int rc = MU_OK;
+    x->n_starts = 0;
+    MU_TRY_RETURN(dispatch(x, &calls, e));
+    for (int i = 0; rc == MU_OK && x->failed.code == MU_OK && i < x->n_starts; i++)
+        rc = mu_orchestra_start(x, x->start[i].task, x->start[i].run, &x->start[i].seats, e);
+    if (rc != MU_OK || x->failed.code == MU_OK)
+        return rc;
     if (e)
         *e = x->failed;
     return x->failed.code;
@@ -70,115 +103,114 @@ static int run_round(struct mu_orchestration *x, struct mu_err *e)
 
 /* ---- waiting ---- */
 
-static int task_of(const struct mu_orchestration *x, int64_t worker)
-{
-    for (int i = 0; i < x->n_running; i++)
-        if (x->work[x->running[i]].worker == worker)
-            return x->running[i];
-    return -1;
-}
-
-/* Whoever had its time is asked to end, then ended. */
+/* Whoever had its time is asked to end. */
 static void stop_late(struct mu_orchestration *x)
 {
-    struct mu_launcher *l = x->o->launcher;
     int64_t now = mu_now_ns(x->o->clock);
     for (int i = 0; i < x->n_running; i++) {
-        struct mu_work *w = &x->work[x->running[i]];
         double timeout_s = mu_orchestra_task(x, x->running[i])->policy.timeout_s;
-        int64_t over_ns = now - w->started_ns - (int64_t)(timeout_s * 1e9);
-        if (timeout_s <= 0 || over_ns < 0)
-            continue;
-        if (!w->is_late)
-            l->ops->stop(l, w->worker, false);
-        else if (over_ns > STOP_NS && !w->is_killed) {
-            l->ops->stop(l, w->worker, true);
-            w->is_killed = true;
-        }
-        w->is_late = true;
+        if (timeout_s > 0 && now - x->work[x->running[i]].started_ns >= (int64_t)(timeout_s * 1e9))
+            mu_orchestra_ask(x, x->running[i], MU_ASKED_LATE);
     }
 }
 
+/* Devices' time of what runs now is not in the log yet. */
+static double hours_spent(const struct mu_orchestration *x)
+{
+    int64_t ns = x->log.state.spent_ns[MU_BUDGET_DEVICE_TIME], now = mu_now_ns(x->o->clock);
+    for (int i = 0; i < x->n_running; i++)
+        ns += (now - x->work[x->running[i]].started_ns) * x->work[x->running[i]].need.devices;
+    return (double)ns * 1e-9 / 3600;
+}
+
 /* Time at work, with what has passed since the last event. */
-static bool is_spent(const struct mu_orchestration *x)
+static double seconds_at_work(const struct mu_orchestration *x)
 {
     const struct mu_state *s = &x->log.state;
-    double limit_s = x->o->campaign->budgets.walltime_s;
     int64_t since = s->fence == mu_event_log_fence(x->log.log) ? mu_now_ns(x->o->clock) - s->mono_ns : 0;
-    return limit_s > 0 && (double)(s->active_ns + since) * 1e-9 > limit_s;
+    return (double)(s->active_ns + since) * 1e-9;
+}
+
+/* MU_ELIMIT with the budget that is spent: nothing more begins. */
+static int check_budgets(const struct mu_orchestration *x, struct mu_err *e)
+{
+    const struct mu_campaign_budgets *b = &x->o->campaign->budgets;
+    if (b->walltime_s > 0 && seconds_at_work(x) > b->walltime_s)
+        return mu_fail(e, MU_ELIMIT, "the campaign's walltime of %.0f s is spent", b->walltime_s);
+    if (b->gpu_hours > 0 && hours_spent(x) > b->gpu_hours)
+        return mu_fail(e, MU_ELIMIT, "the campaign's %g GPU hours are spent", b->gpu_hours);
+    return MU_OK;
 }
 
 static int64_t wait_ns(const struct mu_orchestration *x)
 {
     double next_s = mu_queue_next_time(x->queue) - mu_orchestra_now(x);
-    int64_t ns = is_spent(x) ? LOOK_NS : (int64_t)(fmin(fmax(next_s, 0.001), 1) * 1e9);
+    int64_t ns = (int64_t)(fmin(fmax(next_s, 0.001), 1) * 1e9);
     return MU_MIN(MU_MIN(ns, LOOK_NS), MU_MAX(mu_event_log_renew_in_ns(x->log.log), 1000000));
 }
 
-static int take_ends(struct mu_orchestration *x, int64_t ns, struct mu_err *e)
+static int wait(struct mu_orchestration *x, int64_t ns, struct mu_err *e)
 {
-    struct mu_launcher *l = x->o->launcher;
-    struct mu_worker_end end;
-    while (l->ops->wait(l, ns, &end)) {
-        int task = task_of(x, end.worker);
-        if (task >= 0)
-            MU_TRY_RETURN(mu_orchestra_ended(x, task, &end, e));
-        ns = 0;
-    }
-    if (mu_event_log_renew_in_ns(x->log.log) <= 0)
-        MU_TRY_RETURN(mu_event_log_renew(x->log.log, e));
-    return MU_OK;
+    MU_TRY_RETURN(mu_orchestra_hear(x, ns, e));
+    mu_orchestra_end_silent(x);
+    mu_orchestra_show(x);
+    return mu_event_log_renew_in_ns(x->log.log) <= 0 ? mu_event_log_renew(x->log.log, e) : MU_OK;
 }
 
 /* Asks all to end and waits for it, as long as their last step may take. */
 static int stop_all(struct mu_orchestration *x, struct mu_err *e)
 {
-    struct mu_launcher *l = x->o->launcher;
-    int64_t until = mu_now_ns(x->o->clock) + STOP_NS;
     for (int i = 0; i < x->n_running; i++)
-        l->ops->stop(l, x->work[x->running[i]].worker, false);
-    while (x->n_running > 0) {
-        bool is_over = mu_now_ns(x->o->clock) > until;
-        for (int i = 0; i < x->n_running && is_over; i++)
-            l->ops->stop(l, x->work[x->running[i]].worker, true);
-        MU_TRY_RETURN(take_ends(x, LOOK_NS / 10, e));
-    }
-    return MU_OK;
+        mu_orchestra_ask(x, x->running[i], MU_ASKED_STOP);
+    while (x->n_running > 0)
+        MU_TRY_RETURN(wait(x, LOOK_NS / 10, e));
+    return mu_orchestra_dismiss(x, e);
 }
 
 /* After a failure of our own: nobody may work on while another takes the log over. */
 static void abandon_all(struct mu_orchestration *x)
 {
     struct mu_launcher *l = x->o->launcher;
-    struct mu_worker_end end;
-    int64_t until = mu_now_ns(x->o->clock) + STOP_NS;
-    for (int i = 0; i < x->n_running; i++)
-        l->ops->stop(l, x->work[x->running[i]].worker, true);
-    while (x->n_running > 0 && mu_now_ns(x->o->clock) < until)
-        x->n_running -= l->ops->wait(l, LOOK_NS, &end);
+    struct mu_worker_told told;
+    int64_t until = mu_now_ns(x->o->clock) + MU_ORCHESTRA_STOP_NS;
+    int left = 0;
+    for (int i = 0; i < MU_WORKERS_MAX; i++) {
+        if (x->hand[i].worker)
+            l->ops->stop(l, x->hand[i].worker, true);
+        left += x->hand[i].worker != 0;
+    }
+    while (left > 0 && mu_now_ns(x->o->clock) < until)
+        left -= l->ops->wait(l, LOOK_NS, &told) && told.kind == MU_WORKER_ENDED;
 }
 
 /* ---- all ---- */
 
+static bool is_stopped(const struct mu_orchestration *x)
+{
+    return x->o->is_stopped && x->o->is_stopped(x->o->arg);
+}
+
 static int run_all(struct mu_orchestration *x, struct mu_err *e)
 {
     for (;;) {
+        struct mu_err spent = MU_ERR_INIT;
         struct mu_counts now;
         mu_state_counts(&x->log.state, 0, &now);
         if (now.left == 0)
-            return MU_OK;
-        if (x->o->is_stopped && x->o->is_stopped(x->o->arg)) {
+            return mu_orchestra_dismiss(x, e);
+        if (is_stopped(x)) {
             MU_TRY_RETURN(stop_all(x, e));
             return mu_fail(e, MU_ECANCELED, "stopped with %d of %d tasks left; the same command goes on from here",
                            now.left, now.tasks);
         }
-        if (!is_spent(x))
+        MU_TRY_RETURN(mu_orchestra_look_at_nodes(x, e));
+        bool goes_on = check_budgets(x, &spent) == MU_OK;
+        if (goes_on)
             MU_TRY_RETURN(run_round(x, e));
         else if (x->n_running == 0)
-            return mu_fail(e, MU_ELIMIT, "the campaign's walltime of %.0f s is spent with %d of %d tasks left",
-                           x->o->campaign->budgets.walltime_s, now.left, now.tasks);
+            return mu_fail(e, MU_ELIMIT, "%s with %d of %d tasks left", spent.text, now.left, now.tasks);
         stop_late(x);
-        MU_TRY_RETURN(take_ends(x, wait_ns(x), e));
+        MU_TRY_RETURN(wait(x, goes_on ? wait_ns(x) : LOOK_NS, e));
     }
 }
 

@@ -3,11 +3,13 @@
  * State is the event log beside the results (state_log.h); every decision stands there before it is acted on, so a
  * killed orchestrator is started again and goes on: what had ended has ended, what ran is run again and takes the
  * answers that its journal holds. Queue, fleet and strategy (dispatch.h) say who is next, policies (failure.h) what
- * follows a failure, a launcher (launcher.h) how a task runs: as `muster eval` with a config file of its own.
+ * follows a failure, a launcher (launcher.h) where workers run: `muster work`, which does what `muster eval` would and
+ * keeps its model for the next task of it. A worker that says nothing for MU_WORKER_SILENT_NS is ended.
  *
  *   OUTPUT/campaign.sqlite            the events
- *   OUTPUT/<model>/<suite>/task.json  what `muster eval --config` was given
- *   OUTPUT/<model>/<suite>/log        what it printed
+ *   OUTPUT/now.json                   what runs where, each second (cli/campaign_now.h)
+ *   OUTPUT/workers/<group>.log        what a worker printed
+ *   OUTPUT/<model>/<suite>/task.json  a task's options, as of `muster eval --config`
  *   OUTPUT/<model>/<suite>/...        its results and journal
  *
  * Single-threaded; waits are bounded by a second, so that stopping, time-outs and retries are met in time. */
@@ -21,12 +23,14 @@
 #include "sched/state.h"
 
 #define MU_ORCHESTRA_STORE "campaign.sqlite"
+#define MU_ORCHESTRA_NOW   "now.json"
 
 /* What has just happened, for people; borrowed for the call. */
 struct mu_news {
-    int kind; /* enum mu_event_kind: TASK_STARTED, TASK_FINISHED, ATTEMPT_FAILED, TASK_FAILED, TASK_SKIPPED */
-    const char *task;
-    const char *why;      /* of failures and skips: a sentence; NULL */
+    int kind;             /* enum mu_event_kind: TASK_STARTED, TASK_FINISHED, ATTEMPT_FAILED, TASK_FAILED, TASK_SKIPPED,
+                           * TASK_CANCELLED, DEGRADED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED */
+    const char *task;     /* NULL of nodes and devices */
+    const char *why;      /* of failures, skips and what was given up: a sentence; NULL */
     double seconds;       /* that the attempt took */
     double retry_s;       /* ATTEMPT_FAILED: until it is tried again */
     int running;          /* now */
@@ -39,10 +43,12 @@ struct mu_orchestra {
     const char *program; /* muster */
     struct mu_launcher *launcher;
     struct mu_clock *clock;
-    const char *node; /* its name */
+    const char *const *nodes; /* their names, by the numbers devices have them */
     const struct mu_fleet_device *devices;
     int n_devices;
-    int cores;                     /* shared among the tasks of a device that name no number of threads */
+    const int64_t *weights;        /* bytes of each model of the campaign, 0: not known; may be NULL */
+    double (*left_s)(void *arg);   /* until the job that this runs in is warned of its end; NULL: there is none */
+    int cores;                     /* of a device, shared among its tasks that name no number of threads */
     bool (*is_stopped)(void *arg); /* may be NULL, as the next */
     void (*told)(void *arg, const struct mu_news *news);
     void *arg;

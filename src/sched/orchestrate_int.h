@@ -6,18 +6,66 @@
 #include "sched/orchestrate.h"
 #include "sched/state_log.h"
 
-#define MU_ORCHESTRA_BATCH 64 /* events of one decision, but for those of tasks that wait for one that failed */
+#define MU_ORCHESTRA_LINE_BYTES ((size_t)8192) /* to a worker: a path, as JSON */
+#define MU_ORCHESTRA_STOP_NS    30000000000ll  /* from asking a worker to end to ending it */
+#define MU_ORCHESTRA_LEASE_NS   60000000000ll  /* of a task, for those who read the log */
+#define MU_ORCHESTRA_RUN_S      600            /* a task's length, where nothing is known yet */
+
+/* Why a running task was asked to end. */
+enum mu_asked {
+    MU_ASKED_NOT,
+    MU_ASKED_LATE,      /* it had its time */
+    MU_ASKED_SILENT,    /* its worker gave no sign of life: ended at once */
+    MU_ASKED_STOP,      /* the orchestrator stops */
+    MU_ASKED_PREEMPTED, /* for one of higher priority: it waits for its turn again */
+    MU_ASKED_CANCELLED, /* somebody wanted it */
+};
 
 /* A task as this orchestrator has it. */
 struct mu_work {
     int id;         /* in the queue; -1: it had ended before */
     int32_t number; /* in the log */
-    int32_t group;  /* that runs it; -1 */
+    int hand;       /* that runs it; -1 */
+    int last_hand;  /* that ran it last, while its place is not another's */
     int run;        /* in the fleet */
-    int64_t worker, started_ns;
-    bool is_late;   /* stopped, for it had its time */
-    bool is_killed; /* the same, and did not end when it was asked to */
+    int64_t started_ns, asked_ns;
+    enum mu_asked asked;
+    double done, total, per_s; /* requests, as its worker said last; total 0: not known yet */
     struct mu_need need;
+};
+
+/* A worker: `muster work`, with one task or none. */
+struct mu_hand {
+    int64_t worker; /* of the launcher; 0: this place is free */
+    int32_t group;  /* in the log */
+    int task;       /* -1: none */
+    int model;      /* of the fleet, that it holds; -1: nothing another task could use */
+    int n;          /* devices */
+    int device[MU_TASK_DEVICES_MAX];
+    int node;                     /* of the first; index of x->node */
+    int64_t started_ns, heard_ns; /* heard_ns 0: not yet */
+    bool is_leaving;              /* was asked to end, or ended: it is given nothing more */
+    bool is_killed;
+};
+
+/* A node of the machine or allocation. */
+struct mu_place {
+    const char *name;
+    int32_t number;  /* in the log */
+    int first, n;    /* devices of the fleet */
+    bool is_down;    /* in quarantine */
+    int64_t seen_ns; /* when it was last looked at */
+};
+
+struct mu_mean {
+    double mean; /* seconds */
+    int n;
+};
+
+/* What a round of the dispatcher decided. */
+struct mu_start {
+    int task, run;
+    struct mu_seats seats;
 };
 
 struct mu_orchestration {
@@ -27,12 +75,18 @@ struct mu_orchestration {
     struct mu_fleet *fleet;
     struct mu_dispatch *dispatch;
     struct mu_policy policy;
-    struct mu_work *work; /* [n_tasks], as the campaign lists them */
-    int *running;         /* tasks, n_running of them */
+    struct mu_work *work;  /* [n_tasks], as the campaign lists them */
+    struct mu_hand *hand;  /* [MU_WORKERS_MAX] */
+    struct mu_place *node; /* [n_nodes] */
+    int n_nodes;
+    int *running; /* tasks, n_running of them */
     int n_running;
-    int *followers; /* [n_tasks] scratch: those that ended because of another */
+    int *followers;         /* [n_tasks] scratch: those that ended because of another */
+    struct mu_mean *length; /* [n_suites], of tasks that have finished */
     uint64_t random;
-    int64_t start_ns;
+    int64_t start_ns, shown_ns;
+    struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
+    int n_starts;
     struct mu_err failed; /* inside a call that cannot return it */
 };
 
@@ -46,19 +100,90 @@ static inline const struct mu_campaign_task *mu_orchestra_task(const struct mu_o
     return &x->o->campaign->task[task];
 }
 
+/* What happened last has a place in the log: the attempt that runs, or ran last. */
+static inline int32_t mu_orchestra_attempt(const struct mu_orchestration *x, int task)
+{
+    return x->log.state.tasks[x->work[task].number].attempts;
+}
+
 void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const char *why, double seconds, double retry_s);
 
 /* orchestrate_open.c: the log, its campaign and who is left over from before; the queue and the fleet. */
 int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e);
 void mu_orchestra_close(struct mu_orchestration *x);
+void mu_orchestra_need(struct mu_orchestration *x, int task); /* anew, after it became smaller */
 
-/* orchestrate_task.c: starts a task on its seats, as a new group; stands in the log first. */
+/* orchestrate_length.c: how long tasks take. */
+int mu_orchestra_open_lengths(struct mu_orchestration *x,
+                              struct mu_err *e); /* the log is open, and tasks are numbered */
+void mu_orchestra_learn(struct mu_orchestration *x, int task, double seconds);
+double mu_orchestra_length(const struct mu_orchestration *x, int task, double unknown); /* seconds */
+
+/* orchestrate_node.c: nodes in the log; those that are gone, and that are back. */
+int mu_orchestra_meet_nodes(struct mu_orchestration *x, struct mu_err *e);
+int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why, struct mu_err *e);
+int mu_orchestra_look_at_nodes(struct mu_orchestration *x, struct mu_err *e);
+/* A device that failed: nothing is put there again. */
+int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char *why, struct mu_err *e);
+int32_t mu_orchestra_device_number(const struct mu_orchestration *x, int device); /* in the log */
+
+/* orchestrate_options.c: writes what the task is to be run with, OUTPUT/<task>/task.json; *path (replaced) says where.
+ */
+int mu_orchestra_write_options(struct mu_orchestration *x, int task, struct mu_buf *path, struct mu_err *e);
+
+/* orchestrate_worker.c: workers. */
+
+/* One that is idle and has the model on exactly these devices; -1: none. */
+int mu_orchestra_idle_hand(const struct mu_orchestration *x, int model, const struct mu_seats *seats);
+
+/* Those whose place the fleet has given away end before another begins. */
+void mu_orchestra_make_room(struct mu_orchestration *x);
+
+/* A place for one more; -1: none is free. */
+int mu_orchestra_free_hand(const struct mu_orchestration *x);
+
+/* Starts a worker in that place, which has devices and group; what it prints goes to OUTPUT/workers/<group>.log. */
+int mu_orchestra_start_hand(struct mu_orchestration *x, int hand, struct mu_err *e);
+
+/* Asks it to end, after its step; or ends it. */
+void mu_orchestra_stop_hand(struct mu_orchestration *x, int hand, bool at_once);
+
+/* Waits so long for what workers say and for their ends, and acts on it. */
+int mu_orchestra_hear(struct mu_orchestration *x, int64_t ns, struct mu_err *e);
+
+/* Who said nothing for too long, or was asked to end and has not, is ended. */
+void mu_orchestra_end_silent(struct mu_orchestration *x);
+
+/* No work for it is left: idle ones end. */
+int mu_orchestra_dismiss(struct mu_orchestration *x, struct mu_err *e);
+
+/* orchestrate_task.c: starts a task on its seats, in a worker that has its model or a new one; stands in the log first.
+ */
 int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const struct mu_seats *seats, struct mu_err *e);
 
-/* A worker has ended; the task goes on from there, and those that wait for it. */
-int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_worker_end *end, struct mu_err *e);
+/* Asks a running task to end. */
+void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why);
+
+/* How a task has ended. group_is_over: its worker has ended with it. */
+struct mu_task_end {
+    int exit_status, signal;
+    const char *line; /* the last it said */
+    bool group_is_over, is_node_down;
+};
+int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_task_end *end, struct mu_err *e);
+
+/* The task's end, in the queue and, as own[0..n_own), in the log, with the ends of those that waited for it. */
+int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
+                          struct mu_err *e);
+
+/* orchestrate_fail.c: what follows a failed attempt. */
+int mu_orchestra_fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, double seconds,
+                              struct mu_err *e);
 
 /* It can never run here, or has nothing to run with: ends as failed. */
 int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, struct mu_err *e);
+
+/* orchestrate_now.c: OUTPUT/now.json, once a second: what runs where, for those who look. */
+void mu_orchestra_show(struct mu_orchestration *x);
 
 #endif

@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "sched/orchestrate_int.h"
 
-#define PATH_BYTES ((size_t)4096)
+#define PATH_BYTES   ((size_t)4096)
+#define LOAD_RATE    1e9 /* bytes a second, */
+#define LOAD_LEAST_S 2.0 /* and what a start takes: for weighing a load against a wait */
 
 /* ---- the log ---- */
 
@@ -31,9 +33,8 @@ static int begin_log(struct mu_orchestration *x, const char *hash, struct mu_err
     const struct mu_campaign *c = x->o->campaign;
     struct mu_event *ev = NULL;
     int rc = MU_OK, n = 0;
-    MU_TRY(MU_NEW_ARRAY(&ev, c->n_tasks + 2, "the tasks of a campaign", e));
+    MU_TRY(MU_NEW_ARRAY(&ev, c->n_tasks + 1, "the tasks of a campaign", e));
     ev[n++] = (struct mu_event){.kind = MU_EVENT_OPENED, .text = hash};
-    ev[n++] = (struct mu_event){.kind = MU_EVENT_NODE_SEEN, .amount = x->o->n_devices, .text = x->o->node};
     for (int i = 0; i < c->n_tasks; i++)
         ev[n++] = (struct mu_event){.kind = MU_EVENT_TASK_ADDED,
                                     .task = i,
@@ -126,6 +127,7 @@ static int add_task(struct mu_orchestration *x, int task, int campaign, int32_t 
     int n_id = count_befores(x, task, before, n, id, &is_lost);
     struct mu_queue_task q = {.campaign = campaign,
                               .priority = t->urgency,
+                              .run_s = w->need.run_s,
                               .devices = w->need.devices,
                               .deadline_s = w->need.deadline_s,
                               .before = id,
@@ -162,14 +164,44 @@ static double deadline_of(const struct mu_orchestration *x, const struct mu_camp
     return left;
 }
 
-static void fill_need(struct mu_orchestration *x, int task)
+/* As the file says, else as few as hold its weights and a quarter more. */
+static int devices_of(const struct mu_orchestration *x, int task, int64_t memory)
 {
     const struct mu_campaign_task *t = mu_orchestra_task(x, task);
-    x->work[task].need = (struct mu_need){.devices = (int)MU_MAX(t->policy.resources.devices, 1),
-                                          .model = t->model,
-                                          .work = clamp_bytes(t->policy.resources.memory),
+    int64_t fixed = mu_campaign_devices(x->o->campaign, task);
+    int64_t bytes = x->o->weights ? x->o->weights[t->model] : 0;
+    int32_t shrunk = x->log.state.tasks[x->work[task].number].ranks;
+    if (x->o->campaign->model[t->model].endpoint)
+        return 1;
+    if (fixed == 0 && memory > 0)
+        fixed = MU_MAX((bytes + bytes / 4 + memory - 1) / memory, 1);
+    if (shrunk > 0)
+        fixed = MU_MIN(fixed, shrunk);
+    return (int)MU_MIN(MU_MAX(fixed, 1), MU_TASK_DEVICES_MAX + 1); /* one more is refused by the dispatcher */
+}
+
+/* A device that runs one task at a time keeps its model, and one model takes all of it, unless the file says how much
+ * it takes. Tasks that share a device load theirs each time. */
+void mu_orchestra_need(struct mu_orchestration *x, int task)
+{
+    const struct mu_campaign_task *t = mu_orchestra_task(x, task);
+    int64_t memory = INT64_MAX, asked = clamp_bytes(t->policy.resources.memory);
+    int at_once = 1;
+    for (int i = 0; i < x->o->n_devices; i++) {
+        memory = MU_MIN(memory, x->o->devices[i].memory);
+        at_once = MU_MAX(at_once, x->o->devices[i].tasks_max);
+    }
+    int devices = devices_of(x, task, memory);
+    int64_t bytes = x->o->weights ? x->o->weights[t->model] : 0;
+    x->work[task].need = (struct mu_need){.devices = devices,
+                                          .model = at_once == 1 ? t->model : -1,
+                                          .weights = asked > 0 ? asked : memory / at_once,
+                                          .run_s = mu_orchestra_length(x, task, MU_ORCHESTRA_RUN_S),
+                                          .load_s = LOAD_LEAST_S + (double)bytes / LOAD_RATE,
                                           .deadline_s = deadline_of(x, &t->policy),
-                                          .priority = (int)t->urgency};
+                                          .priority = (int)t->urgency,
+                                          .is_preemptible = true,
+                                          .may_span = true};
 }
 
 /* Of tasks that wait to those they wait for. */
@@ -209,7 +241,7 @@ static int fill_queue(struct mu_orchestration *x, struct mu_err *e)
     for (int i = 0; i < c->n_tasks; i++)
         x->work[c->order[i]].id = -1;
     for (int i = 0; i < c->n_tasks; i++) {
-        fill_need(x, c->order[i]);
+        mu_orchestra_need(x, c->order[i]);
         MU_TRY(add_task(x, c->order[i], campaign, before, id, e));
     }
     if (c->strategy)
@@ -246,10 +278,14 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->followers, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->work, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->running, MU_WORKERS_MAX, "running tasks", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->hand, MU_WORKERS_MAX, "workers", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->start, MU_WORKERS_MAX, "starts", e));
     MU_TRY_RETURN(mu_fleet_open(&x->fleet, x->o->devices, x->o->n_devices, MU_MAX(c->n_models, 1), e));
     MU_TRY_RETURN(open_log(x, e));
     MU_TRY_RETURN(meet_log(x, e));
     MU_TRY_RETURN(number_tasks(x, e));
+    MU_TRY_RETURN(mu_orchestra_meet_nodes(x, e));
+    MU_TRY_RETURN(mu_orchestra_open_lengths(x, e));
     return fill_queue(x, e);
 }
 
@@ -261,5 +297,9 @@ void mu_orchestra_close(struct mu_orchestration *x)
     mu_state_log_close(&x->log);
     mu_free(x->work);
     mu_free(x->running);
+    mu_free(x->hand);
+    mu_free(x->start);
+    mu_free(x->node);
+    mu_free(x->length);
     mu_free(x->followers);
 }

@@ -4,69 +4,18 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/file.h"
-#include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "sched/orchestrate_int.h"
+#include "sched/worker_line.h"
 
-#define PATH_BYTES  ((size_t)4096)
-#define TASK_BYTES  ((size_t)16 << 20) /* of its options as text */
-#define LEASE_NS    60000000000ll
 #define DEVICES_MAX (MU_TASK_DEVICES_MAX * 8) /* of their list as text */
-
-/* ---- what it is given ---- */
-
-/* Threads are shared out where a device runs several tasks and nobody said how many. */
-static void set_threads(const struct mu_orchestration *x, json_t *options, const struct mu_seats *seats)
-{
-    int at_once = x->o->devices[seats->device[0]].tasks_max;
-    if (at_once > 1 && !json_object_get(options, "threads"))
-        json_object_set_new(options, "threads", json_integer(MU_MAX(x->o->cores / at_once, 1)));
-}
-
-static int write_options(const struct mu_orchestration *x, int task, const char *folder, const char *path,
-                         const struct mu_seats *seats, struct mu_err *e)
-{
-    struct mu_buf text = MU_BUF_INIT("a task's options", TASK_BYTES);
-    json_t *options = NULL;
-    int rc = MU_OK;
-    MU_TRY(mu_campaign_task_options(x->o->campaign, task, &options, e));
-    if (json_object_set_new(options, "output", json_string(folder)) != 0)
-        MU_TRY(mu_fail(e, MU_EINVAL, "the output folder %s is not UTF-8, so no task can be told of it", folder));
-    set_threads(x, options, seats);
-    MU_TRY(mu_json_dump(&text, options, true, e));
-    MU_TRY(mu_file_write_all(path, text.p, text.n, e));
-out:
-    json_decref(options);
-    mu_buf_fini(&text);
-    return rc;
-}
-
-static int launch(struct mu_orchestration *x, int task, const struct mu_seats *seats, struct mu_err *e)
-{
-    struct mu_buf folder = MU_BUF_INIT("a path", PATH_BYTES), options = folder, log = folder;
-    int rc = MU_OK;
-    MU_TRY(mu_path_join(&folder, x->o->output, mu_orchestra_task(x, task)->id, e));
-    MU_TRY(mu_path_make_folders(folder.p, e));
-    MU_TRY(mu_path_join(&options, folder.p, "task.json", e));
-    MU_TRY(mu_path_join(&log, folder.p, "log", e));
-    MU_TRY(write_options(x, task, folder.p, options.p, seats, e));
-    const char *argv[] = {x->o->program, "eval", "--config", options.p, NULL};
-    MU_TRY(x->o->launcher->ops->start(x->o->launcher, argv, log.p, &x->work[task].worker, e));
-out:
-    mu_buf_fini(&folder);
-    mu_buf_fini(&options);
-    mu_buf_fini(&log);
-    return rc;
-}
 
 /* ---- ending ---- */
 
-/* Its end, in the queue and, as own[0..n_own), in the log, with the ends of those that waited for it: one append, so
- * that no restart sees half of it. */
-static int end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
-                    struct mu_err *e)
+/* One append, so that no restart sees half of it. */
+int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
+                          struct mu_err *e)
 {
     struct mu_event *ev = NULL;
     int rc = MU_OK, n = 0, id;
@@ -92,44 +41,12 @@ out:
     return rc;
 }
 
-int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, struct mu_err *e)
-{
-    struct mu_event ev = {.kind = MU_EVENT_TASK_FAILED, .task = x->work[task].number, .value = (int32_t)f, .text = why};
-    MU_TRY_RETURN(end_task(x, task, false, &ev, 1, e));
-    mu_orchestra_tell(x, MU_EVENT_TASK_FAILED, task, why, 0, 0);
-    return MU_OK;
-}
-
-/* Its attempts that failed, the last one last, this one among them. */
-static int list_tried(const struct mu_orchestration *x, int task, enum mu_failure now, struct mu_tried *tried, int max)
-{
-    const struct mu_state *s = &x->log.state;
-    int n = 0;
-    for (int32_t a = s->tasks[x->work[task].number].last_attempt; a >= 0 && n < max - 1; a = s->attempts[a].before)
-        if (s->attempts[a].state == MU_ATTEMPT_FAILED)
-            tried[n++] = (struct mu_tried){.failure = (enum mu_failure)s->attempts[a].failure, .device = -1};
-    for (int i = 0; i < n / 2; i++) {
-        struct mu_tried t = tried[i];
-        tried[i] = tried[n - 1 - i];
-        tried[n - 1 - i] = t;
-    }
-    tried[n++] = (struct mu_tried){.failure = now, .device = -1};
-    return n;
-}
-
-static bool goes_on(enum mu_action_kind kind)
-{
-    return kind != MU_ACTION_GIVE_UP && kind != MU_ACTION_STOP && kind != MU_ACTION_ISOLATE;
-}
-
 static int finish(struct mu_orchestration *x, int task, double seconds, struct mu_err *e)
 {
-    struct mu_work *w = &x->work[task];
-    struct mu_event ev[] = {
-        {.kind = MU_EVENT_TASK_FINISHED, .task = w->number, .attempt = x->log.state.tasks[w->number].attempts},
-        {.kind = MU_EVENT_GROUP_DRAINED, .group = w->group},
-    };
-    MU_TRY_RETURN(end_task(x, task, true, ev, MU_COUNT(ev), e));
+    struct mu_event ev = {
+        .kind = MU_EVENT_TASK_FINISHED, .task = x->work[task].number, .attempt = mu_orchestra_attempt(x, task)};
+    mu_orchestra_learn(x, task, seconds);
+    MU_TRY_RETURN(mu_orchestra_end_task(x, task, true, &ev, 1, e));
     mu_orchestra_tell(x, MU_EVENT_TASK_FINISHED, task, NULL, seconds, 0);
     return MU_OK;
 }
@@ -138,59 +55,21 @@ static int finish(struct mu_orchestration *x, int task, double seconds, struct m
 static int take_back(struct mu_orchestration *x, int task, const char *why, struct mu_err *e)
 {
     struct mu_work *w = &x->work[task];
-    struct mu_event ev = {.kind = MU_EVENT_GROUP_LOST, .group = w->group, .value = MU_FAILURE_CANCELLED, .text = why};
+    struct mu_event ev = {.kind = MU_EVENT_ATTEMPT_FAILED,
+                          .task = w->number,
+                          .attempt = mu_orchestra_attempt(x, task),
+                          .value = MU_FAILURE_CANCELLED,
+                          .text = why};
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
     mu_queue_again(x->queue, w->id, 0, -INFINITY, mu_orchestra_now(x));
     return MU_OK;
 }
 
-/* What a program printed may be anything; events hold UTF-8. */
-static void make_valid(char *text)
+static int cancel(struct mu_orchestration *x, int task, struct mu_err *e)
 {
-    for (size_t n = strlen(text), at = 0; (at += mu_utf8_valid_prefix(text + at, n - at)) < n; at++)
-        text[at] = '?';
-}
-
-/* Those that failed by themselves, not for being taken away. */
-static int count_own(const struct mu_tried *tried, int n)
-{
-    int own = 0;
-    for (int i = 0; i < n; i++)
-        own += tried[i].failure != MU_FAILURE_CANCELLED;
-    return own;
-}
-
-static double delay_of(struct mu_orchestration *x, const struct mu_campaign_retries *r, int n_failed)
-{
-    struct mu_backoff b = {.first_ns = (int64_t)(r->wait_s * 1e9), .most_ns = (int64_t)(r->wait_max_s * 1e9)};
-    return (double)mu_backoff_jittered_ns(&b, n_failed, &x->random) * 1e-9;
-}
-
-static int fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, double seconds,
-                        struct mu_err *e)
-{
-    const struct mu_campaign_policy *p = &mu_orchestra_task(x, task)->policy;
-    struct mu_work *w = &x->work[task];
-    struct mu_tried tried[MU_STATE_TASK_TRIES_MAX];
-    int32_t attempt = x->log.state.tasks[w->number].attempts;
-    struct mu_action a;
-    int n = list_tried(x, task, f, tried, MU_STATE_TASK_TRIES_MAX);
-    mu_policy_decide(&x->policy, tried, n, NULL, &x->random, &a);
-    bool again = goes_on(a.kind) && count_own(tried, n) <= p->retries.limit;
-    struct mu_event ev[] = {
-        {.kind = MU_EVENT_ATTEMPT_FAILED, .task = w->number, .attempt = attempt, .value = (int32_t)f, .text = why},
-        {.kind = MU_EVENT_GROUP_DRAINED, .group = w->group},
-        {.kind = MU_EVENT_TASK_FAILED, .task = w->number, .value = (int32_t)a.failure, .text = why},
-    };
-    if (!again) {
-        MU_TRY_RETURN(end_task(x, task, false, ev, MU_COUNT(ev), e));
-        mu_orchestra_tell(x, MU_EVENT_TASK_FAILED, task, why, seconds, 0);
-        return MU_OK;
-    }
-    double delay_s = delay_of(x, &p->retries, count_own(tried, n));
-    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, 2, e));
-    mu_queue_again(x->queue, w->id, 0, mu_orchestra_now(x) + delay_s, mu_orchestra_now(x));
-    mu_orchestra_tell(x, MU_EVENT_ATTEMPT_FAILED, task, why, seconds, delay_s);
+    struct mu_event ev = {.kind = MU_EVENT_TASK_CANCELLED, .task = x->work[task].number};
+    MU_TRY_RETURN(mu_orchestra_end_task(x, task, false, &ev, 1, e));
+    mu_orchestra_tell(x, MU_EVENT_TASK_CANCELLED, task, NULL, 0, 0);
     return MU_OK;
 }
 
@@ -202,87 +81,208 @@ static void leave_running(struct mu_orchestration *x, int task)
     mu_fleet_end(x->fleet, x->work[task].run, mu_orchestra_now(x));
 }
 
-int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_worker_end *end, struct mu_err *e)
+/* Devices' time is spent however it ended; the group is over first, if it is. */
+static int settle(struct mu_orchestration *x, int task, double seconds, struct mu_err *e)
 {
     struct mu_work *w = &x->work[task];
-    double seconds = (double)(mu_now_ns(x->o->clock) - w->started_ns) * 1e-9;
-    struct mu_evidence seen = {
-        .has_exit = true, .exit_status = end->exit_status, .signal = end->signal, .sentence = end->line};
-    char why[MU_WHY_MAX], text[MU_EVENT_TEXT_MAX];
+    struct mu_event ev = {.kind = MU_EVENT_BUDGET_SPENT,
+                          .value = MU_BUDGET_DEVICE_TIME,
+                          .amount = (int64_t)(seconds * 1e9) * w->need.devices};
     leave_running(x, task);
-    if (end->exit_status == 0)
-        return finish(x, task, seconds, e);
-    if (w->is_late) {
-        snprintf(text, sizeof text, "it was stopped after its time-out of %.0f s",
-                 mu_orchestra_task(x, task)->policy.timeout_s);
-        return fail_attempt(x, task, MU_FAILURE_APPLICATION, text, seconds, e);
-    }
-    if (x->o->is_stopped && x->o->is_stopped(x->o->arg))
-        return take_back(x, task, "the orchestrator was stopped", e);
+    w->last_hand = w->hand;
+    w->hand = -1;
+    return ev.amount > 0 ? mu_state_log_append(&x->log, &ev, 1, e) : MU_OK;
+}
+
+static int drain_group(struct mu_orchestration *x, int32_t group, struct mu_err *e)
+{
+    struct mu_event ev = {.kind = MU_EVENT_GROUP_DRAINED, .group = group};
+    return mu_state_log_append(&x->log, &ev, 1, e);
+}
+
+/* What a program printed may be anything; events hold UTF-8. */
+static void make_valid(char *text)
+{
+    for (size_t n = strlen(text), at = 0; (at += mu_utf8_valid_prefix(text + at, n - at)) < n; at++)
+        text[at] = '?';
+}
+
+static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_end *end, double seconds,
+                     struct mu_err *e)
+{
+    struct mu_evidence seen = {.has_exit = true,
+                               .exit_status = end->exit_status,
+                               .signal = end->signal,
+                               .is_node_down = end->is_node_down,
+                               .sentence = end->line,
+                               .device = mu_failure_names_device(end->line) ? end->line : NULL};
+    double timeout_s = mu_orchestra_task(x, task)->policy.timeout_s;
+    char why[MU_WHY_MAX], text[MU_EVENT_TEXT_MAX];
     enum mu_failure f = mu_failure_classify(&seen, why);
-    snprintf(text, sizeof text, "%s", why);
-    make_valid(text);
-    return fail_attempt(x, task, f, text, seconds, e);
+    switch (x->work[task].asked) {
+    case MU_ASKED_STOP:
+        return take_back(x, task, "the orchestrator was stopped", e);
+    case MU_ASKED_PREEMPTED:
+        return take_back(x, task, "it made room for a task of higher priority", e);
+    case MU_ASKED_CANCELLED:
+        return cancel(x, task, e);
+    case MU_ASKED_LATE:
+        snprintf(text, sizeof text, "it was stopped after its time-out of %.0f s", timeout_s);
+        f = MU_FAILURE_APPLICATION;
+        break;
+    case MU_ASKED_SILENT:
+        snprintf(text, sizeof text, "its worker gave no sign of life for %.0f s and was ended",
+                 MU_WORKER_SILENT_NS * 1e-9);
+        f = end->is_node_down ? MU_FAILURE_NODE : MU_FAILURE_KILLED;
+        break;
+    default:
+        snprintf(text, sizeof text, "%s", why);
+        make_valid(text);
+    }
+    return mu_orchestra_fail_attempt(x, task, f, text, seconds, e);
+}
+
+int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_task_end *end, struct mu_err *e)
+{
+    struct mu_work *w = &x->work[task];
+    int32_t group = x->hand[w->hand].group;
+    double seconds = (double)(mu_now_ns(x->o->clock) - w->started_ns) * 1e-9;
+    if (!end->group_is_over)
+        mu_fleet_loaded(x->fleet, w->run);
+    MU_TRY_RETURN(settle(x, task, seconds, e));
+    if (end->exit_status == 0)
+        MU_TRY_RETURN(finish(x, task, seconds, e));
+    else
+        MU_TRY_RETURN(end_badly(x, task, end, seconds, e));
+    return end->group_is_over ? drain_group(x, group, e) : MU_OK;
+}
+
+void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why)
+{
+    struct mu_work *w = &x->work[task];
+    if (w->hand < 0 || w->asked != MU_ASKED_NOT)
+        return;
+    w->asked = why;
+    w->asked_ns = mu_now_ns(x->o->clock);
+    mu_orchestra_stop_hand(x, w->hand, false);
 }
 
 /* ---- starting ---- */
 
-static const char *list_devices(char text[DEVICES_MAX], const struct mu_seats *s)
+static const char *list_devices(const struct mu_orchestration *x, char text[DEVICES_MAX], const struct mu_seats *s)
 {
     size_t n = 0;
     text[0] = 0;
     for (int i = 0; i < s->n; i++)
-        n += (size_t)snprintf(text + n, DEVICES_MAX - n, "%s%d", i ? "," : "", s->device[i]);
+        n += (size_t)snprintf(text + n, DEVICES_MAX - n, "%s%d", i ? "," : "",
+                              mu_orchestra_device_number(x, s->device[i]));
     return text;
 }
 
-/* Where it is, for people and for who comes after. */
-static int note_place(struct mu_orchestration *x, const struct mu_work *w, struct mu_err *e)
+/* A worker's place in the books: one that has the model, or a new one, which begins in the log. */
+static int take_hand(struct mu_orchestration *x, int task, const struct mu_seats *seats, struct mu_err *e)
 {
-    struct mu_event ev = {.kind = MU_EVENT_GROUP_PLACED, .group = w->group, .amount = w->worker, .text = x->o->node};
+    char devices[DEVICES_MAX];
+    int hand = mu_orchestra_idle_hand(x, x->work[task].need.model, seats);
+    x->work[task].hand = hand;
+    if (hand >= 0)
+        return MU_OK;
+    hand = x->work[task].hand = mu_orchestra_free_hand(x);
+    if (hand < 0)
+        return mu_fail(e, MU_ELIMIT, "%d workers at a time, no more", MU_WORKERS_MAX);
+    struct mu_hand *h = &x->hand[hand];
+    *h = (struct mu_hand){.group = x->log.state.n_groups,
+                          .task = -1,
+                          .model = x->work[task].need.model,
+                          .n = seats->n,
+                          .node = x->o->devices[seats->device[0]].node};
+    memcpy(h->device, seats->device, sizeof h->device);
+    struct mu_event ev = {.kind = MU_EVENT_GROUP_STARTED,
+                          .group = h->group,
+                          .node = x->node[h->node].number,
+                          .job = -1,
+                          .value = seats->n,
+                          .text = list_devices(x, devices, seats)};
     return mu_state_log_append(&x->log, &ev, 1, e);
 }
 
-/* An attempt that failed, by what kept it from starting. */
-static int fail_launch(struct mu_orchestration *x, int task, const struct mu_err *why, struct mu_err *e)
+/* Where it is, for people and for who comes after. */
+static int note_place(struct mu_orchestration *x, const struct mu_hand *h, struct mu_err *e)
+{
+    struct mu_event ev = {
+        .kind = MU_EVENT_GROUP_PLACED, .group = h->group, .amount = h->worker, .text = x->node[h->node].name};
+    return mu_state_log_append(&x->log, &ev, 1, e);
+}
+
+static int give(struct mu_orchestration *x, int task, struct mu_err *e)
+{
+    struct mu_hand *h = &x->hand[x->work[task].hand];
+    struct mu_buf path = MU_BUF_INIT("a path", MU_ORCHESTRA_LINE_BYTES),
+                  line = MU_BUF_INIT("a line to a worker", MU_ORCHESTRA_LINE_BYTES);
+    struct mu_worker_line l = {.kind = MU_LINE_TASK, .task = x->work[task].number};
+    bool is_new = h->worker == 0;
+    int rc = MU_OK;
+    MU_TRY(mu_orchestra_write_options(x, task, &path, e));
+    l.config = path.p;
+    MU_TRY(mu_worker_line_print(&line, &l, e));
+    if (is_new)
+        MU_TRY(mu_orchestra_start_hand(x, x->work[task].hand, e));
+    h->task = task;
+    x->o->launcher->ops->say(x->o->launcher, h->worker, line.p);
+out:
+    mu_buf_fini(&path);
+    mu_buf_fini(&line);
+    return rc;
+}
+
+/* An attempt that failed, by what kept it from starting. The worker, if there was one, is as idle as before. */
+static int fail_start(struct mu_orchestration *x, int task, const struct mu_err *why, struct mu_err *e)
 {
     struct mu_evidence seen = {.has_exit = true, .exit_status = mu_code_exit_status(why->code), .sentence = why->text};
+    struct mu_hand *h = &x->hand[x->work[task].hand];
+    bool is_over = h->worker == 0;
     char text[MU_EVENT_TEXT_MAX];
     snprintf(text, sizeof text, "it could not be started: %.*s", (int)sizeof text - 32, why->text);
     make_valid(text);
-    return fail_attempt(x, task, mu_failure_classify(&seen, NULL), text, 0, e);
+    MU_TRY_RETURN(settle(x, task, 0, e));
+    if (is_over)
+        mu_fleet_forget(x->fleet, h->model, h->device, h->n);
+    MU_TRY_RETURN(mu_orchestra_fail_attempt(x, task, mu_failure_classify(&seen, NULL), text, 0, e));
+    return is_over ? drain_group(x, h->group, e) : MU_OK;
 }
 
 /* In the log before it begins. A worker that cannot be started is an attempt that failed. */
 int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const struct mu_seats *seats, struct mu_err *e)
 {
     struct mu_work *w = &x->work[task];
-    const struct mu_state *s = &x->log.state;
-    int32_t attempt = s->tasks[w->number].attempts + 1, group = s->n_groups;
-    char devices[DEVICES_MAX];
+    int32_t attempt = mu_orchestra_attempt(x, task) + 1;
     struct mu_err why = MU_ERR_INIT;
-    struct mu_event ev[] = {
-        {.kind = MU_EVENT_TASK_READY, .task = w->number, .attempt = attempt},
-        {.kind = MU_EVENT_GROUP_STARTED, .group = group, .job = -1, .value = 1, .text = list_devices(devices, seats)},
-        {.kind = MU_EVENT_TASK_STARTED, .task = w->number, .attempt = attempt, .group = group, .amount = LEASE_NS},
-    };
     if (attempt > MU_STATE_TASK_TRIES_MAX) {
         mu_fleet_end(x->fleet, run, mu_orchestra_now(x));
         return mu_orchestra_fail(x, task, MU_FAILURE_CANCELLED, "it was begun as often as a task may be", e);
     }
-    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
     *w = (struct mu_work){.id = w->id,
                           .number = w->number,
-                          .group = group,
+                          .hand = -1,
                           .run = run,
                           .started_ns = mu_now_ns(x->o->clock),
                           .need = w->need};
     x->running[x->n_running++] = task;
-    if (launch(x, task, seats, &why) == MU_OK) {
-        MU_TRY_RETURN(note_place(x, w, e));
-        mu_orchestra_tell(x, MU_EVENT_TASK_STARTED, task, NULL, 0, 0);
-        return MU_OK;
-    }
-    leave_running(x, task);
-    return fail_launch(x, task, &why, e);
+    mu_orchestra_make_room(x);
+    MU_TRY_RETURN(take_hand(x, task, seats, e));
+    struct mu_hand *h = &x->hand[w->hand];
+    struct mu_event ev[] = {{.kind = MU_EVENT_TASK_READY, .task = w->number, .attempt = attempt},
+                            {.kind = MU_EVENT_TASK_STARTED,
+                             .task = w->number,
+                             .attempt = attempt,
+                             .group = h->group,
+                             .amount = MU_ORCHESTRA_LEASE_NS}};
+    bool is_new = h->worker == 0;
+    MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
+    if (give(x, task, &why) != MU_OK)
+        return fail_start(x, task, &why, e);
+    if (is_new)
+        MU_TRY_RETURN(note_place(x, h, e));
+    mu_orchestra_tell(x, MU_EVENT_TASK_STARTED, task, NULL, 0, 0);
+    return MU_OK;
 }

@@ -16,14 +16,15 @@ static int copy_alone(const struct mu_fleet_device *d, int model)
     return -1;
 }
 
-/* Whether all work there would be done before the device is promised to another. */
+/* Whether all work there would be done before the device is promised to another, or taken away. */
 static bool is_promised(const struct mu_fleet *f, const struct mu_need *n, int device, bool loads, double now_s)
 {
     const struct mu_fleet_device *d = &f->devices[device];
-    if (d->reserved_s == INFINITY)
+    double until_s = MU_MIN(d->reserved_s, f->closes_s);
+    if (until_s == INFINITY)
         return false;
     double work_s = n->run_s + (loads ? n->load_s : 0);
-    return now_s + mu_fleet_load(f, device, now_s) + work_s / d->speed > d->reserved_s;
+    return now_s + mu_fleet_load(f, device, now_s) + work_s / d->speed > until_s;
 }
 
 enum mu_fit mu_fit_of(const struct mu_fleet *f, const struct mu_need *n, int device, double now_s, int *copy)

@@ -18,6 +18,10 @@ fail() {
     exit 1
 }
 
+mkdir "$dir/bin" # a program of its own name: its processes are told from others'
+cp "$muster" "$dir/bin/muster"
+muster=$dir/bin/muster
+
 campaign() { # OUTPUT
     cat <<END
 output: $1
@@ -25,7 +29,6 @@ models: [models/muster-llama-tiny, models/muster-dsv3-tiny]
 suites:
   - {name: sums, tasks: sums, include_path: examples, log_samples: true, bootstrap_iters: 100}
   - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 60, log_samples: true, bootstrap_iters: 100}
-concurrency: {per_device: 2}
 settings:
   - {after: "{model}/sums", retries: {limit: 100, wait: 0s, wait_max: 0s}}
   - {for: "*/sums", priority: high}
@@ -48,7 +51,7 @@ campaign "$dir/hurt" >"$dir/hurt.yaml"
 RANDOM=${SEED:-7}
 hurt=0
 while [ "$hurt" -lt 8 ]; do
-    "$muster" run "$dir/hurt.yaml" -q >"$dir/out" 2>"$dir/err" &
+    "$muster" run "$dir/hurt.yaml" --devices 2 -q >"$dir/out" 2>"$dir/err" &
     run=$!
     sleep "0.$((RANDOM % 9))$((RANDOM % 9))"
     case $((RANDOM % 4)) in
@@ -60,7 +63,7 @@ while [ "$hurt" -lt 8 ]; do
     wait $run 2>/dev/null || true
     hurt=$((hurt + 1))
 done
-"$muster" run "$dir/hurt.yaml" -q >"$dir/out" 2>"$dir/err" || fail "after $hurt faults: $(cat "$dir/err")"
+"$muster" run "$dir/hurt.yaml" --devices 2 -q >"$dir/out" 2>"$dir/err" || fail "after $hurt faults: $(cat "$dir/err")"
 grep -q '^4 tasks, 4 finished' "$dir/out" || fail "after $hurt faults: $(cat "$dir/out")"
 gather "$dir/hurt" "$dir/got"
 same "$dir/want" "$dir/got" "after $hurt faults" || fail "other results after $hurt faults"

@@ -1,137 +1,34 @@
 /* test_orchestrate.c - campaigns brought home by a launcher whose workers live as long, and end as, a script says */
 #include "sched/orchestrate.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "campaign_text.h"
+#include "fake_launcher.h"
 #include "xt.h"
 
 #define SEC 1000000000ll
-
-/* ---- a launcher ---- */
-
-/* How the next attempts of a task end; the last one goes for all after it. Of tasks without a script all end well. */
-struct script {
-    const char *task;
-    int status[8];
-    double seconds;
-};
-
-struct worker {
-    int64_t number, ends_ns;
-    int status;
-    bool is_stubborn;
-};
-
-struct fake {
-    struct mu_launcher l; /* first */
-    struct mu_clock clock;
-    const struct script *script;
-    int n_scripts;
-    struct worker worker[16];
-    int n, most; /* at a time */
-    int64_t started;
-    const char *says; /* each that ends badly; NULL: its status */
-    char order[2048]; /* tasks as they were started, blanks between */
-    int tries[16];    /* of a script's task */
-};
-
-static struct fake *fake_of(struct mu_launcher *l)
-{
-    return (struct fake *)l;
-}
-
-/* "/tmp/x/OUT/model/suite/task.json" -> "model/suite" */
-static void name_of(const char *path, char out[128])
-{
-    char copy[512];
-    const char *part[3] = {"", "", ""};
-    snprintf(copy, sizeof copy, "%s", path);
-    for (char *p = strtok(copy, "/"); p; p = strtok(NULL, "/")) {
-        part[0] = part[1];
-        part[1] = part[2];
-        part[2] = p;
+#define ALWAYS(s)                                                                                                      \
+    {                                                                                                                  \
+        s, s, s, s, s, s, s, s                                                                                         \
     }
-    snprintf(out, 128, "%s/%s", part[0], part[1]);
-}
-
-static int fake_start(struct mu_launcher *l, const char *const *argv, const char *log, int64_t *worker,
-                      struct mu_err *e)
-{
-    struct fake *f = fake_of(l);
-    struct worker *w = &f->worker[f->n];
-    char task[128];
-    (void)log;
-    if (f->n == (int)MU_COUNT(f->worker))
-        return mu_fail(e, MU_ELIMIT, "too many workers");
-    name_of(argv[3], task);
-    snprintf(f->order + strlen(f->order), sizeof f->order - strlen(f->order), "%s ", task);
-    *w = (struct worker){.number = ++f->started, .ends_ns = mu_now_ns(&f->clock) + SEC};
-    for (int i = 0; i < f->n_scripts; i++) {
-        const struct script *s = &f->script[i];
-        if (strcmp(s->task, task) != 0)
-            continue;
-        w->status = s->status[MU_MIN(f->tries[i], 7)];
-        f->tries[i]++;
-        w->ends_ns = mu_now_ns(&f->clock) + (int64_t)(s->seconds * 1e9);
-        w->is_stubborn = w->status == 99;
-    }
-    *worker = w->number;
-    f->n++;
-    f->most = MU_MAX(f->most, f->n);
-    return MU_OK;
-}
-
-static bool fake_wait(struct mu_launcher *l, int64_t timeout_ns, struct mu_worker_end *out)
-{
-    struct fake *f = fake_of(l);
-    int first = -1;
-    for (int i = 0; i < f->n; i++)
-        if (first < 0 || f->worker[i].ends_ns < f->worker[first].ends_ns)
-            first = i;
-    int64_t now = mu_now_ns(&f->clock);
-    if (first < 0 || f->worker[first].ends_ns > now + timeout_ns) {
-        mu_clock_fake_advance(&f->clock, timeout_ns);
-        return false;
-    }
-    mu_clock_fake_advance(&f->clock, MU_MAX(f->worker[first].ends_ns - now, 0));
-    *out = (struct mu_worker_end){.worker = f->worker[first].number, .exit_status = f->worker[first].status};
-    snprintf(out->line, sizeof out->line, "%s", f->says ? f->says : "as written");
-    f->worker[first] = f->worker[--f->n];
-    return true;
-}
-
-static void fake_stop(struct mu_launcher *l, int64_t worker, bool at_once)
-{
-    struct fake *f = fake_of(l);
-    for (int i = 0; i < f->n; i++) {
-        struct worker *w = &f->worker[i];
-        if (w->number != worker || (w->is_stubborn && !at_once))
-            continue;
-        w->ends_ns = mu_now_ns(&f->clock);
-        w->status = at_once ? 128 + SIGKILL : mu_code_exit_status(MU_ECANCELED);
-    }
-}
-
-static void fake_close(struct mu_launcher *l)
-{
-    fake_of(l)->n = 0;
-}
-
-static const struct mu_launcher_ops fake_ops = {
-    .name = "fake", .start = fake_start, .wait = fake_wait, .stop = fake_stop, .close = fake_close};
 
 /* ---- a campaign ---- */
 
+static const char *const NODES[] = {"n0", "n1", "n2", "n3"};
+
 struct play {
-    struct fake f;
+    struct fake_launcher f;
     struct mu_campaign *c;
-    struct mu_fleet_device device[2];
+    struct mu_fleet_device device[4];
+    const char *node[4];
     int n_devices;
+    const int64_t *weights;
+    double (*left_s)(void *arg);
+    double closes_s;
     int stops_after; /* news; 0: never */
     int n_news;
     struct mu_counts counts;
@@ -152,15 +49,17 @@ static void hear(void *arg, const struct mu_news *n)
     p->n_news++;
 }
 
-static void begin(struct play *p, const char *name, const char *text, const struct script *script, int n_scripts)
+static void begin(struct play *p, const char *name, const char *text, const struct fake_script *script, int n_scripts)
 {
     *p = (struct play){.n_devices = 1};
     p->c = campaign_of(text);
     snprintf(p->folder, sizeof p->folder, "%s/%s", xt_tmpdir(), name);
     mkdir(p->folder, 0777);
-    p->device[0] = (struct mu_fleet_device){.tasks_max = 1, .memory = INT64_C(1) << 30, .speed = 1};
-    p->f = (struct fake){.l = {&fake_ops}, .script = script, .n_scripts = n_scripts};
-    mu_clock_fake_init(&p->f.clock, 1000 * SEC);
+    for (int i = 0; i < 4; i++)
+        p->device[i] = (struct mu_fleet_device){.tasks_max = 1, .memory = INT64_C(1) << 30, .speed = 1};
+    for (int i = 0; i < 4; i++)
+        p->node[i] = NODES[i];
+    fake_launcher_init(&p->f, script, n_scripts);
 }
 
 static int play(struct play *p)
@@ -170,9 +69,11 @@ static int play(struct play *p)
                              .program = "/bin/muster",
                              .launcher = &p->f.l,
                              .clock = &p->f.clock,
-                             .node = "here",
+                             .nodes = p->node,
                              .devices = p->device,
                              .n_devices = p->n_devices,
+                             .weights = p->weights,
+                             .left_s = p->left_s,
                              .cores = 8,
                              .is_stopped = has_had_enough,
                              .told = hear,
@@ -205,10 +106,11 @@ XT_TEST(every_task_runs_once)
     begin(&p, "once", TWO_BY_TWO, NULL, 0);
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 4, 0, 0);
-    XT_EQ(p.f.started, 4);
+    XT_EQ(p.f.tasks, 4);
+    XT_EQ(p.f.started, 2); /* a's suites and b's follow each other */
     XT_EQ(p.f.most, 1);
     XT_EQ(play(&p), MU_OK); /* again: nothing is left */
-    XT_EQ(p.f.started, 4);
+    XT_EQ(p.f.tasks, 4);
     end(&p);
 }
 
@@ -235,21 +137,34 @@ XT_TEST(as_many_at_a_time_as_a_device_may_have)
 
 XT_TEST(a_failure_is_tried_again_after_a_while)
 {
-    static const struct script s[] = {{"a/x", {137, 137, 0}, 2}};
+    static const struct fake_script s[] = {{"a/x", {9, 9, 0}, 2}}; /* a full disk */
     struct play p;
     begin(&p, "again", TWO_BY_TWO, s, 1);
     int64_t from = mu_now_ns(&p.f.clock);
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 4, 0, 0);
     XT_EQ(p.f.tries[0], 3);
-    XT_EQ(p.counts.failures[MU_FAILURE_KILLED], 2);
+    XT_EQ(p.counts.failures[MU_FAILURE_STORAGE], 2);
     XT_CHECK(mu_now_ns(&p.f.clock) - from >= 15 * SEC); /* waits of 5 to 10 and 10 to 20 s */
+    end(&p);
+}
+
+/* Nothing is to be waited for when somebody killed a worker: the policy's second, not the task's ten. */
+XT_TEST(a_killed_worker_is_replaced_soon)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_DIES + 137, 0}, 2}};
+    struct play p;
+    begin(&p, "soon", TWO_BY_TWO "  - {for: \"b/*\", after: \"a/*\"}\n  - {for: a/y, after: a/x}\n", s, 1);
+    int64_t from = mu_now_ns(&p.f.clock);
+    XT_EQ(play(&p), MU_OK);
+    XT_EQ(p.counts.failures[MU_FAILURE_KILLED], 1);
+    XT_CHECKF(mu_now_ns(&p.f.clock) - from <= 9 * SEC, "%.1f s", (double)(mu_now_ns(&p.f.clock) - from) * 1e-9);
     end(&p);
 }
 
 XT_TEST(what_waits_for_a_failure_is_skipped_or_not)
 {
-    static const struct script s[] = {{"a/x", {137, 137, 137, 137, 137, 137, 137, 137}, 1}};
+    static const struct fake_script s[] = {{"a/x", ALWAYS(FAKE_DIES + 137), 1}};
     struct play p;
     begin(&p, "skip", TWO_BY_TWO "  - {for: a/y, after: a/x}\n  - {for: b/y, after: a/x, if_failed: anyway}\n", s, 1);
     XT_EQ(play(&p), MU_OK);
@@ -263,7 +178,7 @@ XT_TEST(what_waits_for_a_failure_is_skipped_or_not)
 /* The failure comes first, what ends the waiting is a success. */
 XT_TEST(what_waits_for_several_ends_with_the_last_of_them)
 {
-    static const struct script s[] = {{"a/x", {137, 137, 137, 137, 137, 137, 137, 137}, 1}, {"b/x", {0}, 500}};
+    static const struct fake_script s[] = {{"a/x", ALWAYS(FAKE_DIES + 137), 1}, {"b/x", {0}, 500}};
     struct play p;
     begin(&p, "last", TWO_BY_TWO "  - {for: a/y, after: \"*/x\"}\n  - {for: b/y, after: \"*/x\", if_failed: anyway}\n",
           s, 2);
@@ -276,7 +191,7 @@ XT_TEST(what_waits_for_several_ends_with_the_last_of_them)
 /* What a worker prints may be cut inside a letter. */
 XT_TEST(a_line_that_is_not_utf8_is_no_end_of_it)
 {
-    static const struct script s[] = {{"a/x", {1, 0}, 1}};
+    static const struct fake_script s[] = {{"a/x", {1, 0}, 1}};
     struct play p;
     begin(&p, "bytes", TWO_BY_TWO, s, 1);
     p.f.says = "caf\xc3";
@@ -287,7 +202,7 @@ XT_TEST(a_line_that_is_not_utf8_is_no_end_of_it)
 
 XT_TEST(a_timeout_ends_a_task)
 {
-    static const struct script s[] = {{"a/x", {0}, 1e6}, {"b/x", {99, 99, 99, 99, 99, 99, 99, 99}, 1e6}};
+    static const struct fake_script s[] = {{"a/x", {0}, 1e6}, {"b/x", ALWAYS(FAKE_STUBBORN), 1e6}};
     struct play p;
     begin(&p, "late", TWO_BY_TWO "  - {for: \"*/x\", timeout: 60s}\n", s, 2);
     int64_t from = mu_now_ns(&p.f.clock);
@@ -301,7 +216,7 @@ XT_TEST(a_timeout_ends_a_task)
 
 XT_TEST(stopped_at_any_moment_it_goes_on)
 {
-    static const struct script s[] = {{"a/y", {137, 0}, 3}, {"b/x", {0}, 7}};
+    static const struct fake_script s[] = {{"a/y", {FAKE_DIES + 137, 0}, 3}, {"b/x", {0}, 7}};
     for (int stop = 1; stop <= 12; stop++) {
         struct play p;
         char name[32];
@@ -368,6 +283,200 @@ XT_TEST(an_output_that_cannot_be_written_is_told)
     snprintf(p.folder, sizeof p.folder, "/proc/nowhere");
     XT_CHECK(play(&p) != MU_OK);
     XT_CHECKF(strstr(p.err.text, "/proc/nowhere"), "%s", p.err.text);
+    end(&p);
+}
+
+/* ---- workers, devices, nodes ---- */
+
+#define SIX "output: out\nmodels: [a, b]\nsuites: [{name: x, tasks: x}, {name: y, tasks: y}, {name: z, tasks: z}]\n"
+
+XT_TEST(a_worker_keeps_its_model)
+{
+    struct play p;
+    begin(&p, "keeps", SIX, NULL, 0);
+    XT_EQ(play(&p), MU_OK);
+    XT_EQ(p.f.tasks, 6);
+    XT_EQ(p.f.started, 2);
+    XT_EQ(p.f.n, 0);
+    end(&p);
+}
+
+XT_TEST(two_small_models_stay_on_one_device_and_a_large_one_takes_it)
+{
+    struct play p;
+    begin(&p, "stay",
+          SIX
+          "strategy: round-robin\nsettings: [{resources: {memory: 400MiB}}, {for: b/z, resources: {memory: 900MiB}}, "
+          "{for: b/x, after: a/x}, {for: a/y, after: b/x}, {for: b/y, after: a/y}, {for: a/z, after: b/y}, "
+          "{for: b/z, after: a/z}]\n",
+          NULL, 0);
+    XT_EQ(play(&p), MU_OK);
+    XT_CHECKF(strcmp(p.f.order, "a/x b/x a/y b/y a/z b/z ") == 0, "%s", p.f.order);
+    XT_EQ(p.f.started, 2); /* a and b side by side; b/z finds b's worker */
+    end(&p);
+}
+
+XT_TEST(a_worker_that_is_silent_is_ended)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_SILENT, 0}, 5}};
+    struct play p;
+    begin(&p, "silent", TWO_BY_TWO, s, 1);
+    int64_t from = mu_now_ns(&p.f.clock);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_EQ(p.counts.failures[MU_FAILURE_KILLED], 1);
+    int64_t took = mu_now_ns(&p.f.clock) - from; /* 60 s to begin to speak, then at most 10 s before the next try */
+    XT_CHECKF(took < 90 * SEC, "%.0f s", (double)took * 1e-9);
+    end(&p);
+}
+
+XT_TEST(a_node_that_goes_down_is_left_and_taken_again)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_NODE, 0}, 2}};
+    struct play p;
+    begin(&p, "node", SIX, s, 1);
+    p.n_devices = 4;
+    for (int i = 0; i < 4; i++)
+        p.device[i].node = i / 2;
+    p.f.back_ns = 1000 * SEC + 20 * SEC;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 6, 0, 0);
+    XT_EQ(p.counts.failures[MU_FAILURE_NODE], 2); /* its own, and its neighbour's */
+    end(&p);
+}
+
+XT_TEST(all_nodes_down_it_waits_for_one_to_come_back)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_NODE, 0}, 2}};
+    struct play p;
+    begin(&p, "alldown", TWO_BY_TWO, s, 1);
+    p.f.back_ns = 1000 * SEC + 100 * SEC;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_CHECK(mu_now_ns(&p.f.clock) >= 1100 * SEC);
+    end(&p);
+}
+
+XT_TEST(a_device_that_fails_is_not_used_again)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_DIES + 1, 0}, 2}};
+    struct play p;
+    begin(&p, "device", SIX, s, 1);
+    p.n_devices = 2;
+    p.f.says = "Xid 79: GPU has fallen off the bus";
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 6, 0, 0);
+    XT_EQ(p.counts.failures[MU_FAILURE_DEVICE], 1);
+    XT_EQ(p.counts.devices_out, 1);
+    end(&p);
+}
+
+static int number_in(const char *path, const char *name)
+{
+    struct mu_buf text = MU_BUF_INIT("a task's options", 1 << 20);
+    char key[64];
+    int n = -1;
+    snprintf(key, sizeof key, "\"%s\": ", name);
+    if (mu_file_read_all(&text, path, NULL) == MU_OK) {
+        const char *at = strstr(text.p, key);
+        if (at)
+            sscanf(at + strlen(key), "%d", &n);
+    }
+    mu_buf_fini(&text);
+    return n;
+}
+
+/* 7: muster ran out of memory. Each try has half of the batch. */
+XT_TEST(out_of_memory_makes_the_batch_smaller)
+{
+    static const struct fake_script s[] = {{"a/x", {7, 7, 0}, 2}};
+    struct play p;
+    begin(&p, "smaller", "output: out\nmodels: [{model: a, batch_size: 8}]\nsuites: [{name: x, tasks: x}]\n", s, 1);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 1, 0, 0);
+    XT_EQ(p.f.tries[0], 3);
+    XT_EQ(p.counts.degraded, 2);
+    XT_EQ(number_in(p.f.last_config, "batch_size"), 2);
+    end(&p);
+}
+
+XT_TEST(nothing_is_given_up_that_may_not_be)
+{
+    static const struct fake_script s[] = {{"a/x", ALWAYS(7), 2}};
+    struct play p;
+    begin(&p, "nothing",
+          "output: out\nmodels: [{model: a, batch_size: 8}]\nsuites: [{name: x, tasks: x}]\n"
+          "settings: [{shrink: []}]\n",
+          s, 1);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 0, 1, 0);
+    XT_EQ(p.counts.degraded, 0);
+    end(&p);
+}
+
+XT_TEST(models_that_are_too_large_for_a_device_get_several)
+{
+    static const int64_t weights[] = {INT64_C(2) << 30, 1 << 20};
+    struct play p;
+    begin(&p, "wide", TWO_BY_TWO, NULL, 0);
+    p.n_devices = 4;
+    p.weights = weights;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    end(&p);
+    char path[700];
+    snprintf(path, sizeof path, "%s/a/x/task.json", p.folder);
+    XT_EQ(number_in(path, "ranks"), 3); /* 2.5 GiB on devices of 1 GiB */
+    snprintf(path, sizeof path, "%s/b/x/task.json", p.folder);
+    XT_EQ(number_in(path, "ranks"), -1);
+}
+
+XT_TEST(the_budget_of_gpu_hours_ends_it)
+{
+    struct play p;
+    begin(&p, "hours", TWO_BY_TWO "budgets: {gpu_hours: 0.0005}\n", NULL, 0); /* 1.8 s */
+    XT_EQ(play(&p), MU_ELIMIT);
+    XT_CHECKF(strstr(p.err.text, "0.0005 GPU hours are spent"), "%s", p.err.text);
+    XT_EQ(p.counts.by_state[MU_TASK_FINISHED], 2);
+    XT_EQ(p.counts.spent_ns[MU_BUDGET_DEVICE_TIME], 2 * SEC);
+    XT_EQ(play(&p), MU_ELIMIT); /* it stays spent */
+    XT_EQ(p.f.tasks, 2);
+    end(&p);
+}
+
+XT_TEST(an_urgent_task_stops_one_that_is_not)
+{
+    static const struct fake_script s[] = {{"a/y", {0}, 5000}, {"b/x", {0}, 100}, {"b/y", {0}, 100}};
+    struct play p;
+    begin(&p, "urgent",
+          TWO_BY_TWO "  - {for: a/y, priority: background}\n  - {for: \"b/*\", priority: critical, after: a/x}\n", s,
+          3);
+    p.n_devices = 2;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_EQ(p.f.tries[0], 2); /* stopped once */
+    XT_CHECKF(strcmp(p.f.order + strlen(p.f.order) - 4, "a/y ") == 0, "%s", p.f.order);
+    end(&p);
+}
+
+/* Sixty seconds are left, a task of y takes 50: two of them follow each other only when there is time for both. */
+static double sixty_s(void *arg)
+{
+    const struct play *p = arg;
+    return p->closes_s - (double)mu_now_ns(&p->f.clock) * 1e-9;
+}
+
+XT_TEST(before_the_end_of_a_job_only_what_will_be_done_begins)
+{
+    static const struct fake_script s[] = {{"a/y", {0}, 50}, {"b/y", {0}, 50}};
+    struct play p;
+    begin(&p, "ends", TWO_BY_TWO "  - {for: \"*/y\", priority: high}\n", s, 2);
+    p.left_s = sixty_s;
+    p.closes_s = 1060;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    /* a/y takes 50 of 60 s; b/y is known not to fit then, x may. With all else done the rest is used. */
+    XT_CHECKF(strcmp(p.f.order, "a/y a/x b/x b/y ") == 0, "%s", p.f.order);
     end(&p);
 }
 

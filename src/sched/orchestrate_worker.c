@@ -1,0 +1,243 @@
+/* orchestrate_worker.c - workers: started, found again by their model, heard, ended (orchestrate.h) */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "comm/launch.h"
+#include "sched/orchestrate_int.h"
+#include "sched/worker_line.h"
+
+#define ROOM_NS 5000000000ll /* for those that make room to be gone */
+
+static bool is_on(const struct mu_hand *h, const int *device, int n)
+{
+    return h->n == n && memcmp(h->device, device, (size_t)n * sizeof *device) == 0;
+}
+
+int mu_orchestra_idle_hand(const struct mu_orchestration *x, int model, const struct mu_seats *seats)
+{
+    for (int i = 0; i < MU_WORKERS_MAX && model >= 0; i++) {
+        const struct mu_hand *h = &x->hand[i];
+        if (h->worker && h->task < 0 && !h->is_leaving && h->model == model && is_on(h, seats->device, seats->n))
+            return i;
+    }
+    return -1;
+}
+
+int mu_orchestra_free_hand(const struct mu_orchestration *x)
+{
+    for (int i = 0; i < MU_WORKERS_MAX; i++)
+        if (!x->hand[i].worker)
+            return i;
+    return -1;
+}
+
+/* ---- ending ---- */
+
+void mu_orchestra_stop_hand(struct mu_orchestration *x, int hand, bool at_once)
+{
+    struct mu_hand *h = &x->hand[hand];
+    x->o->launcher->ops->stop(x->o->launcher, h->worker, at_once);
+    h->is_leaving = true;
+    h->is_killed |= at_once;
+}
+
+/* Whether the fleet still counts the copy of an idle worker. */
+static bool has_place(const struct mu_orchestration *x, const struct mu_hand *h)
+{
+    const struct mu_fleet_device *d = &x->fleet->devices[h->device[0]];
+    for (int i = 0; i < d->n_copies; i++) {
+        const struct mu_copy *c = &x->fleet->copies[d->copies[i]];
+        if (c->model == h->model && is_on(h, c->device, c->n))
+            return true;
+    }
+    return false;
+}
+
+static bool is_going(const struct mu_orchestration *x)
+{
+    for (int i = 0; i < MU_WORKERS_MAX; i++)
+        if (x->hand[i].worker && x->hand[i].task < 0 && x->hand[i].is_killed)
+            return true;
+    return false;
+}
+
+/* Idle workers have nothing to lose: they are ended at once, and waited for, since who comes next wants their memory.
+ */
+void mu_orchestra_make_room(struct mu_orchestration *x)
+{
+    int64_t until = mu_now_ns(x->o->clock) + ROOM_NS;
+    struct mu_err e = MU_ERR_INIT;
+    for (int i = 0; i < MU_WORKERS_MAX; i++) {
+        struct mu_hand *h = &x->hand[i];
+        if (h->worker && h->task < 0 && !h->is_killed && !has_place(x, h))
+            mu_orchestra_stop_hand(x, i, true);
+    }
+    while (is_going(x) && mu_now_ns(x->o->clock) < until && x->failed.code == MU_OK)
+        if (mu_orchestra_hear(x, ROOM_NS / 50, &e) != MU_OK)
+            x->failed = e;
+}
+
+static int64_t silent_since(const struct mu_hand *h)
+{
+    return h->heard_ns ? h->heard_ns + MU_WORKER_SILENT_NS : h->started_ns + MU_LAUNCH_START_NS;
+}
+
+void mu_orchestra_end_silent(struct mu_orchestration *x)
+{
+    int64_t now = mu_now_ns(x->o->clock);
+    for (int i = 0; i < MU_WORKERS_MAX; i++) {
+        struct mu_hand *h = &x->hand[i];
+        struct mu_work *w = h->worker && h->task >= 0 ? &x->work[h->task] : NULL;
+        if (!h->worker || h->is_killed)
+            continue;
+        bool is_silent = now > silent_since(h);
+        bool is_late = w && w->asked != MU_ASKED_NOT && now - w->asked_ns > MU_ORCHESTRA_STOP_NS;
+        if (!is_silent && !is_late)
+            continue;
+        if (w && w->asked == MU_ASKED_NOT)
+            w->asked = MU_ASKED_SILENT;
+        mu_orchestra_stop_hand(x, i, true);
+    }
+}
+
+static int forget(struct mu_orchestration *x, struct mu_hand *h, bool has_drained, struct mu_err *e)
+{
+    struct mu_event drained = {.kind = MU_EVENT_GROUP_DRAINED, .group = h->group};
+    mu_fleet_forget(x->fleet, h->model, h->device, h->n);
+    h->worker = 0;
+    return has_drained ? MU_OK : mu_state_log_append(&x->log, &drained, 1, e);
+}
+
+int mu_orchestra_dismiss(struct mu_orchestration *x, struct mu_err *e)
+{
+    int64_t until = mu_now_ns(x->o->clock) + ROOM_NS;
+    for (int i = 0; i < MU_WORKERS_MAX; i++)
+        if (x->hand[i].worker && x->hand[i].task < 0 && !x->hand[i].is_killed)
+            mu_orchestra_stop_hand(x, i, true);
+    while (is_going(x) && mu_now_ns(x->o->clock) < until)
+        MU_TRY_RETURN(mu_orchestra_hear(x, ROOM_NS / 50, e));
+    return MU_OK;
+}
+
+/* ---- starting ---- */
+
+/* The nodes of its devices, each once; they rise. */
+static int list_nodes(const struct mu_orchestration *x, const struct mu_hand *h, const char **name)
+{
+    int n = 0, last = -1;
+    for (int i = 0; i < h->n; i++) {
+        int node = x->o->devices[h->device[i]].node;
+        if (node != last)
+            name[n++] = x->node[node].name;
+        last = node;
+    }
+    return n;
+}
+
+int mu_orchestra_start_hand(struct mu_orchestration *x, int hand, struct mu_err *e)
+{
+    struct mu_hand *h = &x->hand[hand];
+    struct mu_buf log = MU_BUF_INIT("a path", MU_ORCHESTRA_LINE_BYTES);
+    const char *node[MU_TASK_DEVICES_MAX];
+    char ranks[16];
+    const char *argv[] = {x->o->program, "work", h->n > 1 ? "--ranks" : NULL, ranks, NULL};
+    struct mu_worker_order o = {.argv = argv, .node = node, .ranks = h->n, .cpus = x->o->cores};
+    int rc = MU_OK;
+    snprintf(ranks, sizeof ranks, "%d", h->n);
+    MU_TRY(mu_buf_printf(&log, e, "%s/workers", x->o->output));
+    MU_TRY(mu_path_make_folders(log.p, e));
+    MU_TRY(mu_buf_printf(&log, e, "/%d.log", h->group));
+    o.log = log.p;
+    o.n_nodes = list_nodes(x, h, node);
+    MU_TRY(x->o->launcher->ops->start(x->o->launcher, &o, &h->worker, e));
+    h->started_ns = mu_now_ns(x->o->clock);
+    h->heard_ns = 0;
+    h->is_leaving = h->is_killed = false;
+out:
+    mu_buf_fini(&log);
+    return rc;
+}
+
+/* ---- hearing ---- */
+
+static int hand_of(const struct mu_orchestration *x, int64_t worker)
+{
+    for (int i = 0; i < MU_WORKERS_MAX; i++)
+        if (x->hand[i].worker == worker)
+            return i;
+    return -1;
+}
+
+/* How far it is: what is left of it is better known than it was. */
+static void take_progress(struct mu_orchestration *x, int task, const struct mu_worker_line *l)
+{
+    struct mu_work *w = &x->work[task];
+    w->done = l->done;
+    w->total = l->total;
+    w->per_s = l->per_s;
+    if (l->total > l->done && l->per_s > 0)
+        mu_fleet_progress(x->fleet, w->run, (l->total - l->done) / l->per_s, mu_orchestra_now(x));
+}
+
+static int take_end_of_task(struct mu_orchestration *x, struct mu_hand *h, const struct mu_worker_line *l,
+                            struct mu_err *e)
+{
+    int task = h->task;
+    struct mu_task_end end = {.exit_status = l->status, .line = l->why};
+    h->task = -1;
+    h->is_leaving |= h->model < 0 || x->work[task].asked != MU_ASKED_NOT;
+    MU_TRY_RETURN(mu_orchestra_ended(x, task, &end, e));
+    if (h->is_leaving && !h->is_killed)
+        x->o->launcher->ops->stop(x->o->launcher, h->worker, false);
+    return MU_OK;
+}
+
+static int take_line(struct mu_orchestration *x, struct mu_hand *h, const char *text, struct mu_err *e)
+{
+    struct mu_worker_line l;
+    MU_TRY_RETURN(mu_worker_line_parse(&l, text, e));
+    int rc = MU_OK;
+    h->heard_ns = mu_now_ns(x->o->clock);
+    bool is_its = h->task >= 0 && l.task == x->work[h->task].number;
+    if (is_its && l.kind == MU_LINE_ALIVE)
+        take_progress(x, h->task, &l);
+    if (is_its && l.kind == MU_LINE_ENDED)
+        rc = take_end_of_task(x, h, &l, e);
+    mu_worker_line_fini(&l);
+    return rc;
+}
+
+static int take_end(struct mu_orchestration *x, struct mu_hand *h, const struct mu_worker_told *told, struct mu_err *e)
+{
+    struct mu_task_end end = {.exit_status = told->exit_status,
+                              .signal = told->signal,
+                              .line = told->line,
+                              .group_is_over = true,
+                              .is_node_down = told->is_node_down};
+    int task = h->task, node = h->node;
+    h->task = -1;
+    if (task < 0)
+        return forget(x, h, false, e);
+    if (end.exit_status == 0) /* with a task in hand */
+        end.exit_status = mu_code_exit_status(MU_EPEER);
+    MU_TRY_RETURN(mu_orchestra_ended(x, task, &end, e));
+    MU_TRY_RETURN(forget(x, h, true, e));
+    return told->is_node_down ? mu_orchestra_node_down(x, node, told->line, e) : MU_OK;
+}
+
+int mu_orchestra_hear(struct mu_orchestration *x, int64_t ns, struct mu_err *e)
+{
+    struct mu_launcher *l = x->o->launcher;
+    struct mu_worker_told told;
+    while (l->ops->wait(l, ns, &told)) {
+        int hand = hand_of(x, told.worker);
+        if (hand >= 0 && told.kind == MU_WORKER_SAID)
+            MU_TRY_RETURN(take_line(x, &x->hand[hand], told.line, e));
+        else if (hand >= 0)
+            MU_TRY_RETURN(take_end(x, &x->hand[hand], &told, e));
+        ns = 0;
+    }
+    return MU_OK;
+}

@@ -1,0 +1,53 @@
+/* fake_launcher.h - a launcher whose workers live as a script says, by a clock that it moves itself */
+#ifndef TESTS_SCHED_FAKE_LAUNCHER_H
+#define TESTS_SCHED_FAKE_LAUNCHER_H
+
+#include "base/clock.h"
+#include "sched/launcher.h"
+
+#define FAKE_WORKERS 16
+#define FAKE_NODES   8
+
+/* How the next attempts of a task end: a status that its worker says; FAKE_DIES + s: the worker ends with status s;
+ * FAKE_SILENT: it says nothing more; FAKE_NODE: its node goes down; FAKE_STUBBORN: it does not listen. The last one
+ * goes for all after it. Of tasks without a script all end well after a second. */
+#define FAKE_DIES     1000
+#define FAKE_SILENT   2000
+#define FAKE_NODE     2001
+#define FAKE_STUBBORN 2002
+
+struct fake_script {
+    const char *task;
+    int status[8];
+    double seconds;
+};
+
+struct fake_worker {
+    int64_t number, ends_ns, beat_ns; /* ends_ns INT64_MAX: nothing to do */
+    int64_t task;                     /* -1: none */
+    int status;
+    bool is_dying;
+    char node[64];
+};
+
+struct fake_launcher {
+    struct mu_launcher l; /* first */
+    struct mu_clock clock;
+    const struct fake_script *script;
+    int n_scripts;
+    struct fake_worker worker[FAKE_WORKERS];
+    int n, most;      /* at a time */
+    int64_t started;  /* workers, */
+    int tasks;        /* and tasks given to them */
+    const char *says; /* each that ends badly; NULL: a sentence */
+    char order[2048]; /* tasks as they were given, blanks between */
+    int tries[16];    /* of a script's task */
+    char down[FAKE_NODES][64];
+    int n_down;
+    int64_t back_ns; /* when nodes come back; 0: never */
+    char last_config[512];
+};
+
+void fake_launcher_init(struct fake_launcher *f, const struct fake_script *script, int n_scripts);
+
+#endif
