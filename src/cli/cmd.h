@@ -20,6 +20,7 @@
     X(run)                                                                                                             \
     X(work)                                                                                                            \
     X(status)                                                                                                          \
+    X(control)                                                                                                         \
     X(submit)                                                                                                          \
     X(convert)                                                                                                         \
     X(bench)                                                                                                           \

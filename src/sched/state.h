@@ -63,6 +63,7 @@ struct mu_state_task {
     uint8_t priority;     /* enum mu_priority */
     uint8_t failure;      /* enum mu_failure of the last attempt that failed, or of the end */
     bool is_int8;         /* degraded to it */
+    bool is_rated;        /* its priority was changed since it was added */
     int32_t ranks, batch; /* degraded to; 0: as planned */
     int32_t skipped;      /* requests */
     int32_t attempts;

@@ -237,6 +237,7 @@ int mu_state_priority_changed(struct mu_state *s, const struct mu_event *ev, str
     s->by_priority[t->priority][t->state]--;
     s->by_priority[ev->value][t->state]++;
     t->priority = (uint8_t)ev->value;
+    t->is_rated = true;
     return MU_OK;
 }
 
