@@ -194,7 +194,8 @@ out:
 static int finish(const struct mu_campaign *c, const struct run_args *a, const struct mu_counts *counts,
                   struct mu_err *e)
 {
-    int bad = counts->by_state[MU_TASK_FAILED] + counts->by_state[MU_TASK_SKIPPED];
+    int bad =
+        counts->by_state[MU_TASK_FAILED] + counts->by_state[MU_TASK_SKIPPED] + counts->by_state[MU_TASK_CANCELLED];
     MU_TRY_RETURN(mu_campaign_print_status(c->output, a->json, e));
     return bad == 0 ? MU_OK : mu_fail(e, MU_EPEER, "%d of %d tasks did not finish", bad, counts->tasks);
 }

@@ -148,8 +148,11 @@ static int fail_owned(const char *folder, const char *path, struct mu_err *e)
                    folder, o.pid, MU_CONTROL_SOCKET);
 }
 
+/* What the log says of running tasks is of another time. */
 static int tell_written(json_t **answer, const struct mu_state *s, struct mu_control_change *c, struct mu_err *e)
 {
+    if (c->n > 0 && c->ev[0].kind == MU_EVENT_PAUSED)
+        snprintf(c->sentence, sizeof c->sentence, "paused");
     size_t n = strlen(c->sentence);
     snprintf(c->sentence + n, sizeof c->sentence - n, "; nobody runs it now");
     *answer = json_pack("{s:b, s:b}", "ok", 1, "runs", 0);

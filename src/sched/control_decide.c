@@ -31,33 +31,41 @@ static bool read_name(struct name *out, const char *name)
     return true;
 }
 
-static int match_one(bool *is_hit, const struct mu_state *s, const char *pattern, struct mu_err *e)
+/* The patterns of a request, cut in two, and how many tasks each has named. */
+struct patterns {
+    struct mu_campaign_parts part[MU_CONTROL_PATTERNS_MAX];
+    int32_t hits[MU_CONTROL_PATTERNS_MAX];
+    int n;
+};
+
+static bool is_named(struct patterns *p, const char *task)
 {
-    struct mu_campaign_parts p;
     struct name n;
-    int32_t hits = 0;
-    if (!mu_campaign_parts(pattern, &p))
-        return mu_fail(e, MU_EINVAL, "\"%.100s\" is no pattern of tasks", pattern);
-    for (int32_t i = 0; i < s->n_tasks; i++) {
-        if (!read_name(&n, mu_state_name(s, s->tasks[i].name)) ||
-            !mu_campaign_part_matches(p.model, n.full.model, n.base.model) ||
-            !mu_campaign_part_matches(p.suite, n.full.suite, n.base.suite))
+    bool is_hit = false;
+    if (!read_name(&n, task))
+        return false;
+    for (int i = 0; i < p->n; i++) {
+        if (!mu_campaign_part_matches(p->part[i].model, n.full.model, n.base.model) ||
+            !mu_campaign_part_matches(p->part[i].suite, n.full.suite, n.base.suite))
             continue;
-        is_hit[i] = true;
-        hits++;
+        p->hits[i]++;
+        is_hit = true;
     }
-    if (hits == 0)
-        return mu_fail(e, MU_EINVAL, "\"%.260s\" names none of the campaign's %d tasks: `muster status` lists them",
-                       pattern, s->n_tasks);
-    return MU_OK;
+    return is_hit;
 }
 
 int mu_control_match(bool *is_hit, const struct mu_state *s, const struct mu_control_request *r, struct mu_err *e)
 {
+    struct patterns p = {.n = r->n_patterns};
+    for (int i = 0; i < p.n; i++)
+        if (!mu_campaign_parts(r->pattern[i], &p.part[i]))
+            return mu_fail(e, MU_EINVAL, "\"%.100s\" is no pattern of tasks", r->pattern[i]);
     for (int32_t i = 0; i < s->n_tasks; i++)
-        is_hit[i] = r->n_patterns == 0;
-    for (int i = 0; i < r->n_patterns; i++)
-        MU_TRY_RETURN(match_one(is_hit, s, r->pattern[i], e));
+        is_hit[i] = p.n == 0 || is_named(&p, mu_state_name(s, s->tasks[i].name));
+    for (int i = 0; i < p.n; i++)
+        if (p.hits[i] == 0)
+            return mu_fail(e, MU_EINVAL, "\"%.260s\" names none of the campaign's %d tasks: `muster status` lists them",
+                           r->pattern[i], s->n_tasks);
     return MU_OK;
 }
 
@@ -88,8 +96,11 @@ static int pause(struct mu_control_change *c, const struct mu_state *s)
         return MU_OK;
     }
     add(c, (struct mu_event){.kind = MU_EVENT_PAUSED});
-    snprintf(c->sentence, sizeof c->sentence, "paused: nothing new starts, %d running task%s will go on to the end",
-             count_running(s), count_running(s) == 1 ? "" : "s");
+    int32_t n = count_running(s);
+    say(c, "paused: nothing new starts");
+    if (n > 0)
+        snprintf(c->sentence, sizeof c->sentence, "paused: nothing new starts, %d running task%s will go on to the end",
+                 n, n == 1 ? "" : "s");
     return MU_OK;
 }
 

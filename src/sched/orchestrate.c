@@ -190,13 +190,24 @@ static bool is_stopped(const struct mu_orchestration *x)
     return x->o->is_stopped && x->o->is_stopped(x->o->arg);
 }
 
+/* Its tasks are at their ends in the log, their workers not yet. */
+static int end_cancelled(struct mu_orchestration *x, const struct mu_counts *now, struct mu_err *e)
+{
+    MU_TRY_RETURN(stop_all(x, e));
+    return mu_fail(e, MU_ECANCELED, "the campaign was cancelled with %d of %d tasks finished: --again begins anew",
+                   now->by_state[MU_TASK_FINISHED], now->tasks);
+}
+
 static int run_all(struct mu_orchestration *x, struct mu_err *e)
 {
     for (;;) {
         struct mu_err spent = MU_ERR_INIT;
         struct mu_counts now;
+        MU_TRY_RETURN(mu_orchestra_serve(x, e));
         mu_state_counts(&x->log.state, 0, &now);
-        if (now.left == 0)
+        if (x->log.state.campaign == MU_CAMPAIGN_CANCELLED)
+            return end_cancelled(x, &now, e);
+        if (now.left == 0 && x->n_running == 0)
             return mu_orchestra_dismiss(x, e);
         if (is_stopped(x)) {
             MU_TRY_RETURN(stop_all(x, e));

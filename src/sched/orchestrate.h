@@ -28,8 +28,9 @@
 /* What has just happened, for people; borrowed for the call. */
 struct mu_news {
     int kind;             /* enum mu_event_kind: TASK_STARTED, TASK_FINISHED, ATTEMPT_FAILED, TASK_FAILED, TASK_SKIPPED,
-                           * TASK_CANCELLED, DEGRADED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED */
-    const char *task;     /* NULL of nodes and devices */
+                           * TASK_CANCELLED, PAUSED, RESUMED, CANCELLED, DEGRADED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED
+                           */
+    const char *task;     /* NULL of nodes, devices and the campaign */
     const char *why;      /* of failures, skips and what was given up: a sentence; NULL */
     double seconds;       /* that the attempt took */
     double retry_s;       /* ATTEMPT_FAILED: until it is tried again */

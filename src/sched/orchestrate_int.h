@@ -2,6 +2,7 @@
 #ifndef MU_SCHED_ORCHESTRATE_INT_H
 #define MU_SCHED_ORCHESTRATE_INT_H
 
+#include "sched/control.h"
 #include "sched/dispatch.h"
 #include "sched/orchestrate.h"
 #include "sched/state_log.h"
@@ -81,8 +82,10 @@ struct mu_orchestration {
     int n_nodes;
     int *running; /* tasks, n_running of them */
     int n_running;
-    int *followers;         /* [n_tasks] scratch: those that ended because of another */
-    struct mu_mean *length; /* [n_suites], of tasks that have finished */
+    int *followers;             /* [n_tasks] scratch: those that ended because of another */
+    uint8_t *urgency;           /* [n_tasks] enum mu_priority, as priorities are now */
+    struct mu_control *control; /* NULL: it could not be opened */
+    struct mu_mean *length;     /* [n_suites], of tasks that have finished */
     uint64_t random;
     int64_t start_ns, shown_ns;
     struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
@@ -175,6 +178,16 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_tas
 /* The task's end, in the queue and, as own[0..n_own), in the log, with the ends of those that waited for it. */
 int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
                           struct mu_err *e);
+
+/* The ends own[0..n_own), which the queue knows, in the log with those of the tasks that waited for them: one append.
+ */
+int mu_orchestra_append_ends(struct mu_orchestration *x, const struct mu_event *own, int n_own, struct mu_err *e);
+
+/* orchestrate_control.c: requests from outside, once a round; never waits. */
+void mu_orchestra_listen(struct mu_orchestration *x);
+int mu_orchestra_serve(struct mu_orchestration *x, struct mu_err *e);
+/* Of every task: its priority in the file, or as it was changed since, or that of the most urgent that waits for it. */
+int mu_orchestra_settle_urgency(struct mu_orchestration *x, struct mu_err *e);
 
 /* orchestrate_fail.c: what follows a failed attempt. */
 int mu_orchestra_fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, double seconds,

@@ -126,7 +126,7 @@ static int add_task(struct mu_orchestration *x, int task, int campaign, int32_t 
     int n = mu_campaign_befores(x->o->campaign, task, before, x->o->campaign->n_tasks);
     int n_id = count_befores(x, task, before, n, id, &is_lost);
     struct mu_queue_task q = {.campaign = campaign,
-                              .priority = t->urgency,
+                              .priority = (enum mu_priority)x->urgency[task],
                               .run_s = w->need.run_s,
                               .devices = w->need.devices,
                               .deadline_s = w->need.deadline_s,
@@ -199,7 +199,7 @@ void mu_orchestra_need(struct mu_orchestration *x, int task)
                                           .run_s = mu_orchestra_length(x, task, MU_ORCHESTRA_RUN_S),
                                           .load_s = LOAD_LEAST_S + (double)bytes / LOAD_RATE,
                                           .deadline_s = deadline_of(x, &t->policy),
-                                          .priority = (int)t->urgency,
+                                          .priority = x->urgency[task],
                                           .is_preemptible = true,
                                           .may_span = true};
 }
@@ -277,6 +277,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(check_edges(c, e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->followers, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->work, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->urgency, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->running, MU_WORKERS_MAX, "running tasks", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->hand, MU_WORKERS_MAX, "workers", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->start, MU_WORKERS_MAX, "starts", e));
@@ -286,11 +287,15 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(number_tasks(x, e));
     MU_TRY_RETURN(mu_orchestra_meet_nodes(x, e));
     MU_TRY_RETURN(mu_orchestra_open_lengths(x, e));
-    return fill_queue(x, e);
+    MU_TRY_RETURN(mu_orchestra_settle_urgency(x, e));
+    MU_TRY_RETURN(fill_queue(x, e));
+    mu_orchestra_listen(x);
+    return MU_OK;
 }
 
 void mu_orchestra_close(struct mu_orchestration *x)
 {
+    mu_control_close(x->control);
     mu_dispatch_free(x->dispatch);
     mu_queue_free(x->queue);
     mu_fleet_free(x->fleet);
@@ -302,4 +307,5 @@ void mu_orchestra_close(struct mu_orchestration *x)
     mu_free(x->node);
     mu_free(x->length);
     mu_free(x->followers);
+    mu_free(x->urgency);
 }

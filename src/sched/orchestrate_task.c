@@ -14,12 +14,10 @@
 /* ---- ending ---- */
 
 /* One append, so that no restart sees half of it. */
-int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
-                          struct mu_err *e)
+int mu_orchestra_append_ends(struct mu_orchestration *x, const struct mu_event *own, int n_own, struct mu_err *e)
 {
     struct mu_event *ev = NULL;
     int rc = MU_OK, n = 0, id;
-    mu_queue_end(x->queue, x->work[task].id, is_good, mu_orchestra_now(x));
     while (mu_queue_next_ended(x->queue, &id))
         x->followers[n++] = id;
     MU_TRY(MU_NEW_ARRAY(&ev, n_own + n, "events", e));
@@ -39,6 +37,13 @@ int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, co
 out:
     mu_free(ev);
     return rc;
+}
+
+int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, const struct mu_event *own, int n_own,
+                          struct mu_err *e)
+{
+    mu_queue_end(x->queue, x->work[task].id, is_good, mu_orchestra_now(x));
+    return mu_orchestra_append_ends(x, own, n_own, e);
 }
 
 static int finish(struct mu_orchestration *x, int task, double seconds, struct mu_err *e)
@@ -62,14 +67,6 @@ static int take_back(struct mu_orchestration *x, int task, const char *why, stru
                           .text = why};
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
     mu_queue_again(x->queue, w->id, 0, -INFINITY, mu_orchestra_now(x));
-    return MU_OK;
-}
-
-static int cancel(struct mu_orchestration *x, int task, struct mu_err *e)
-{
-    struct mu_event ev = {.kind = MU_EVENT_TASK_CANCELLED, .task = x->work[task].number};
-    MU_TRY_RETURN(mu_orchestra_end_task(x, task, false, &ev, 1, e));
-    mu_orchestra_tell(x, MU_EVENT_TASK_CANCELLED, task, NULL, 0, 0);
     return MU_OK;
 }
 
@@ -124,8 +121,6 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         return take_back(x, task, "the orchestrator was stopped", e);
     case MU_ASKED_PREEMPTED:
         return take_back(x, task, "it made room for a task of higher priority", e);
-    case MU_ASKED_CANCELLED:
-        return cancel(x, task, e);
     case MU_ASKED_LATE:
         snprintf(text, sizeof text, "it was stopped after its time-out of %.0f s", timeout_s);
         f = MU_FAILURE_APPLICATION;
@@ -150,9 +145,10 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_tas
     if (!end->group_is_over)
         mu_fleet_loaded(x->fleet, w->run);
     MU_TRY_RETURN(settle(x, task, seconds, e));
-    if (end->exit_status == 0)
+    bool is_over = x->log.state.tasks[w->number].state == MU_TASK_CANCELLED; /* since somebody wanted it */
+    if (!is_over && end->exit_status == 0)
         MU_TRY_RETURN(finish(x, task, seconds, e));
-    else
+    else if (!is_over)
         MU_TRY_RETURN(end_badly(x, task, end, seconds, e));
     return end->group_is_over ? drain_group(x, group, e) : MU_OK;
 }
