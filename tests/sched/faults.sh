@@ -130,7 +130,7 @@ while [ "$made" -lt "$wanted" ]; do
     begun=$SECONDS here=0
     start
     while kill -0 $run 2>/dev/null; do
-        sleep "$((RANDOM % 2)).$((RANDOM % 10))"
+        sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
         kill -0 $run 2>/dev/null || break
         what=${kinds[$((RANDOM % ${#kinds[@]}))]}
         if [ "$here" -lt 20 ] && fault "$what"; then
