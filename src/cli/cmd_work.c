@@ -32,11 +32,11 @@ static void on_progress(void *arg, int64_t done, int64_t total)
 /* The layout that the worker was started with is for tasks that name none. */
 static int evaluate(struct worker *w, struct mu_eval_args *a, struct mu_err *e)
 {
-    const struct mu_evaluate_opts o = {
-        .results = a->model.quiet ? NULL : stderr, .on_progress = on_progress, .arg = w->link};
+    struct mu_evaluate_opts o = {.on_progress = on_progress, .arg = w->link};
     if (!a->model.layout && !a->model.endpoint)
         a->model.layout = w->args->model.layout;
     a->model.quiet |= w->args->model.quiet;
+    o.results = a->model.quiet ? NULL : stderr;
     MU_TRY_RETURN(mu_session_check_ranks(&w->s, &a->model, e));
     return mu_evaluate(&w->s, a, &o, e);
 }
@@ -65,7 +65,7 @@ static int run_task(struct worker *w, const struct mu_worker_line *task, struct 
     bool is_over = rc != MU_OK && (mu_interrupted() || mu_session_is_broken(&w->s));
     if (rc != MU_OK)
         fprintf(stderr, "muster work: task %" PRId64 ": %s\n", task->task, why.text);
-    mu_worker_link_ended(w->link, mu_code_exit_status(rc), why.text);
+    mu_worker_link_ended(w->link, mu_code_exit_status(rc), rc == MU_OK ? "" : why.text);
     return is_over ? mu_fail(e, rc, "%s", mu_interrupted() ? "" : "no further task can be run by this worker") : MU_OK;
 }
 
@@ -128,18 +128,16 @@ const struct mu_cmd mu_cmd_work = {
         "each: "
         "{\"task\": 17, \"config\": FILE}, and runs each as `muster eval --config FILE` would: results, samples and "
         "journal are the same bytes. One at a time.\n\n"
-        "On standard output, every second: {\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.5}, the task at "
-        "hand (-1: none) and its requests; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the "
-        "exit "
-        "status of `muster eval` and its last sentence. All else goes to standard error.\n\n"
+        "On standard output, every second: {\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.5}, the task "
+        "at hand (-1: none) and its requests; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the "
+        "exit status of `muster eval` and its last sentence. All else goes to standard error.\n\n"
         "The model stays open while tasks have the same model options and the files are as they were. Its cache is for "
         "any request of the context; where memory does not hold that it is for the task at hand, and the model is "
         "opened again for one that needs more. All tasks run on the ranks that the worker was started with.\n\n"
-        "A task that fails is told, and the next one may come. The worker ends when its input does, even within a "
-        "task: "
-        "whoever started it is gone. So it does by SIGTERM, SIGINT and SIGUSR1, after the running step. What was "
+        "A task that fails is told, and the next one may come. The worker ends when its input does, also within a "
+        "task: whoever started it is gone. So it does by SIGTERM, SIGINT and SIGUSR1, after the running step. What was "
         "finished is in the task's journal.",
-    .examples = "  (echo '{\"task\": 1, \"config\": \"out/task.json\"}'; sleep 60) | muster work\n"
+    .examples = "  (echo '{\"task\": 1, \"config\": \"out/task.json\"}'; sleep 3600) | muster work\n"
                 "  mpirun -n 4 muster work --layout tp=4\n",
     .opts = work_opts,
     .args_size = sizeof(struct work_args),

@@ -141,12 +141,14 @@ static int load_for(struct mu_session *s, const struct mu_model_args *args, cons
 static int load_for_any(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)
 {
     struct mu_engine_work any = args->work;
+    struct mu_err why = MU_ERR_INIT;
     any.requests = any.longest = any.tokens = 0;
-    int rc = load_for(s, args, &any, e);
-    if (rc != MU_ENOMEM || args->work.longest == 0 || mu_session_is_broken(s))
-        return rc;
-    say(s, args->model, "no room for any request of the context; opened for those of this task alone");
-    return load_for(s, args, &args->work, e);
+    int rc = load_for(s, args, &any, &why);
+    if (rc == MU_ENOMEM && args->work.longest > 0 && !mu_session_is_broken(s)) {
+        say(s, args->model, "no room for every request of the context; for those of this task alone:");
+        return load_for(s, args, &args->work, e);
+    }
+    return rc == MU_OK ? MU_OK : mu_fail(e, rc, "%s", why.text);
 }
 
 int mu_session_keep_engine(struct mu_session *s, const struct mu_model_args *args, struct mu_err *e)

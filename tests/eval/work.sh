@@ -29,7 +29,7 @@ tasks() { # FOLDER
     task "$1" code muster_code 12
     task "$1" texts muster_generate 4
     task "$1" small muster_arithmetic 12 "weights: int8\n"
-    task "$1" long muster 70 "batch_size: 1\nthreads: 1\nwork: naive\n" # some seconds
+    task "$1" long muster 50 "batch_size: 1\nthreads: 1\nwork: naive\n" # some seconds
 }
 
 start() { # options...
