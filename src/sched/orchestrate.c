@@ -233,6 +233,7 @@ int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct m
     rc = run_all(&x, e);
     if (rc != MU_OK)
         abandon_all(&x);
+    mu_orchestra_hide(&x);
     mu_state_counts(&x.log.state, 0, out);
 out:
     mu_orchestra_close(&x);

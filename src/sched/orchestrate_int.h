@@ -198,5 +198,6 @@ int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, c
 
 /* orchestrate_now.c: OUTPUT/now.json, once a second: what runs where, for those who look. */
 void mu_orchestra_show(struct mu_orchestration *x);
+void mu_orchestra_hide(struct mu_orchestration *x); /* nothing runs any more */
 
 #endif

@@ -91,3 +91,11 @@ void mu_orchestra_show(struct mu_orchestration *x)
     mu_buf_fini(&text);
     mu_buf_fini(&path);
 }
+
+void mu_orchestra_hide(struct mu_orchestration *x)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", 4096);
+    if (mu_path_join(&path, x->o->output, MU_ORCHESTRA_NOW, NULL) == MU_OK)
+        unlink(path.p);
+    mu_buf_fini(&path);
+}
