@@ -2,6 +2,7 @@
 #include "xt.h"
 
 #include "base/check.h"
+#include "base/wire.h"
 #include "engine/remote/retry.h"
 
 #define MS 1000000ll

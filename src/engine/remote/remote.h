@@ -1,6 +1,6 @@
 /* remote.h - what the files of the remote engine share
  *
- *   request --remote.c--> ticket, parts --slots, request.c--> exchanges (http.c) --> answers
+ *   request --remote.c--> ticket, parts --slots, request.c--> exchanges (base/wire.h) --> answers
  *     --deliver.c, answer.c--> the ticket's job --> result
  *
  * A ticket is a request in flight. Its parts are the exchanges that answer it: one, and one more for every alternative
@@ -16,7 +16,7 @@
 #include "engine/engine_int.h"
 #include "engine/job.h"
 #include "engine/remote/answer.h"
-#include "engine/remote/http.h"
+#include "base/wire.h"
 #include "engine/remote/request.h"
 #include "engine/remote/retry.h"
 #include "engine/remote/stream.h"

@@ -8,16 +8,6 @@
 
 #include "base/retry.h"
 
-/* What a failed attempt means. */
-enum mu_verdict {
-    MU_VERDICT_GOOD,
-    MU_VERDICT_RETRY,    /* may pass: the network, an overloaded or restarting server */
-    MU_VERDICT_REFUSED,  /* this request's own fault: another form of it may do, the same one never will */
-    MU_VERDICT_ENDPOINT, /* no request will ever be answered: a wrong key, path or certificate, a redirect */
-};
-
-enum mu_verdict mu_verdict_of_status(int http_status);
-
 struct mu_retry_policy {
     int attempts_max; /* of one exchange, the first counted */
     struct mu_backoff backoff;

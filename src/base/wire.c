@@ -1,5 +1,5 @@
-/* http.c - see http.h */
-#include "engine/remote/http.h"
+/* wire.c - see wire.h */
+#include "base/wire.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -18,6 +18,18 @@ struct mu_wire {
     struct curl_slist *headers;
     struct mu_wire_opts o;
 };
+
+/* 404 stands for a wrong path or model; 501 is how some servers say that they do not know a field. */
+enum mu_verdict mu_verdict_of_status(int s)
+{
+    if (s == 200)
+        return MU_VERDICT_GOOD;
+    if (s == 408 || s == 425 || s == 429 || (s >= 500 && s != 501 && s != 505))
+        return MU_VERDICT_RETRY;
+    if (s == 400 || s == 413 || s == 422 || s == 501)
+        return MU_VERDICT_REFUSED;
+    return MU_VERDICT_ENDPOINT;
+}
 
 /* ---- opening ---- */
 
@@ -135,6 +147,7 @@ static int set_up(struct mu_exchange *x, struct mu_err *e)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs does not hold up who stops the exchange */
     SET(CURLOPT_HTTPHEADER, x->wire->headers);
     SET(CURLOPT_USERAGENT, "muster/" MU_VERSION);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(x->wire->o.connect_ns / NS_PER_MS));

@@ -1,18 +1,27 @@
-/* http.h - HTTP exchanges with one server, many at a time, over libcurl's multi interface
+/* wire.h - HTTP exchanges, many at a time, over libcurl's multi interface
  *
  * No thread of its own: bytes move while mu_wire_pump() and mu_wire_wait() run, by one thread at a time; only
  * mu_wire_wake() may come from any. Redirects are refused, certificates are checked, nothing is decompressed; headers
  * and bodies have bounds. Knows no models. */
-#ifndef MU_ENGINE_REMOTE_HTTP_H
-#define MU_ENGINE_REMOTE_HTTP_H
+#ifndef MU_BASE_WIRE_H
+#define MU_BASE_WIRE_H
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "engine/remote/retry.h"
 #include <muster/err.h>
 
 #define MU_WIRE_HEADER_BYTES_MAX ((size_t)64 << 10)
 #define MU_WIRE_KEY_BYTES_MAX    4096
+
+/* What a failed attempt means. */
+enum mu_verdict {
+    MU_VERDICT_GOOD,
+    MU_VERDICT_RETRY,    /* may pass: the network, an overloaded or restarting server */
+    MU_VERDICT_REFUSED,  /* this request's own fault: another form of it may do, the same one never will */
+    MU_VERDICT_ENDPOINT, /* no request will ever be answered: a wrong key, path or certificate, a redirect */
+};
+
+enum mu_verdict mu_verdict_of_status(int http_status);
 
 struct mu_wire;
 
@@ -45,7 +54,7 @@ struct mu_exchange {
     int64_t start_ns, moved_ns; /* when it was sent, and when a byte last came */
     bool is_done;
 
-    /* http.c's own */
+    /* wire.c's own */
     struct mu_wire *wire;
     void *easy;
     size_t header_bytes;
