@@ -17,10 +17,10 @@ void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const cha
                         .seconds = seconds,
                         .retry_s = retry_s,
                         .running = x->n_running};
-    if (!x->o->told)
-        return;
     mu_state_counts(&x->log.state, 0, &n.now);
-    x->o->told(x->o->arg, &n);
+    mu_orchestra_alert_news(x, &n, task);
+    if (x->o->told)
+        x->o->told(x->o->arg, &n);
 }
 
 /* ---- a round of the dispatcher ---- */
@@ -131,6 +131,13 @@ static double seconds_at_work(const struct mu_orchestration *x)
     return (double)(s->active_ns + since) * 1e-9;
 }
 
+static int look_for_alerts(struct mu_orchestration *x, struct mu_err *e)
+{
+    const double spent_s[MU_BUDGETS] = {
+        [MU_BUDGET_DEVICE_TIME] = hours_spent(x) * 3600, [MU_BUDGET_WALL_TIME] = seconds_at_work(x)};
+    return mu_orchestra_alert_look(x, spent_s, e);
+}
+
 /* MU_ELIMIT with the budget that is spent: nothing more begins. */
 static int check_budgets(const struct mu_orchestration *x, struct mu_err *e)
 {
@@ -215,6 +222,7 @@ static int run_all(struct mu_orchestration *x, struct mu_err *e)
                            now.left, now.tasks);
         }
         MU_TRY_RETURN(mu_orchestra_look_at_nodes(x, e));
+        MU_TRY_RETURN(look_for_alerts(x, e));
         bool goes_on = check_budgets(x, &spent) == MU_OK;
         if (goes_on)
             MU_TRY_RETURN(run_round(x, e));
@@ -236,6 +244,7 @@ int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct m
     mu_orchestra_hide(&x);
     mu_state_counts(&x.log.state, 0, out);
 out:
+    mu_orchestra_alert_end(&x, rc, e);
     mu_orchestra_close(&x);
     return rc;
 }

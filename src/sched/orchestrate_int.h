@@ -5,6 +5,7 @@
 #include "sched/control.h"
 #include "sched/dispatch.h"
 #include "sched/orchestrate.h"
+#include "sched/orchestrate_alert.h"
 #include "sched/state_log.h"
 
 #define MU_ORCHESTRA_LINE_BYTES ((size_t)8192) /* to a worker: a path, as JSON */
@@ -90,6 +91,7 @@ struct mu_orchestration {
     int64_t start_ns, shown_ns;
     struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
     int n_starts;
+    struct mu_orchestra_alerts alert;
     struct mu_err failed; /* inside a call that cannot return it */
 };
 

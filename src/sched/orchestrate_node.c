@@ -79,6 +79,17 @@ static void stop_on(struct mu_orchestration *x, int node)
     }
 }
 
+/* What is out of use, for people: its name and why. */
+static void tell_out(struct mu_orchestration *x, int kind, const char *node, int device, const char *why)
+{
+    char text[MU_EVENT_TEXT_MAX];
+    if (device >= 0)
+        snprintf(text, sizeof text, "device %d of %s: %s", device, node, why);
+    else
+        snprintf(text, sizeof text, "%s: %s", node, why);
+    mu_orchestra_tell(x, kind, -1, text, 0, 0);
+}
+
 int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why, struct mu_err *e)
 {
     struct mu_place *p = &x->node[node];
@@ -88,16 +99,21 @@ int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why
     p->is_down = true;
     p->seen_ns = mu_now_ns(x->o->clock);
     stop_on(x, node);
-    return mu_state_log_append(&x->log, &ev, 1, e);
+    MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
+    tell_out(x, ev.kind, p->name, -1, why);
+    return MU_OK;
 }
 
 int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char *why, struct mu_err *e)
 {
     struct mu_event ev = {
         .kind = MU_EVENT_DEVICE_QUARANTINED, .device = mu_orchestra_device_number(x, device), .text = why};
+    const struct mu_place *p = &x->node[x->o->devices[device].node];
     if (x->log.state.devices[ev.device].is_quarantined)
         return MU_OK;
-    return mu_state_log_append(&x->log, &ev, 1, e);
+    MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
+    tell_out(x, ev.kind, p->name, device - p->first, why);
+    return MU_OK;
 }
 
 /* ---- the fleet follows ---- */

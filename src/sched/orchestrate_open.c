@@ -283,6 +283,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->start, MU_WORKERS_MAX, "starts", e));
     MU_TRY_RETURN(mu_fleet_open(&x->fleet, x->o->devices, x->o->n_devices, MU_MAX(c->n_models, 1), e));
     MU_TRY_RETURN(open_log(x, e));
+    MU_TRY_RETURN(mu_orchestra_alert_begin(x, e));
     MU_TRY_RETURN(meet_log(x, e));
     MU_TRY_RETURN(number_tasks(x, e));
     MU_TRY_RETURN(mu_orchestra_meet_nodes(x, e));
