@@ -16,13 +16,14 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "cli/cmd.h"
+#include "cli/drill.h"
 #include "comm/mpi/mpi.h"
 #include "tensor/ops.h"
 
 struct doctor_args {
-    bool json;
-    bool quick;
+    bool quick, drill;
     int64_t threads;
+    struct mu_drill_args drills;
 };
 
 /* A report is a JSON array of {item, state, text, ...}; people see one line each. */
@@ -188,13 +189,15 @@ out:
 
 static int doctor_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
-    const struct doctor_args *args = p;
+    struct doctor_args *args = p;
     json_t *report = NULL;
     int rc = MU_OK;
 
     (void)operands;
     if (n_operands > 0)
         return mu_fail(e, MU_EUSAGE, "doctor takes no operands, %d were given", n_operands);
+    if (args->drill)
+        return mu_drill_run(&args->drills, e);
     report = json_array();
     MU_TRY(look_machine(report, e));
     MU_TRY(look_levels(report));
@@ -202,7 +205,7 @@ static int doctor_run(void *p, int n_operands, char **operands, struct mu_err *e
         MU_TRY(measure(report, args->threads, e));
     MU_TRY(look_libraries(report));
     MU_TRY(look_around(report));
-    MU_TRY(print_report(report, args->json, e));
+    MU_TRY(print_report(report, args->drills.json, e));
 out:
     if (rc == MU_ENOMEM && e->code == 0)
         mu_fail_nomem(e, 0, "the report");
@@ -211,12 +214,30 @@ out:
 }
 
 #define FIELD(name) offsetof(struct doctor_args, name)
+#define DRILL(name) FIELD(drills.name)
 
 static const struct mu_opt doctor_opts[] = {
     {MU_OPT_FLAG, "quick", 'q', FIELD(quick), .help = "Leave out the measurements, which take about a second."},
     {MU_OPT_INT, "threads", 't', FIELD(threads), "N", .lo = 0, .hi = 1024, .help = "Threads that measure.",
      .dflt = "the cores this process may use"},
-    {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print JSON for programs."},
+    {MU_OPT_FLAG, "drill", 0, FIELD(drill),
+     .help = "Try the hardware out and break things on purpose, each part pass, slow or broken."},
+    {MU_OPT_LIST, "only", 0, DRILL(only), "NAME",
+     .help = "Drills to run: products, memory, storage, ranks, kill, stop, link, disk, slurm. May be given again.",
+     .dflt = "all"},
+    {MU_OPT_INT, "ranks", 0, DRILL(ranks), "N", .lo = 0, .hi = 64,
+     .help = "Ranks of the drills that have some; under mpirun or srun those it started.",
+     .dflt = "2, or 3 to lose one"},
+    {MU_OPT_SIZE, "memory", 0, DRILL(memory), "SIZE", .help = "Memory to write and read back.",
+     .dflt = "three quarters of what is free"},
+    {MU_OPT_TEXT, "storage", 0, DRILL(storage), "DIR", .help = "Folder whose storage is tried.",
+     .dflt = "where calibrate measured"},
+    {MU_OPT_FLAG, "slurm", 0, DRILL(slurm), .help = "Outside of a job, ask Slurm for a node and try that."},
+    {MU_OPT_TEXT, "baseline", 0, DRILL(baseline), "FILE", .help = "What muster calibrate measured here.",
+     .dflt = "~/.cache/muster/machine.json"},
+    {MU_OPT_TEXT, "scratch", 0, DRILL(scratch), "DIR",
+     .help = "Folder for what drills write down; a folder of their own in it is removed.", .dflt = "$TMPDIR, or /tmp"},
+    {MU_OPT_FLAG, "json", 0, DRILL(json), .help = "Print JSON for programs."},
     {.type = MU_OPT_END},
 };
 
@@ -226,8 +247,14 @@ const struct mu_cmd mu_cmd_doctor = {
     .operands = "",
     .story =
         "Looks at the CPU and its instruction levels, memory, bandwidth and arithmetic rate, the libraries of this "
-        "build, GPUs, MPI and Slurm. What is missing is said with what it is good for; muster runs without it.",
-    .examples = "  muster doctor\n  muster doctor --json | jq '.[] | select(.state == \"missing\")'\n",
+        "build, GPUs, MPI and Slurm. What is missing is said with what it is good for; muster runs without it.\n\n"
+        "With --drill it tries the hardware out against what muster calibrate measured: products on all cores, "
+        "memory, storage, messages between ranks, the nodes of a Slurm job. And it breaks things of its own to see "
+        "that they are found out: a rank is killed, another is stopped, a link is cut (as root), a disk fills up. "
+        "Each part is told as pass, slow, broken or skipped (docs/doctor.md). The exit status is 0 when none is slow "
+        "or broken, 8 when one is slow, 14 when one is broken.",
+    .examples = "  muster doctor\n  muster doctor --json | jq '.[] | select(.state == \"missing\")'\n"
+                "  muster doctor --drill --memory 4GB\n  muster doctor --drill --only kill --only disk\n",
     .opts = doctor_opts,
     .args_size = sizeof(struct doctor_args),
     .run = doctor_run,
