@@ -40,6 +40,7 @@ struct mu_event_log;
 struct mu_event_log_opts {
     int64_t span_ns;        /* of this process's lease; 0: MU_EVENT_LOG_SPAN_NS */
     bool is_many_nodes;     /* a rollback journal whatever the file system says */
+    bool was_checked;       /* the file as a whole, a moment ago: rows only as they are read. For who looks often */
     struct mu_clock *clock; /* borrowed; NULL: the machine's */
 };
 
@@ -87,5 +88,10 @@ int mu_event_log_disown(struct mu_event_log *l, struct mu_err *e); /* not owning
 int64_t mu_event_log_fence(const struct mu_event_log *l);       /* 0: does not own it */
 int64_t mu_event_log_renew_in_ns(const struct mu_event_log *l); /* until a renewal is due; 0: now */
 int mu_event_log_owner(struct mu_event_log *l, struct mu_owner *out, struct mu_err *e);
+
+/* The same, and what one look tells of it. AWAY: it does not live where this process could see it; whether its
+ * renewals go on is for who looks twice. */
+enum mu_owner_life { MU_OWNER_NOBODY, MU_OWNER_ALIVE, MU_OWNER_GONE, MU_OWNER_AWAY };
+int mu_event_log_look(struct mu_event_log *l, struct mu_owner *out, enum mu_owner_life *life, struct mu_err *e);
 
 #endif

@@ -320,3 +320,21 @@ int mu_event_log_owner(struct mu_event_log *l, struct mu_owner *out, struct mu_e
     *out = o.pub;
     return MU_OK;
 }
+
+static enum mu_owner_life life_of(const struct mu_event_log *l, const struct mu_owner_self *o)
+{
+    if (o->pub.fence == 0 || o->pub.has_given_up)
+        return MU_OWNER_NOBODY;
+    if (is_gone(&l->self, o))
+        return MU_OWNER_GONE;
+    return is_here(&l->self, o) ? MU_OWNER_ALIVE : MU_OWNER_AWAY;
+}
+
+int mu_event_log_look(struct mu_event_log *l, struct mu_owner *out, enum mu_owner_life *life, struct mu_err *e)
+{
+    struct mu_owner_self o;
+    MU_TRY_RETURN(read_owner(l, &o, e));
+    *out = o.pub;
+    *life = life_of(l, &o);
+    return MU_OK;
+}

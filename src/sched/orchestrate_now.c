@@ -71,8 +71,9 @@ static json_t *as_tree(const struct mu_orchestration *x)
     }
     for (int i = 0; i < x->fleet->n_devices; i++)
         json_array_append_new(devices, device_json(x, i));
-    return json_pack("{s:I, s:s, s:i, s:o, s:o, s:o}", "at", (json_int_t)time(NULL), "host", host, "pid", (int)getpid(),
-                     "running", running, "workers", workers, "devices", devices);
+    return json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:f, s:f}", "at", (json_int_t)time(NULL), "host", host, "pid",
+                     (int)getpid(), "running", running, "workers", workers, "devices", devices, "gpu_hours_max",
+                     x->o->campaign->budgets.gpu_hours, "walltime_max_s", x->o->campaign->budgets.walltime_s);
 }
 
 void mu_orchestra_show(struct mu_orchestration *x)
