@@ -1,90 +1,86 @@
 /* campaign_status.c - see campaign_status.h */
 #include "cli/campaign_status.h"
-#include "cli/print_json.h"
 
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/file.h"
-#include "base/json.h"
-#include "base/mem.h"
-#include "sched/orchestrate.h"
-#include "sched/state_log.h"
+#include "base/clock.h"
+#include "cli/campaign_json.h"
+#include "cli/campaign_page.h"
+#include "cli/print_json.h"
+#include "cli/terminal.h"
 
-#define PATH_BYTES ((size_t)4096)
-
-static double attempt_s(const struct mu_state *s, const struct mu_state_task *t)
-{
-    if (t->last_attempt < 0)
-        return 0;
-    const struct mu_state_attempt *a = &s->attempts[t->last_attempt];
-    if (a->end_ns >= 0)
-        return (double)(a->end_ns - a->start_ns) * 1e-9;
-    return (double)time(NULL) - (double)a->start_wall_ns * 1e-9;
-}
+#define PIPE_COLS 120 /* where nobody says how wide */
+#define EVENTS    6   /* lines of them, with their title */
 
 static bool tells_why(const struct mu_state_task *t)
 {
     return t->failure != MU_FAILURE_NONE && t->state != MU_TASK_FINISHED;
 }
 
-static void print_people(const struct mu_state *s)
+static void print_counts(const struct mu_view *v)
 {
-    struct mu_counts c;
-    mu_state_counts(s, 0, &c);
-    printf("%d tasks", c.tasks);
+    const struct mu_counts *c = &v->counts;
+    printf("%d tasks", c->tasks);
     for (int k = 0; k < MU_TASK_STATES; k++)
-        if (c.by_state[k] > 0)
-            printf(", %d %s", c.by_state[k], mu_task_state_name(k));
-    printf("; at work for %.0f s", (double)c.active_ns * 1e-9);
-    if (c.left > 0 && c.left_s >= 0)
-        printf(", %.0f s left", c.left_s);
-    printf("\n  %-10s  %-8s  %8s  %9s  %s\n", "state", "priority", "attempts", "last, s", "task");
+        if (c->by_state[k] > 0)
+            printf(", %d %s", c->by_state[k], mu_task_state_name(k));
+    printf("\n");
+}
+
+static void print_tasks(const struct mu_view *v)
+{
+    const struct mu_state *s = &v->state;
+    printf("\n  %-10s  %-10s  %8s  %9s  %s\n", "state", "priority", "attempts", "last, s", "task");
     for (int32_t i = 0; i < s->n_tasks; i++) {
         const struct mu_state_task *t = &s->tasks[i];
-        printf("  %-10s  %-8s  %8d  %9.1f  %s%s%s\n", mu_task_state_name(t->state),
-               mu_priority_name((enum mu_priority)t->priority), t->attempts, attempt_s(s, t), mu_state_name(s, t->name),
-               tells_why(t) ? ": " : "", tells_why(t) ? mu_failure_meaning(t->failure) : "");
+        printf("  %-10s  %-10s  %8d  %9.1f  %s%s%s\n", mu_task_state_name(t->state),
+               mu_priority_name((enum mu_priority)t->priority), t->attempts, mu_view_last_s(v, t),
+               mu_state_name(s, t->name), tells_why(t) ? ": " : "", tells_why(t) ? mu_failure_meaning(t->failure) : "");
     }
 }
 
-static json_t *as_tree(const struct mu_state *s)
+/* What `muster top` would show of it, where there is something to say. */
+static int print_parts(const struct mu_view *v, struct mu_err *e)
 {
-    json_t *tasks = json_array(), *counts = json_object();
-    struct mu_counts c;
-    mu_state_counts(s, 0, &c);
-    for (int k = 0; k < MU_TASK_STATES; k++)
-        json_object_set_new(counts, mu_task_state_name(k), json_integer(c.by_state[k]));
-    for (int32_t i = 0; i < s->n_tasks; i++) {
-        const struct mu_state_task *t = &s->tasks[i];
-        json_array_append_new(tasks,
-                              json_pack("{s:s, s:s, s:s, s:i, s:f, s:s}", "task", mu_state_name(s, t->name), "state",
-                                        mu_task_state_name(t->state), "priority",
-                                        mu_priority_name((enum mu_priority)t->priority), "attempts", t->attempts,
-                                        "last_seconds", attempt_s(s, t), "failure", mu_failure_name(t->failure)));
+    struct mu_page p = {.is_utf8 = mu_page_wants_utf8()};
+    struct mu_page_choice c = {0};
+    int cols = PIPE_COLS, rows, lines;
+    if (isatty(STDOUT_FILENO)) {
+        mu_terminal_size(&cols, &rows);
+        p.has_colour = mu_page_wants_colour();
     }
-    return json_pack("{s:s, s:i, s:i, s:f, s:o, s:o}", "campaign", mu_campaign_state_name(s->campaign), "tasks",
-                     c.tasks, "left", c.left, "active_seconds", (double)c.active_ns * 1e-9, "states", counts, "each",
-                     tasks);
+    mu_page_begin(&p, cols);
+    mu_campaign_standing(&p, v);
+    if ((lines = mu_part_tasks.wants(v, &c)) > 0) {
+        mu_page_end(&p);
+        mu_part_tasks.draw(&p, v, &c, lines);
+    }
+    if ((lines = MU_MIN(mu_part_events.wants(v, &c), EVENTS)) > 0) {
+        mu_page_end(&p);
+        mu_part_events.draw(&p, v, &c, lines);
+    }
+    if (p.rc == MU_OK)
+        printf("%s", p.text.p);
+    int rc = p.rc == MU_OK ? MU_OK : mu_fail(e, p.rc, "out of memory: the status as text");
+    mu_page_fini(&p);
+    return rc;
 }
 
 int mu_campaign_print_status(const char *folder, bool as_json, struct mu_err *e)
 {
-    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
-    struct mu_state_log log = {0};
+    struct mu_view v;
     int rc = MU_OK;
-    MU_TRY(mu_path_join(&path, folder, MU_ORCHESTRA_STORE, e));
-    if (access(path.p, F_OK) != 0)
-        MU_TRY(mu_fail(e, MU_ENOENT, "there is no %s: no campaign was run with this output folder", path.p));
-    MU_TRY(mu_state_log_open(&log, path.p, NULL, false, 0, e));
-    if (as_json)
-        rc = mu_print_json(as_tree(&log.state), "the status", e);
-    else
-        print_people(&log.state);
-out:
-    mu_state_log_close(&log);
-    mu_buf_fini(&path);
+    MU_TRY_RETURN(mu_view_open(&v, folder, mu_wall_ns(), mu_now_ns(mu_clock_real()), e));
+    mu_view_sort(&v, MU_ORDER_LEFT);
+    if (as_json) {
+        rc = mu_print_json(mu_campaign_json(&v, true), "the status", e);
+    } else {
+        print_counts(&v);
+        rc = print_parts(&v, e);
+        print_tasks(&v);
+    }
+    mu_view_close(&v);
     return rc;
 }

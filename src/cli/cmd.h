@@ -20,6 +20,7 @@
     X(run)                                                                                                             \
     X(work)                                                                                                            \
     X(status)                                                                                                          \
+    X(top)                                                                                                             \
     X(control)                                                                                                         \
     X(submit)                                                                                                          \
     X(convert)                                                                                                         \

@@ -25,8 +25,10 @@ const struct mu_cmd mu_cmd_status = {
     .summary = "show how a campaign stands",
     .operands = "OUTPUT",
     .story =
-        "Reads the events that `muster run` keeps in OUTPUT/campaign.sqlite, also while it runs: each task with its "
-        "state, attempts, the time of the last one and why it failed; rate and time left once enough have ended.",
+        "Reads the events that `muster run` keeps in OUTPUT/campaign.sqlite, also while it runs: rate and time left "
+        "once enough have ended, GPU hours, failures, who runs it; running tasks with their progress, what happened "
+        "last, and each task with its state, attempts, the time of the last one and why it failed. `muster top` shows "
+        "the same as it goes.",
     .examples = "  muster status build/campaign\n"
                 "  muster status build/campaign --json | jq .states\n",
     .opts = status_opts,
