@@ -250,7 +250,7 @@ int mu_outfile_commit(struct mu_outfile *o, struct mu_err *e)
     FILE *f = o->f;
     o->f = NULL;
     errno = 0;
-    bool is_synced = fflush(f) == 0 && fsync(fileno(f)) == 0;
+    bool is_synced = fflush(f) == 0 && (o->is_note || fsync(fileno(f)) == 0);
     int err = errno;
     if (fclose(f) != 0 && is_synced) {
         is_synced = false;
@@ -279,14 +279,25 @@ void mu_outfile_discard(struct mu_outfile *o)
     *o = (struct mu_outfile)MU_OUTFILE_INIT;
 }
 
-int mu_file_write_all(const char *path, const void *p, size_t n, struct mu_err *e)
+static int write_whole(const char *path, const void *p, size_t n, bool is_note, struct mu_err *e)
 {
     struct mu_outfile o = MU_OUTFILE_INIT;
     int rc = MU_OK;
     MU_TRY(mu_outfile_open(&o, path, e));
+    o.is_note = is_note;
     MU_TRY(mu_outfile_write(&o, p, n, e));
     MU_TRY(mu_outfile_commit(&o, e));
 out:
     mu_outfile_discard(&o);
     return rc;
+}
+
+int mu_file_write_all(const char *path, const void *p, size_t n, struct mu_err *e)
+{
+    return write_whole(path, p, n, false, e);
+}
+
+int mu_file_write_note(const char *path, const void *p, size_t n, struct mu_err *e)
+{
+    return write_whole(path, p, n, true, e);
 }

@@ -59,10 +59,11 @@ struct mu_outfile {
     FILE *f;
     char *path;
     char *path_tmp;
+    bool is_note; /* not worth a sync: commit does without */
 };
 #define MU_OUTFILE_INIT                                                                                                \
     {                                                                                                                  \
-        NULL, NULL, NULL                                                                                               \
+        NULL, NULL, NULL, false                                                                                        \
     }
 
 /* Refused where a folder, a device or a pipe stands: renaming would replace it. */
@@ -73,5 +74,6 @@ void mu_outfile_discard(struct mu_outfile *o);                 /* removes what w
 
 /* All of such an output at once. */
 int mu_file_write_all(const char *path, const void *p, size_t n, struct mu_err *e);
+int mu_file_write_note(const char *path, const void *p, size_t n, struct mu_err *e); /* the same, not synced */
 
 #endif

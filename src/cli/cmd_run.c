@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -18,7 +19,8 @@
 #include "sched/state_log.h"
 
 #define PATH_BYTES 4096
-#define OLD_MAX    999 /* events set aside */
+#define OLD_MAX    999  /* events set aside */
+#define READERS_MS 2000 /* for those who look at the log to be done */
 
 struct run_args {
     bool plan, again, json, quiet;
@@ -125,23 +127,48 @@ static void told(void *arg, const struct mu_news *n)
     fprintf(stderr, "\n");
 }
 
+/* Who reads the log has files of it open, which would stay behind and be taken for those of the new one. */
+static int wait_for_readers(const char *path, struct mu_err *e)
+{
+    struct mu_buf wal = MU_BUF_INIT("a path", PATH_BYTES);
+    int rc = MU_OK;
+    MU_TRY(mu_buf_printf(&wal, e, "%s-wal", path));
+    for (int i = 0; mu_path_exists(wal.p) && i < READERS_MS; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    if (mu_path_exists(wal.p))
+        rc = mu_fail(e, MU_EPEER, "%s is being read: end `muster top` and what else looks at it, then try --again",
+                     path);
+out:
+    mu_buf_fini(&wal);
+    return rc;
+}
+
+/* The name of what is set aside now: the next number. */
+static int name_old(struct mu_buf *old, const char *path, struct mu_err *e)
+{
+    int n = 1;
+    do {
+        mu_buf_clear(old);
+        MU_TRY_RETURN(mu_buf_printf(old, e, "%s.%d", path, n));
+    } while (mu_path_exists(old->p) && n++ < OLD_MAX);
+    if (n > OLD_MAX)
+        return mu_fail(e, MU_ELIMIT, "%s was set aside %d times: remove some of what is there", path, OLD_MAX);
+    return MU_OK;
+}
+
 /* The events under another name: what the campaign is now begins anew, out of its journals. */
 static int set_aside(const char *output, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES), old = path;
     struct mu_state_log log = {0};
-    int rc = MU_OK, n = 1;
+    int rc = MU_OK;
     MU_TRY(mu_path_join(&path, output, MU_ORCHESTRA_STORE, e));
     if (!mu_path_exists(path.p))
         goto out;
     MU_TRY(mu_state_log_open(&log, path.p, NULL, true, MU_OWNER_AWAY_NS, e)); /* nobody else is at work on it */
     mu_state_log_close(&log);
-    do {
-        mu_buf_clear(&old);
-        MU_TRY(mu_buf_printf(&old, e, "%s.%d", path.p, n));
-    } while (mu_path_exists(old.p) && n++ < OLD_MAX);
-    if (n > OLD_MAX)
-        MU_TRY(mu_fail(e, MU_ELIMIT, "%s was set aside %d times: remove some of what is there", path.p, OLD_MAX));
+    MU_TRY(wait_for_readers(path.p, e));
+    MU_TRY(name_old(&old, path.p, e));
     if (rename(path.p, old.p) != 0)
         rc = mu_fail_errno(e, errno, "rename", path.p);
 out:

@@ -87,7 +87,7 @@ void mu_orchestra_show(struct mu_orchestration *x)
     all = as_tree(x);
     if (all && mu_json_dump(&text, all, false, NULL) == MU_OK &&
         mu_path_join(&path, x->o->output, MU_ORCHESTRA_NOW, NULL) == MU_OK)
-        (void)mu_file_write_all(path.p, text.p, text.n, NULL);
+        (void)mu_file_write_note(path.p, text.p, text.n, NULL);
     json_decref(all);
     mu_buf_fini(&text);
     mu_buf_fini(&path);
