@@ -11,43 +11,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/process.h"
 #include "sched/event_log_int.h"
 
 #define LOOK_NS_MAX 200000000ll /* between two looks of a watch */
 
 /* ---- this process and others of this machine ---- */
-
-/* The first line of a small file; "" where it cannot be read. */
-static void read_word(const char *path, char *out, size_t bytes)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, bytes - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    out[n > 0 ? n : 0] = '\0';
-    out[strcspn(out, "\n")] = '\0';
-}
-
-/* Field 22 of /proc/PID/stat (proc(5)): with the pid it names a process once a boot. -1: there is no such process, 0:
- * /proc does not tell. What a zombie did is over. */
-static int64_t start_of(int64_t pid)
-{
-    char path[64], stat[1024], state;
-    long long start = 0;
-    snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
-    read_word(path, stat, sizeof stat);
-    if (!stat[0])
-        return kill((pid_t)pid, 0) != 0 && errno == ESRCH ? -1 : 0;
-    const char *end = strrchr(stat, ')'); /* the name may hold anything */
-    if (!end || sscanf(end + 1, " %c", &state) != 1)
-        return 0;
-    if (state == 'Z' || state == 'X')
-        return -1;
-    const char *at = end + 1; /* the blank before field 3 */
-    for (int field = 3; field < 22 && at; field++)
-        at = strchr(at + 1, ' ');
-    return at && sscanf(at, "%lld", &start) == 1 ? start : 0;
-}
 
 static int make_token(char token[MU_OWNER_WORD_MAX], struct mu_err *e)
 {
@@ -64,8 +33,8 @@ int mu_owner_know_self(struct mu_owner_self *self, int64_t span_ns, struct mu_er
     *self = (struct mu_owner_self){.pub = {.pid = getpid(), .span_ns = span_ns}};
     if (gethostname(self->pub.host, sizeof self->pub.host - 1) != 0 || !self->pub.host[0])
         snprintf(self->pub.host, sizeof self->pub.host, "?");
-    self->start = start_of(self->pub.pid);
-    read_word("/proc/sys/kernel/random/boot_id", self->boot, sizeof self->boot);
+    self->start = mu_process_start(self->pub.pid);
+    mu_proc_line("/proc/sys/kernel/random/boot_id", self->boot, sizeof self->boot);
     ssize_t n = readlink("/proc/self/ns/pid", self->space, sizeof self->space - 1);
     self->space[n > 0 ? n : 0] = '\0';
     return make_token(self->token, e);
@@ -76,7 +45,7 @@ static bool is_gone(const struct mu_owner_self *self, const struct mu_owner_self
 {
     if (!self->boot[0] || !self->space[0] || strcmp(self->boot, o->boot) != 0 || strcmp(self->space, o->space) != 0)
         return false;
-    int64_t start = start_of(o->pub.pid);
+    int64_t start = mu_process_start(o->pub.pid);
     return start == -1 || (start > 0 && o->start > 0 && start != o->start);
 }
 
@@ -271,7 +240,7 @@ out:
 static bool is_here(const struct mu_owner_self *self, const struct mu_owner_self *o)
 {
     return self->boot[0] && self->space[0] && strcmp(self->boot, o->boot) == 0 && strcmp(self->space, o->space) == 0 &&
-           o->start > 0 && start_of(o->pub.pid) == o->start;
+           o->start > 0 && mu_process_start(o->pub.pid) == o->start;
 }
 
 /* Whether to wait on is no use: it lives here and had its time, or it has renewed while we looked. */
