@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@ struct run {
     struct mu_command_end *end;
     pid_t pid;
     int fd[2]; /* what it prints, what it complains; -1: closed */
+    int watch; /* its end */
     int64_t deadline_ns;
 };
 
@@ -104,14 +106,19 @@ out:
     close_fd(&err[1]);
     r->fd[0] = out[0];
     r->fd[1] = err[0];
+    for (int i = 0; i < 2 && rc == MU_OK; i++)
+        (void)fcntl(r->fd[i], F_SETFL, O_NONBLOCK);
+    if (rc == MU_OK)
+        r->watch = pidfd_open(r->pid, 0); /* -1: the ends of its pipes tell */
     return rc;
 }
 
-/* What stands in the pipe. Of complaints only the beginning is kept. */
-static int take(struct run *r, int which, struct mu_err *e)
+/* What stands in the pipe, some of it. Of complaints only the beginning is kept. */
+static int take(struct run *r, int which, bool *has_more, struct mu_err *e)
 {
     char p[65536];
-    ssize_t n = read(r->fd[which], p, sizeof p);
+    ssize_t n = r->fd[which] < 0 ? -1 : read(r->fd[which], p, sizeof p);
+    *has_more = n > 0 || (n < 0 && errno == EINTR);
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
         return MU_OK;
     if (n <= 0) {
@@ -128,19 +135,22 @@ static int fail_late(const struct run *r, struct mu_err *e)
     return mu_fail(e, MU_ETIMEDOUT, "%s did not end in its time and was stopped", r->argv[0]);
 }
 
-/* Until both pipes are closed. */
+/* Until both pipes are closed, or it has ended: then what stands in them is all, whoever else may hold them open. */
 static int listen_to(struct run *r, struct mu_err *e)
 {
-    while (r->fd[0] >= 0 || r->fd[1] >= 0) {
-        struct pollfd p[2] = {{r->fd[0], POLLIN, 0}, {r->fd[1], POLLIN, 0}};
+    bool has_ended = false, has_more;
+    while (!has_ended && (r->fd[0] >= 0 || r->fd[1] >= 0)) {
+        struct pollfd p[3] = {{r->fd[0], POLLIN, 0}, {r->fd[1], POLLIN, 0}, {r->watch, POLLIN, 0}};
         int64_t left = r->deadline_ns - mu_now_ns(mu_clock_real());
         if (left <= 0)
             return fail_late(r, e);
-        if (poll(p, 2, (int)MU_MIN(left / 1000000 + 1, 1000)) < 0 && errno != EINTR)
+        if (poll(p, 3, (int)MU_MIN(left / 1000000 + 1, 1000)) < 0 && errno != EINTR)
             return mu_fail_errno(e, errno, "listen to", r->argv[0]);
+        has_ended = (p[2].revents & POLLIN) != 0;
         for (int i = 0; i < 2; i++) {
-            if (r->fd[i] >= 0 && (p[i].revents & (POLLIN | POLLHUP | POLLERR)))
-                MU_TRY_RETURN(take(r, i, e));
+            do
+                MU_TRY_RETURN(take(r, i, &has_more, e));
+            while (has_ended && has_more);
         }
     }
     return MU_OK;
@@ -167,7 +177,7 @@ static int await_end(struct run *r, struct mu_err *e)
 
 int mu_command_run(struct mu_command_end *end, const char *const *argv, int64_t timeout_ns, struct mu_err *e)
 {
-    struct run r = {.argv = argv, .end = end, .fd = {-1, -1}};
+    struct run r = {.argv = argv, .end = end, .fd = {-1, -1}, .watch = -1};
     int rc = MU_OK;
     mu_buf_clear(&end->out);
     mu_buf_clear(&end->err);
@@ -182,6 +192,7 @@ out:
     }
     close_fd(&r.fd[0]);
     close_fd(&r.fd[1]);
+    close_fd(&r.watch);
     return rc;
 }
 
