@@ -24,7 +24,7 @@
 
 struct run_args {
     bool plan, again, json, quiet;
-    const char *output;
+    const char *output, *launcher;
     int64_t devices, lead;
 };
 
@@ -195,8 +195,8 @@ static int run_here(const struct mu_campaign *c, const struct run_args *a, struc
     int rc = MU_OK;
     MU_TRY(self(program, e));
     MU_TRY(mu_path_make_folders(c->output, e));
-    MU_TRY(mu_campaign_machine_look(m, c, "local", a->devices, a->lead, e));
-    MU_TRY(mu_launcher_open_local(&l, e));
+    MU_TRY(mu_campaign_machine_look(m, c, a->launcher, a->devices, a->lead, e));
+    MU_TRY(m->is_job ? mu_launcher_open_steps(&l, e) : mu_launcher_open_local(&l, e));
     const struct mu_orchestra o = {.campaign = c,
                                    .output = c->output,
                                    .program = program,
@@ -267,6 +267,9 @@ static const struct mu_opt run_opts[] = {
     {MU_OPT_FLAG, "plan", 0, FIELD(plan), .help = "Check the campaign, show its tasks in order, and run nothing."},
     {MU_OPT_TEXT, "output", 'o', FIELD(output), "DIR", .help = "Where results and the campaign's events go.",
      .dflt = "the file's own"},
+    {MU_OPT_TEXT, "launcher", 0, FIELD(launcher), "NAME", .choices = "auto|local|steps",
+     .help = "Where tasks run: on this machine, or as steps of the Slurm job that this is called in.",
+     .dflt = "auto: steps in a job of several nodes"},
     {MU_OPT_INT, "devices", 0, FIELD(devices), "N", .lo = 0, .hi = MU_FLEET_NODE_MAX,
      .help = "Devices of a node, that tasks are put on: its GPUs, or equal parts of its cores and memory.",
      .dflt = "its GPUs, else 1"},

@@ -46,7 +46,7 @@ static _Noreturn void become(const char *const *argv, const struct ends *theirs,
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent && dup2(theirs->in, 0) >= 0 && dup2(theirs->out, 1) >= 0 && dup2(theirs->log, 2) >= 0)
-        execv(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
     int error = errno;
     (void)!write(theirs->tell, &error, sizeof error);
     _exit(127);
@@ -156,6 +156,13 @@ void mu_children_say(struct mu_children *c, pid_t pid, const char *line)
         (void)!sendmsg(p->in, &all, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+void mu_children_hang_up(struct mu_children *c, pid_t pid)
+{
+    struct mu_child *p = find(c, pid);
+    if (p)
+        shutdown(p->in, SHUT_WR);
+}
+
 /* More of its output, as far as there is room. */
 static void read_more(struct mu_child *p)
 {
@@ -197,21 +204,46 @@ static bool next_line(struct mu_child *p, struct mu_worker_told *out)
 
 /* ---- ends ---- */
 
-/* What a person would read first: the last line of its own that is not empty. */
-static void last_line(const char *path, off_t own_from, char line[MU_WORKER_LINE_BYTES])
+static bool is_own(const struct mu_children *c, const char *line)
+{
+    for (int i = 0; c->not_own && c->not_own[i]; i++)
+        if (strncmp(line, c->not_own[i], strlen(c->not_own[i])) == 0)
+            return false;
+    return true;
+}
+
+/* What a person would read first: the last line of its own that is not empty. Cuts the text up. */
+static const char *last_line(const struct mu_children *c, char *text)
+{
+    const char *last = "";
+    for (;;) {
+        size_t n = strlen(text);
+        while (n > 0 && (unsigned char)text[n - 1] <= ' ')
+            n--;
+        text[n] = 0;
+        if (n == 0)
+            return last;
+        char *end = strrchr(text, '\n'), *line = end ? end + 1 : text;
+        if (is_own(c, line))
+            return line;
+        if (!*last)
+            last = line;
+        if (!end)
+            return last;
+        *end = 0;
+    }
+}
+
+static void read_tail(const struct mu_children *c, const struct mu_child *p, char line[MU_WORKER_LINE_BYTES])
 {
     char tail[TAIL_BYTES + 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = MU_MAX(MU_MAX(end - TAIL_BYTES, own_from), 0);
+    int fd = open(p->log, O_RDONLY | O_CLOEXEC);
+    off_t end = fd < 0 ? 0 : lseek(fd, 0, SEEK_END), from = MU_MAX(MU_MAX(end - TAIL_BYTES, p->log_from), 0);
     ssize_t n = fd < 0 ? 0 : pread(fd, tail, TAIL_BYTES, from);
     if (fd >= 0)
         close(fd);
-    n = MU_MAX(n, 0);
-    while (n > 0 && (unsigned char)tail[n - 1] <= ' ')
-        n--;
-    tail[n] = 0;
-    const char *begin = strrchr(tail, '\n');
-    snprintf(line, MU_WORKER_LINE_BYTES, "%.*s", MU_WORKER_LINE_BYTES - 1, begin ? begin + 1 : tail);
+    tail[MU_MAX(n, 0)] = 0;
+    snprintf(line, MU_WORKER_LINE_BYTES, "%.*s", MU_WORKER_LINE_BYTES - 1, last_line(c, tail));
 }
 
 /* What it has started and left running goes with it. */
@@ -223,7 +255,7 @@ static void take_end(struct mu_children *c, struct mu_child *p, struct mu_worker
     *out = (struct mu_worker_told){.kind = MU_WORKER_ENDED, .worker = p->pid};
     out->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     out->exit_status = out->signal ? 128 + out->signal : WEXITSTATUS(status);
-    last_line(p->log, p->log_from, out->line);
+    read_tail(c, p, out->line);
     close_all((int[]){p->watch, p->in, p->out}, 3);
     *p = c->child[--c->n];
 }

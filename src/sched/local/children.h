@@ -26,13 +26,17 @@ struct mu_children {
     struct mu_child *child; /* [MU_WORKERS_MAX], n of them */
     struct pollfd *fd;      /* two of each */
     int n;
+    const char *const *not_own; /* how lines of a log begin that are a launcher's, told only where there are no others;
+                                 * ends with NULL; NULL: none */
 };
 
 int mu_children_open(struct mu_children *c, struct mu_err *e);
 void mu_children_close(struct mu_children *c); /* kills what still runs */
 
+/* argv[0] is looked for in PATH. */
 int mu_children_start(struct mu_children *c, const char *const *argv, const char *log, pid_t *pid, struct mu_err *e);
 void mu_children_say(struct mu_children *c, pid_t pid, const char *line);
+void mu_children_hang_up(struct mu_children *c, pid_t pid); /* its input ends */
 bool mu_children_wait(struct mu_children *c, int64_t timeout_ns, struct mu_worker_told *out);
 void mu_children_signal(struct mu_children *c, pid_t pid, int signal, bool is_group);
 

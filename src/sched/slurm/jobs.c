@@ -87,18 +87,22 @@ int mu_slurm_fail(struct mu_err *e, const char *program, struct mu_str complaint
     return mu_fail(e, MU_EINVAL, "%s: %.*s", program, n, why.p);
 }
 
-int mu_slurm_command(struct mu_command_end *end, const char *const *argv, struct mu_err *e)
+int mu_slurm_command_within(struct mu_command_end *end, const char *const *argv, int64_t ns, struct mu_err *e)
 {
-    int rc = mu_command_run(end, argv, MU_SLURM_COMMAND_NS, e);
+    int rc = mu_command_run(end, argv, ns, e);
     if (rc == MU_ETIMEDOUT)
-        return mu_fail(e, MU_EPEER, "Slurm's controller does not answer %s in %d s", argv[0],
-                       (int)(MU_SLURM_COMMAND_NS / 1000000000));
+        return mu_fail(e, MU_EPEER, "Slurm's controller does not answer %s in %d s", argv[0], (int)(ns / 1000000000));
     if (rc == MU_ENOENT)
         return mu_fail(e, rc, "there is no %s here: Slurm's commands are needed (Debian's package slurm-client)",
                        argv[0]);
     if (rc != MU_OK || end->status == 0)
         return rc;
     return mu_slurm_fail(e, argv[0], mu_buf_str(&end->err));
+}
+
+int mu_slurm_command(struct mu_command_end *end, const char *const *argv, struct mu_err *e)
+{
+    return mu_slurm_command_within(end, argv, MU_SLURM_COMMAND_NS, e);
 }
 
 /* ---- words ---- */

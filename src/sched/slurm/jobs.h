@@ -52,6 +52,7 @@ enum mu_slurm_state mu_slurm_state_of(struct mu_str word); /* "CANCELLED by 0" t
 
 /* A Slurm command whose status is 0; its complaint is told apart as above. */
 int mu_slurm_command(struct mu_command_end *end, const char *const *argv, struct mu_err *e);
+int mu_slurm_command_within(struct mu_command_end *end, const char *const *argv, int64_t ns, struct mu_err *e);
 int mu_slurm_fail(struct mu_err *e, const char *program, struct mu_str complaint);
 
 /* script: a file. id: of the job, without the cluster. */

@@ -1,0 +1,482 @@
+/* steps.c - workers as steps of the Slurm job that this process is in (sched/launcher.h)
+ *
+ * A worker is an srun of ours, and the step that it stands for. Steps overlap: what each may use is the orchestrator's
+ * to decide, and one that hangs on a dying node keeps nothing from its successor. Lines go through srun, to and from
+ * rank 0; where srun ends, however it does, the input of rank 0 ends too.
+ *
+ * A worker is asked to end by SIGUSR1, which srun hands on (SIGTERM would make it kill the step), and by the end of its
+ * input, for srun loses signals that come before the step runs. One that is ended at once is killed twice: by srun
+ * through the nodes, and through the controller, which goes on where srun or a node hangs. Seen with Slurm 22.05. */
+#include "sched/launcher.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/process.h"
+#include "sched/local/children.h"
+#include "sched/slurm/allocation.h"
+#include "sched/slurm/jobs.h"
+
+#define NAME_BYTES 200                   /* of a step; squeue prints 256 */
+#define OPTION_MAX 32                    /* words of srun before the worker's own */
+#define KILL_NS    ((int64_t)5000000000) /* from SIGTERM to SIGKILL for srun itself */
+#define SWEEP_NS   ((int64_t)1000000000) /* between two looks for doomed steps */
+#define CLEAR_NS   ((int64_t)8000000000) /* the longest wait for steps to go, when opening and when closing */
+#define DOOMED_MAX (2 * MU_WORKERS_MAX)
+#define FRESH_NS   ((int64_t)1000000000)
+
+struct step {
+    pid_t pid; /* srun's */
+    int64_t number;
+    int64_t kill_ns; /* when srun is killed; 0: not to be */
+    bool is_asked;   /* to end */
+    char *nodes;     /* owned: their names between commas */
+};
+
+struct steps {
+    struct mu_launcher l; /* first */
+    struct mu_children children;
+    struct mu_slurm_allocation allocation;
+    struct step *step; /* [MU_WORKERS_MAX], n of them */
+    int n;
+    int64_t last;     /* number given */
+    int64_t *doomed;  /* [DOOMED_MAX], n_doomed of them: numbers of steps that the controller is to end */
+    int64_t sweep_ns; /* the next look for them */
+    int n_doomed;
+    char name[NAME_BYTES]; /* how names of our steps begin */
+};
+
+static struct steps *steps_of(struct mu_launcher *l)
+{
+    return (struct steps *)l;
+}
+
+static int64_t now_ns(void)
+{
+    return mu_now_ns(mu_clock_real());
+}
+
+/* ---- names ---- */
+
+/* "muster:HOST:PID:START:": whose a step is, and whether that one is still there, can be read out of squeue. */
+static void make_name(char name[NAME_BYTES], const char *host, int64_t pid, int64_t start)
+{
+    snprintf(name, NAME_BYTES, "muster:%.64s:%" PRId64 ":%" PRId64 ":", host, pid, start);
+}
+
+static void host_name(char host[65])
+{
+    if (gethostname(host, 65) != 0)
+        host[0] = 0;
+    host[64] = 0;
+}
+
+/* A step of a launcher on this host that is no more. */
+static bool is_left_behind(const struct steps *s, struct mu_str name)
+{
+    char text[NAME_BYTES], host[65], is[NAME_BYTES];
+    int64_t pid, start;
+    if (name.n >= sizeof text)
+        return false;
+    memcpy(text, name.p, name.n);
+    text[name.n] = 0;
+    host_name(host);
+    char *numbers = text + strlen("muster:") + strlen(host);
+    if (strncmp(text, "muster:", 7) != 0 || name.n < (size_t)(numbers - text) ||
+        sscanf(numbers, ":%" SCNd64 ":%" SCNd64 ":", &pid, &start) != 2)
+        return false;
+    make_name(is, host, pid, start);
+    return strncmp(text, is, strlen(is)) == 0 && strncmp(is, s->name, NAME_BYTES) != 0 &&
+           mu_process_start(pid) != start;
+}
+
+/* ---- steps that the controller is to end ---- */
+
+static void doom(struct steps *s, int64_t number)
+{
+    for (int i = 0; i < s->n_doomed; i++)
+        if (s->doomed[i] == number)
+            return;
+    if (s->n_doomed == DOOMED_MAX) /* the oldest has been asked for often enough */
+        memmove(s->doomed, s->doomed + 1, sizeof *s->doomed * (size_t)--s->n_doomed);
+    s->doomed[s->n_doomed++] = number;
+    s->sweep_ns = MU_MIN(s->sweep_ns, now_ns());
+}
+
+static int doomed_index(const struct steps *s, struct mu_str name)
+{
+    char own[NAME_BYTES + 24];
+    for (int i = 0; i < s->n_doomed; i++) {
+        snprintf(own, sizeof own, "%s%" PRId64, s->name, s->doomed[i]);
+        if (mu_str_eq(name, mu_str(own)))
+            return i;
+    }
+    return -1;
+}
+
+static int64_t number_of(struct mu_str name, size_t from)
+{
+    char text[24] = "";
+    memcpy(text, name.p + from, MU_MIN(name.n - from, sizeof text - 1));
+    return strtoll(text, NULL, 10);
+}
+
+/* Has scancel end the listed steps that are doomed, or left behind; keeps of the doomed those that were listed. */
+static int end_listed(struct steps *s, struct mu_str listed, int *n_found, struct mu_err *e)
+{
+    struct mu_buf ids = MU_BUF_INIT("steps to end", DOOMED_MAX * 64);
+    const char **argv = NULL;
+    struct mu_str id, name;
+    int64_t kept[DOOMED_MAX];
+    int rc = MU_OK, n = 0, n_kept = 0;
+    while (n < DOOMED_MAX && mu_slurm_step_next(&listed, &id, &name)) {
+        bool is_doomed = doomed_index(s, name) >= 0;
+        if (!is_doomed && !is_left_behind(s, name))
+            continue;
+        if (is_doomed)
+            kept[n_kept++] = number_of(name, strlen(s->name));
+        MU_TRY(mu_buf_add(&ids, id.p, id.n, e));
+        MU_TRY(mu_buf_putc(&ids, 0, e));
+        n++;
+    }
+    memcpy(s->doomed, kept, sizeof *kept * (size_t)n_kept);
+    s->n_doomed = n_kept;
+    *n_found = n;
+    if (n == 0)
+        goto out;
+    MU_TRY(MU_NEW_ARRAY(&argv, n + 2, "steps to end", e));
+    argv[0] = "scancel";
+    for (int i = 0; i < n; i++)
+        argv[i + 1] = i == 0 ? ids.p : argv[i] + strlen(argv[i]) + 1;
+    MU_TRY(mu_slurm_steps_end(&s->allocation, argv, e));
+out:
+    mu_free(argv);
+    mu_buf_fini(&ids);
+    return rc;
+}
+
+/* Those to end that are still there: asks for their end again. *n_found is left alone where the controller is away. */
+static void sweep(struct steps *s, int *n_found)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    if (mu_slurm_steps_list(&s->allocation, &end, NULL) == MU_OK)
+        (void)end_listed(s, mu_buf_str(&end.out), n_found, NULL);
+    mu_command_end_fini(&end);
+    s->sweep_ns = now_ns() + SWEEP_NS;
+}
+
+/* Until none is there, at most CLEAR_NS: one on a node that hangs stays listed until Slurm gives the node up. */
+static void sweep_all(struct steps *s)
+{
+    int64_t until = now_ns() + CLEAR_NS;
+    for (int n = 1; n > 0 && now_ns() < until;) {
+        struct timespec pause = {.tv_nsec = 100000000};
+        sweep(s, &n);
+        if (n > 0)
+            (void)nanosleep(&pause, NULL);
+        if (now_ns() < s->allocation.alone_until_ns)
+            return;
+    }
+}
+
+/* ---- starting ---- */
+
+/* The words of srun, their texts with them. */
+struct words {
+    const char *argv[OPTION_MAX + 1];
+    int n;
+    char name[NAME_BYTES + 48], nodes[32], tasks[32], per_node[32], cpus[32];
+    struct mu_buf list; /* "--nodelist=a,b" */
+};
+
+static void add(struct words *w, const char *word)
+{
+    w->argv[w->n++] = word;
+}
+
+static int list_nodes(struct words *w, const struct steps *s, const struct mu_worker_order *o, struct mu_err *e)
+{
+    const char *here = getenv("SLURMD_NODENAME");
+    if (!here) /* of salloc: this machine may be none of its nodes */
+        here = mu_slurm_hosts_next(&s->allocation.here.nodes, NULL);
+    MU_TRY_RETURN(mu_buf_puts(&w->list, "--nodelist=", e));
+    if (o->n_nodes == 0)
+        return mu_buf_puts(&w->list, here, e);
+    for (int i = 0; i < o->n_nodes; i++)
+        MU_TRY_RETURN(mu_buf_printf(&w->list, e, "%s%s", i ? "," : "", o->node[i]));
+    return MU_OK;
+}
+
+/* A site's own kind of PMI comes by SLURM_MPI_TYPE, which srun reads (docs/slurm.md). One rank needs none. */
+static int make_words(struct words *w, const struct steps *s, const struct mu_worker_order *o, int64_t number,
+                      struct mu_err *e)
+{
+    int nodes = MU_MAX(o->n_nodes, 1);
+    static const char *const fixed[] = {"srun",    "--quiet",   "--overlap",  "--no-kill",   "--kill-on-bad-exit=0",
+                                        "--mem=0", "--input=0", "--output=0", "--error=all", "--cpu-bind=none"};
+    for (size_t i = 0; i < MU_COUNT(fixed); i++)
+        add(w, fixed[i]);
+    MU_TRY_RETURN(list_nodes(w, s, o, e));
+    snprintf(w->name, sizeof w->name, "--job-name=%s%" PRId64, s->name, number);
+    snprintf(w->nodes, sizeof w->nodes, "--nodes=%d", nodes);
+    snprintf(w->tasks, sizeof w->tasks, "--ntasks=%d", o->ranks);
+    snprintf(w->per_node, sizeof w->per_node, "--ntasks-per-node=%d", (o->ranks + nodes - 1) / nodes);
+    snprintf(w->cpus, sizeof w->cpus, "--cpus-per-task=%d", MU_MAX(o->cpus, 1));
+    const char *const counted[] = {w->name, w->list.p, w->nodes, w->tasks, w->per_node, w->cpus};
+    for (size_t i = 0; i < MU_COUNT(counted); i++)
+        add(w, counted[i]);
+    if (o->ranks == 1)
+        add(w, "--mpi=none");
+    else if (!getenv("SLURM_MPI_TYPE"))
+        add(w, "--mpi=pmix");
+    add(w, "--");
+    return MU_OK;
+}
+
+static int check(const struct steps *s, const struct mu_worker_order *o, struct mu_err *e)
+{
+    if (s->n == MU_WORKERS_MAX)
+        return mu_fail(e, MU_ELIMIT, "%d workers at a time, no more", MU_WORKERS_MAX);
+    if (o->ranks < 1 || o->ranks < o->n_nodes)
+        return mu_fail(e, MU_EINVAL, "%d ranks on %d nodes: each node needs one at least", o->ranks, o->n_nodes);
+    return MU_OK;
+}
+
+/* srun's words, then the worker's. */
+static int run(struct steps *s, const struct words *w, const struct mu_worker_order *o, pid_t *pid, struct mu_err *e)
+{
+    const char **argv = NULL;
+    int own = 0;
+    while (o->argv[own])
+        own++;
+    MU_TRY_RETURN(MU_NEW_ARRAY(&argv, w->n + own + 1, "the words of a worker", e));
+    memcpy(argv, w->argv, sizeof *argv * (size_t)w->n);
+    memcpy(argv + w->n, o->argv, sizeof *argv * (size_t)own);
+    int rc = mu_children_start(&s->children, argv, o->log, pid, e);
+    mu_free(argv);
+    return rc;
+}
+
+static int start(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e)
+{
+    struct steps *s = steps_of(l);
+    struct words w = {.list = MU_BUF_INIT("the nodes of a worker", 100000)};
+    struct step *t = &s->step[s->n];
+    int rc = MU_OK;
+    MU_TRY(check(s, o, e));
+    *t = (struct step){.number = s->last + 1};
+    MU_TRY(make_words(&w, s, o, t->number, e));
+    t->nodes = mu_strdup(strchr(w.list.p, '=') + 1);
+    if (!t->nodes)
+        MU_TRY(mu_fail_nomem(e, w.list.n, "the nodes of a worker"));
+    rc = run(s, &w, o, &t->pid, e);
+    if (rc != MU_OK) {
+        mu_free(t->nodes);
+        goto out;
+    }
+    *worker = s->last = t->number;
+    s->n++;
+out:
+    mu_buf_fini(&w.list);
+    return rc;
+}
+
+/* ---- stopping ---- */
+
+static struct step *find(struct steps *s, int64_t number)
+{
+    for (int i = 0; i < s->n; i++)
+        if (s->step[i].number == number)
+            return &s->step[i];
+    return NULL;
+}
+
+static void say(struct mu_launcher *l, int64_t worker, const char *line)
+{
+    const struct step *t = find(steps_of(l), worker);
+    if (t)
+        mu_children_say(&steps_of(l)->children, t->pid, line);
+}
+
+static void end_at_once(struct steps *s, struct step *t)
+{
+    doom(s, t->number);
+    if (t->kill_ns > 0)
+        return;
+    mu_children_signal(&s->children, t->pid, SIGTERM, false);
+    t->kill_ns = now_ns() + KILL_NS;
+}
+
+static void stop(struct mu_launcher *l, int64_t worker, bool at_once)
+{
+    struct steps *s = steps_of(l);
+    struct step *t = find(s, worker);
+    if (!t)
+        return;
+    if (at_once) {
+        end_at_once(s, t);
+        return;
+    }
+    mu_children_signal(&s->children, t->pid, SIGUSR1, false);
+    mu_children_hang_up(&s->children, t->pid);
+    t->is_asked = true;
+}
+
+/* ---- waiting ---- */
+
+/* Sruns whose time is over; steps that are to end. The earliest of what comes next. */
+static int64_t press(struct steps *s)
+{
+    int64_t now = now_ns(), next = INT64_MAX;
+    int n;
+    for (int i = 0; i < s->n; i++) {
+        struct step *t = &s->step[i];
+        if (t->kill_ns > 0 && t->kill_ns <= now)
+            mu_children_signal(&s->children, t->pid, SIGKILL, true);
+        else if (t->kill_ns > 0)
+            next = MU_MIN(next, t->kill_ns);
+    }
+    if (s->n_doomed > 0 && s->sweep_ns <= now)
+        sweep(s, &n);
+    return s->n_doomed > 0 ? MU_MIN(next, s->sweep_ns) : next;
+}
+
+static bool has_lost_a_node(struct steps *s, const char *nodes)
+{
+    char name[256];
+    int64_t max_age_ns = 0; /* what was seen before its end says nothing of it */
+    for (const char *p = nodes; *p; p += strspn(p, ",")) {
+        size_t n = strcspn(p, ",");
+        snprintf(name, sizeof name, "%.*s", (int)MU_MIN(n, sizeof name - 1), p);
+        if (mu_slurm_node_is_gone(&s->allocation, name, max_age_ns))
+            return true;
+        max_age_ns = FRESH_NS;
+        p += n;
+    }
+    return false;
+}
+
+/* srun ends with 0 when the node of all its tasks is lost, and with 1 and a sentence of its own when there was no step
+ * to be had. That is never the work's fault: a controller that was just started refuses all for some seconds, and calls
+ * it a want of memory. */
+static void set_status(struct mu_worker_told *out)
+{
+    static const char srun[] = "srun: error: ";
+    if (out->is_node_down && out->exit_status == 0)
+        out->exit_status = mu_code_exit_status(MU_EPEER);
+    if (out->exit_status == 1 && strncmp(out->line, srun, sizeof srun - 1) == 0) {
+        out->exit_status = mu_code_exit_status(MU_EPEER);
+        memmove(out->line, out->line + sizeof srun - 1, strlen(out->line) - sizeof srun + 2);
+    }
+    if (out->signal == 0 && out->exit_status > 128 && out->exit_status <= 128 + SIGRTMAX)
+        out->signal = out->exit_status - 128;
+}
+
+static void take_end(struct steps *s, struct step *t, struct mu_worker_told *out)
+{
+    if (out->signal > 0) /* srun itself was killed */
+        doom(s, t->number);
+    if (!t->is_asked)
+        out->is_node_down = has_lost_a_node(s, t->nodes);
+    set_status(out);
+    mu_free(t->nodes);
+    *t = s->step[--s->n];
+}
+
+static bool wait_for_news(struct mu_launcher *l, int64_t timeout_ns, struct mu_worker_told *out)
+{
+    struct steps *s = steps_of(l);
+    int64_t next = press(s), left = next == INT64_MAX ? timeout_ns : MU_MAX(next - now_ns(), 0);
+    if (!mu_children_wait(&s->children, MU_MIN(timeout_ns, left), out))
+        return false;
+    for (int i = 0; i < s->n; i++) {
+        if (s->step[i].pid != (pid_t)out->worker)
+            continue;
+        out->worker = s->step[i].number;
+        if (out->kind == MU_WORKER_ENDED)
+            take_end(s, &s->step[i], out);
+        return true;
+    }
+    return false;
+}
+
+static bool is_node_down(struct mu_launcher *l, const char *node)
+{
+    return mu_slurm_node_is_gone(&steps_of(l)->allocation, node, FRESH_NS);
+}
+
+/* ---- opening and closing ---- */
+
+static void free_steps(struct steps *s)
+{
+    for (int i = 0; i < s->n; i++)
+        mu_free(s->step[i].nodes);
+    mu_children_close(&s->children);
+    mu_slurm_allocation_fini(&s->allocation);
+    mu_free(s->step);
+    mu_free(s->doomed);
+    mu_free(s);
+}
+
+static void close_steps(struct mu_launcher *l)
+{
+    struct steps *s = steps_of(l);
+    struct mu_worker_told told;
+    int64_t until = now_ns() + KILL_NS;
+    for (int i = 0; i < s->n; i++) {
+        s->step[i].is_asked = true;
+        end_at_once(s, &s->step[i]);
+    }
+    while (s->n > 0 && now_ns() < until)
+        (void)wait_for_news(l, KILL_NS, &told);
+    mu_children_close(&s->children);
+    if (s->n_doomed > 0)
+        sweep_all(s);
+    free_steps(s);
+}
+
+static const struct mu_launcher_ops steps_ops = {.name = "steps",
+                                                 .start = start,
+                                                 .say = say,
+                                                 .wait = wait_for_news,
+                                                 .stop = stop,
+                                                 .is_node_down = is_node_down,
+                                                 .close = close_steps};
+
+static int open_steps(struct steps *s, struct mu_err *e)
+{
+    static const char *const launchers[] = {"srun: ", "slurmstepd", NULL};
+    char host[65];
+    s->allocation = (struct mu_slurm_allocation)MU_SLURM_ALLOCATION_INIT;
+    host_name(host);
+    make_name(s->name, host, getpid(), mu_process_start(getpid()));
+    MU_TRY_RETURN(mu_slurm_allocation_open(&s->allocation, getenv, e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&s->step, MU_WORKERS_MAX, "workers", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&s->doomed, DOOMED_MAX, "steps to end", e));
+    MU_TRY_RETURN(mu_children_open(&s->children, e));
+    s->children.not_own = launchers;
+    s->l.ops = &steps_ops;
+    return MU_OK;
+}
+
+int mu_launcher_open_steps(struct mu_launcher **out, struct mu_err *e)
+{
+    struct steps *s = NULL;
+    *out = NULL;
+    MU_TRY_RETURN(MU_NEW(&s, "a launcher", e));
+    int rc = open_steps(s, e);
+    if (rc != MU_OK) {
+        free_steps(s);
+        return rc;
+    }
+    sweep_all(s);
+    *out = &s->l;
+    return MU_OK;
+}
