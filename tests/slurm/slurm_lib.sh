@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin
 for program in slurmctld slurmd srun munged; do
     command -v $program >/dev/null || { echo "skipped: no $program (Slurm is not installed)"; exit 77; }
 done
-slurm=$dir/slurm slurm_port=$((20000 + RANDOM % 20000)) slurm_names=() slurm_lines='' slurm_gres='' slurm_parts=''
+slurm=$dir/slurm slurm_port=$((12000 + RANDOM % 20000)) slurm_names=() slurm_lines='' slurm_gres='' slurm_parts=''
 export SLURM_CONF=$slurm/etc/slurm.conf SLURM_PMIX_DIRECT_CONN=false OMPI_MCA_mpi_yield_when_idle=1
 unset OMPI_MCA_btl_vader_backing_directory # of each node its own: the prolog
 
@@ -70,11 +70,21 @@ C
         >"$slurm/etc/taskprolog"
     chmod 755 "$slurm/etc/taskprolog"
 }
+# Ports may be taken, a daemon may end behind our back: then nodes do not come.
+slurm_await_nodes() {
+    for _ in $(seq 600); do
+        [ "$(sinfo --noheader --format=%T | sort -u)" != idle ] || return 0
+        sleep 0.1
+    done
+    echo "nodes do not come up: $(sinfo --noheader --format='%N %T' | tr '\n' ' ')"
+    return 1
+}
 slurm_try_start() {
     munged --force --socket="$slurm/run/munge.sock" --key-file="$slurm/etc/munge.key" --pid-file="$slurm/run/munged.pid" \
         --log-file="$slurm/log/munged.log" --seed-file="$slurm/state/munge.seed" && slurmctld -c || return 1
     for n in "${slurm_names[@]}"; do slurmd -N "$n" || return 1; done
-    timeout 60 srun --partition="$(sed -n 's/^PartitionName=\([^ ]*\).*/\1/p' "$SLURM_CONF" | head -n 1)" true
+    timeout 60 srun --partition="$(sed -n 's/^PartitionName=\([^ ]*\).*/\1/p' "$SLURM_CONF" | head -n 1)" true &&
+        slurm_await_nodes
 }
 slurm_start() {
     slurm_configure
