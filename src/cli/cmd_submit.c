@@ -2,116 +2,80 @@
  *
  * The report goes to standard error; to standard output goes what another program may want: the script (--dry-run), the
  * job's number, or JSON. */
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/nearest.h"
 #include "cli/cmd.h"
-#include "cli/interrupt.h"
 #include "cli/plan_inputs.h"
-#include "cli/print_json.h"
+#include "cli/submit.h"
 #include "model/model.h"
 #include "sched/slurm/duration.h"
 #include "sched/slurm/fit.h"
-#include "sched/slurm/jobs.h"
-#include "sched/slurm/look.h"
 
-#define ASSUMED_REQUESTS 20000 /* of one name in --tasks: hellaswag has 40,000, arc_easy 9,500, gsm8k 1,300 */
-#define ASSUMED_PROMPT   512
-#define SCORED_ROWS      32
-#define ARGS_MAX         (16 + MU_OPT_LIST_MAX)
-#define PATH_BYTES_MAX   4096
-#define SCRIPT_NAME      "job.sh"
-
-#define LOOK_FIRST_NS ((int64_t)500000000)
-#define LOOK_LAST_NS  ((int64_t)15000000000)
-#define AWAY_MAX_NS   ((int64_t)900 * 1000000000) /* the controller's absence that --wait bears */
-
-struct submit_args {
-    const char *model, *tasks, *site, *output, *partition, *time, *weights, *layout, *dependency, *name;
-    int64_t nodes, devices, requests, prompt, output_tokens;
-    struct mu_opt_list eval;
-    bool dry_run, wait, json;
-};
+#define ARGS_MAX (16 + MU_OPT_LIST_MAX)
 
 /* One evaluation on its way to a job. */
 struct submission {
-    const struct submit_args *args;
-    struct mu_site *site;
+    const struct mu_submit_args *args;
+    struct mu_submit_job job;
     struct mu_spec spec;
     struct mu_layout layout;
     struct mu_slurm_wish wish;
     struct mu_slurm_fit fit;
-    struct mu_buf folder, model, words, script; /* words: texts of argv that are made here */
+    struct mu_buf model, words; /* words: texts of argv that are made here */
     const char *argv[ARGS_MAX + 1];
     int n_argv;
     int n_names;    /* in --tasks */
     char name[256]; /* the model's */
-    char id[MU_SLURM_ID_MAX];
 };
 
 /* ---- options ---- */
 
-static int check_args(const struct submit_args *a, struct mu_err *e)
+static int check_args(const struct mu_submit_args *a, struct mu_err *e)
 {
     if (!a->model)
         return mu_fail(e, MU_EUSAGE, "--model PATH is needed: a folder that the nodes see, or a model known by name");
     if (!a->tasks)
         return mu_fail(e, MU_EUSAGE, "--tasks NAME,NAME is needed; `muster tasks` lists them");
-    if (!a->site && !getenv("MUSTER_SITE"))
-        return mu_fail(e, MU_EUSAGE, "--site FILE is needed, or $MUSTER_SITE: a site profile (docs/slurm.md)");
-    if (a->dry_run && a->wait)
-        return mu_fail(e, MU_EUSAGE, "--dry-run submits nothing that --wait could wait for");
     return MU_OK;
 }
 
 /* A path is as it is, a known model lies in the site's folder of models. */
 static int find_model(struct submission *x, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     MU_TRY_RETURN(mu_plan_spec_open(&x->spec, a->model, e));
     if (mu_path_exists(a->model))
         return mu_buf_puts(&x->model, a->model, e);
-    if (x->site->models)
-        return mu_path_join(&x->model, x->site->models, a->model, e);
+    if (x->job.site->models)
+        return mu_path_join(&x->model, x->job.site->models, a->model, e);
     if (!a->dry_run)
         return mu_fail(e, MU_ENOENT, "%s is a model muster knows, but the profile of %s names no folder of models",
-                       a->model, x->site->name);
+                       a->model, x->job.site->name);
     return mu_buf_puts(&x->model, a->model, e);
 }
 
 static int find_folder(struct submission *x, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     if (a->output)
-        return mu_buf_puts(&x->folder, a->output, e);
-    if (!x->site->store)
-        return mu_fail(e, MU_EUSAGE, "--output DIR is needed: the profile of %s names no folders.store", x->site->name);
-    return mu_path_join(&x->folder, x->site->store, a->name ? a->name : x->name, e);
-}
-
-static int count_names(const char *tasks)
-{
-    int n = 0;
-    for (const char *p = tasks; *p; p += strcspn(p, ",")) {
-        p += strspn(p, ", ");
-        n += *p != 0;
-    }
-    return n;
+        return mu_buf_puts(&x->job.folder, a->output, e);
+    if (!x->job.site->store)
+        return mu_fail(e, MU_EUSAGE, "--output DIR is needed: the profile of %s names no folders.store",
+                       x->job.site->name);
+    return mu_path_join(&x->job.folder, x->job.site->store, a->name ? a->name : x->name, e);
 }
 
 /* What the planner is asked. */
 static int make_work(struct submission *x, struct mu_plan_ask *ask, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     const struct mu_spec *s = &x->spec;
     struct mu_workload *w = &ask->work;
     *ask = (struct mu_plan_ask){.spec = s};
@@ -121,15 +85,15 @@ static int make_work(struct submission *x, struct mu_plan_ask *ask, struct mu_er
     else if (mu_wformat_from_name(&w->weights, s->default_dtype, NULL) != MU_OK)
         w->weights = MU_WBF16;
     w->output = a->output_tokens;
-    w->prompt = a->prompt > 0 ? a->prompt : MU_MAX(MU_MIN(ASSUMED_PROMPT, s->context / 2), 1);
-    w->scored = w->output > 0 ? 0 : MU_MIN(SCORED_ROWS, w->prompt);
-    w->requests = a->requests > 0 ? a->requests : (int64_t)x->n_names * ASSUMED_REQUESTS;
+    w->prompt = a->prompt > 0 ? a->prompt : MU_MAX(MU_MIN(MU_SUBMIT_PROMPT, s->context / 2), 1);
+    w->scored = w->output > 0 ? 0 : MU_MIN(MU_SUBMIT_SCORED, w->prompt);
+    w->requests = a->requests > 0 ? a->requests : (int64_t)x->n_names * MU_SUBMIT_REQUESTS;
     return MU_OK;
 }
 
 static int make_wish(struct submission *x, struct mu_plan_ask *ask, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     struct mu_slurm_wish *w = &x->wish;
     *w = (struct mu_slurm_wish){.partition = a->partition,
                                 .nodes = (int)a->nodes,
@@ -210,7 +174,7 @@ static int add_eval_options(struct submission *x, struct mu_err *e)
 
 static int make_command(struct submission *x, char layout[64], char threads[16], struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     struct mu_buf text = MU_BUF_INIT("a layout", 63);
     int rc = mu_layout_print(&x->fit.plan->choice.layout, &text, e);
     if (rc == MU_OK)
@@ -218,8 +182,8 @@ static int make_command(struct submission *x, char layout[64], char threads[16],
     mu_buf_fini(&text);
     MU_TRY_RETURN(rc);
     snprintf(threads, 16, "%d", x->fit.part.cpus_per_task);
-    const char *const words[] = {x->site->muster, "eval", "--model",   x->model.p, "--tasks",  a->tasks,
-                                 "--layout",      layout, "--threads", threads,    "--output", x->folder.p};
+    const char *const words[] = {x->job.site->muster, "eval", "--model",   x->model.p, "--tasks",  a->tasks,
+                                 "--layout",          layout, "--threads", threads,    "--output", x->job.folder.p};
     for (size_t i = 0; i < MU_COUNT(words); i++)
         add_word(x, words[i]);
     if (a->weights) {
@@ -231,20 +195,20 @@ static int make_command(struct submission *x, char layout[64], char threads[16],
 
 static int make_script(struct submission *x, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     char layout[64], threads[16], title[256];
-    struct mu_slurm_script s = {.site = x->site,
+    struct mu_slurm_script s = {.site = x->job.site,
                                 .title = title,
                                 .name = a->name ? a->name : x->name,
-                                .folder = x->folder.p,
+                                .folder = x->job.folder.p,
                                 .dependency = a->dependency,
                                 .time_s = x->fit.time_s,
                                 .n_parts = 1};
     MU_TRY_RETURN(make_command(x, layout, threads, e));
-    snprintf(title, sizeof title, "muster submit: %.100s on %.60s, %s", x->name, x->site->name, layout);
+    snprintf(title, sizeof title, "muster submit: %.100s on %.60s, %s", x->name, x->job.site->name, layout);
     x->fit.part.argv = x->argv;
     s.part[0] = x->fit.part;
-    return mu_slurm_script_write(&x->script, &s, e);
+    return mu_slurm_script_write(&x->job.script, &s, e);
 }
 
 /* ---- the report ---- */
@@ -264,7 +228,7 @@ static void print_work(const struct submission *x, FILE *f)
                 "work      assumed, since tasks are not read here: %d requests for each of %d name%s in --tasks; "
                 "--requests "
                 "says it\n",
-                ASSUMED_REQUESTS, x->n_names, x->n_names == 1 ? "" : "s");
+                MU_SUBMIT_REQUESTS, x->n_names, x->n_names == 1 ? "" : "s");
 }
 
 static void print_job(const struct submission *x, FILE *f)
@@ -273,7 +237,7 @@ static void print_job(const struct submission *x, FILE *f)
     const struct mu_site_partition *t = p->partition;
     char time[32], predicted[32];
     fprintf(f, "\njob       %d node%s of partition %s on %s, %d rank%s a node with %d cpus each", p->nodes,
-            p->nodes == 1 ? "" : "s", t->name, x->site->name, p->tasks_per_node, p->tasks_per_node == 1 ? "" : "s",
+            p->nodes == 1 ? "" : "s", t->name, x->job.site->name, p->tasks_per_node, p->tasks_per_node == 1 ? "" : "s",
             p->cpus_per_task);
     if (t->gres)
         fprintf(f, ", %s:%d", t->gres, p->tasks_per_node);
@@ -281,7 +245,7 @@ static void print_job(const struct submission *x, FILE *f)
     print_work(x, f);
     fprintf(f, "walltime  predicted %s, asked %s", mu_slurm_duration_text(predicted, (int64_t)ceil(x->fit.predicted_s)),
             mu_slurm_duration_text(time, x->fit.time_s));
-    if (x->fit.runs > 1 && x->site->restarts > 0)
+    if (x->fit.runs > 1 && x->job.site->restarts > 0)
         fprintf(f, ": drained and queued again, about %" PRId64 " runs", x->fit.runs);
     else if (x->fit.runs > 1)
         fprintf(f, ": too short for all of it, and the profile allows no restarts; submit it again to go on");
@@ -289,8 +253,9 @@ static void print_job(const struct submission *x, FILE *f)
             hours(x, x->fit.predicted_s), hours(x, (double)x->fit.time_s));
 }
 
-static void print_report(const struct submission *x, FILE *f)
+static void print_report(const void *arg, FILE *f)
 {
+    const struct submission *x = arg;
     mu_plan_print(x->fit.plan, &x->fit.ask, x->name, false, f);
     print_job(x, f);
 }
@@ -299,7 +264,7 @@ static json_t *job_json(const struct submission *x)
 {
     const struct mu_slurm_part *p = &x->fit.part;
     return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:s?, s:b, s:I, s:f, s:I, s:I, s:b, s:f, s:f}", "site",
-                     x->site->name, "partition", p->partition->name, "nodes", p->nodes, "ranks", p->tasks,
+                     x->job.site->name, "partition", p->partition->name, "nodes", p->nodes, "ranks", p->tasks,
                      "ranks_per_node", p->tasks_per_node, "cpus_per_rank", p->cpus_per_task, "memory_mib_per_node",
                      (json_int_t)p->memory_mib, "gres", p->partition->gres, "whole_nodes", (int)p->is_whole, "requests",
                      (json_int_t)x->fit.ask.work.requests, "predicted_s", x->fit.predicted_s, "time_s",
@@ -308,162 +273,69 @@ static json_t *job_json(const struct submission *x)
                      "gpu_hours_most", hours(x, (double)x->fit.time_s));
 }
 
-static int print_json(const struct submission *x, struct mu_err *e)
+static json_t *make_json(const void *arg)
 {
-    json_t *v = json_pack("{s:o?, s:o?, s:s, s:s?}", "plan", mu_plan_json(x->fit.plan, &x->fit.ask, x->name, false),
-                          "job", job_json(x), "script", x->script.p, "id", x->id[0] ? x->id : NULL);
-    return mu_print_json(v, "the submission", e);
-}
-
-/* ---- the job ---- */
-
-/* The profile may be older than the cluster. Without a controller there is nothing to submit to. */
-static int compare_profile(const struct submission *x, struct mu_err *e)
-{
-    struct mu_slurm_cluster c = MU_SLURM_CLUSTER_INIT;
-    struct mu_err why = MU_ERR_INIT;
-    char differs[256];
-    int rc = mu_slurm_cluster_read(&c, &why);
-    if (rc == MU_EPEER || rc == MU_ENOENT)
-        return mu_fail(e, rc, "%s", why.text);
-    if (rc != MU_OK)
-        fprintf(stderr, "warning: the profile cannot be held against the cluster: %s\n", why.text);
-    else if (mu_slurm_differs(differs, x->fit.partition, &c)[0])
-        fprintf(stderr, "warning: %s\n", differs);
-    mu_slurm_cluster_fini(&c);
-    return MU_OK;
-}
-
-static int submit(struct submission *x, struct mu_err *e)
-{
-    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES_MAX);
-    int rc = MU_OK;
-    MU_TRY(compare_profile(x, e));
-    MU_TRY(mu_path_make_folders(x->folder.p, e));
-    MU_TRY(mu_path_join(&path, x->folder.p, SCRIPT_NAME, e));
-    MU_TRY(mu_file_write_all(path.p, x->script.p, x->script.n, e));
-    MU_TRY(mu_slurm_submit(x->id, path.p, e));
-    fprintf(stderr, "submitted job %s; its script and log are in %s\n", x->id, x->folder.p);
-out:
-    mu_buf_fini(&path);
-    return rc;
-}
-
-/* One look. A controller that is away, or that complains of something else than the job, is borne for a while.
- * *away_ns: since when; 0: it answers. */
-static int look(const struct submission *x, struct mu_slurm_job *j, int64_t *away_ns, struct mu_err *e)
-{
-    int64_t now = mu_now_ns(mu_clock_real());
-    int rc = mu_slurm_look(j, x->id, x->site->has_accounting, e);
-    if (rc == MU_OK || rc == MU_ENOENT || rc == MU_ENOMEM) {
-        *away_ns = 0;
-        return rc;
-    }
-    if (*away_ns == 0) {
-        fprintf(stderr, "%s; it is asked again\n", e->text);
-        *away_ns = now;
-    }
-    return now - *away_ns > AWAY_MAX_NS ? rc : MU_OK;
-}
-
-static void say_change(const struct mu_slurm_job *j, struct mu_slurm_job *said)
-{
-    bool is_same = strcmp(j->word, said->word) == 0 && strcmp(j->reason, said->reason) == 0;
-    if (!j->word[0] || (is_same && j->restarts == said->restarts))
-        return;
-    fprintf(stderr, "job %s: %s%s%s%s", j->id, j->word, j->reason[0] ? " (" : "", j->reason, j->reason[0] ? ")" : "");
-    if (j->restarts > 0)
-        fprintf(stderr, ", queued again %d time%s", j->restarts, j->restarts == 1 ? "" : "s");
-    fputc('\n', stderr);
-    *said = *j;
-}
-
-static int follow(const struct submission *x, struct mu_err *e)
-{
-    struct mu_slurm_job j = {.state = MU_SLURM_OTHER}, said = j;
-    int64_t pause_ns = LOOK_FIRST_NS, away_ns = 0;
-    while (!mu_slurm_state_is_over(j.state)) {
-        if (mu_interrupted())
-            return mu_fail(e, MU_ECANCELED, "stopped waiting; job %s goes on, and scancel %s ends it", x->id, x->id);
-        MU_TRY_RETURN(look(x, &j, &away_ns, e));
-        say_change(&j, &said);
-        if (!mu_slurm_state_is_over(j.state))
-            (void)poll(NULL, 0, (int)(pause_ns / 1000000));
-        pause_ns = MU_MIN(pause_ns + pause_ns / 4, LOOK_LAST_NS);
-    }
-    return mu_slurm_job_code(&j, e);
+    const struct submission *x = arg;
+    return json_pack("{s:o?, s:o?}", "plan", mu_plan_json(x->fit.plan, &x->fit.ask, x->name, false), "job",
+                     job_json(x));
 }
 
 /* ---- the command ---- */
 
 static int prepare(struct submission *x, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
+    const struct mu_submit_args *a = x->args;
     struct mu_plan_ask ask;
     MU_TRY_RETURN(check_args(a, e));
     struct mu_str name = mu_path_name(a->model);
     snprintf(x->name, sizeof x->name, "%.*s", (int)name.n, name.p);
-    MU_TRY_RETURN(mu_site_load(&x->site, a->site ? a->site : getenv("MUSTER_SITE"), e));
+    MU_TRY_RETURN(mu_submit_job_open(&x->job, a, NULL, e));
     MU_TRY_RETURN(find_model(x, e));
     MU_TRY_RETURN(find_folder(x, e));
-    x->n_names = count_names(a->tasks);
+    x->n_names = mu_submit_count_names(a->tasks);
     MU_TRY_RETURN(make_work(x, &ask, e));
     MU_TRY_RETURN(make_wish(x, &ask, e));
-    MU_TRY_RETURN(mu_slurm_fit(&x->fit, x->site, &ask, &x->wish, e));
+    MU_TRY_RETURN(mu_slurm_fit(&x->fit, x->job.site, &ask, &x->wish, e));
+    x->job.partition = x->fit.partition;
     return make_script(x, e);
 }
 
-static int act(struct submission *x, struct mu_err *e)
+static int submit_evaluation(const struct mu_submit_args *a, struct mu_err *e)
 {
-    const struct submit_args *a = x->args;
-    if (!a->json)
-        print_report(x, stderr);
-    if (!a->dry_run)
-        MU_TRY_RETURN(submit(x, e));
-    if (a->json)
-        MU_TRY_RETURN(print_json(x, e));
-    else
-        printf(a->dry_run ? "%s" : "%s\n", a->dry_run ? x->script.p : x->id);
-    fflush(stdout);
-    return a->wait ? follow(x, e) : MU_OK;
+    struct submission x = {.args = a,
+                           .spec = MU_SPEC_INIT,
+                           .model = MU_BUF_INIT("a path", MU_SUBMIT_PATH_MAX),
+                           .words = MU_BUF_INIT("options", 1 << 20)};
+    const struct mu_submit_face face = {.report = print_report, .json = make_json, .arg = &x};
+    int rc = prepare(&x, e);
+    if (rc == MU_OK)
+        rc = mu_submit_act(&x.job, &face, e);
+    mu_slurm_fit_fini(&x.fit);
+    mu_buf_fini(&x.words);
+    mu_buf_fini(&x.model);
+    mu_spec_fini(&x.spec);
+    mu_submit_job_fini(&x.job);
+    return rc;
 }
 
 static int submit_run(void *args, int n_operands, char **operands, struct mu_err *e)
 {
-    struct submission x = {.args = args,
-                           .spec = MU_SPEC_INIT,
-                           .folder = MU_BUF_INIT("a path", PATH_BYTES_MAX),
-                           .model = MU_BUF_INIT("a path", PATH_BYTES_MAX),
-                           .words = MU_BUF_INIT("options", 1 << 20),
-                           .script = MU_BUF_INIT("a job script", MU_SLURM_SCRIPT_MAX)};
-    /* A campaign file is to come in here, as the one operand, by the campaign reader of src/sched. */
-    if (n_operands > 0)
-        return mu_fail(e, MU_EUSAGE,
-                       "submit takes no operands, and \"%.60s\" is one: --model and --tasks say what to run",
-                       operands[0]);
-    int rc = prepare(&x, e);
-    if (rc == MU_OK)
-        rc = act(&x, e);
-    mu_slurm_fit_fini(&x.fit);
-    mu_buf_fini(&x.script);
-    mu_buf_fini(&x.words);
-    mu_buf_fini(&x.model);
-    mu_buf_fini(&x.folder);
-    mu_spec_fini(&x.spec);
-    mu_site_free(x.site);
-    return rc;
+    if (n_operands > 1)
+        return mu_fail(e, MU_EUSAGE, "submit takes one campaign file, %d were given", n_operands);
+    return n_operands == 1 ? mu_submit_campaign(args, operands[0], e) : submit_evaluation(args, e);
 }
 
-#define FIELD(name) offsetof(struct submit_args, name)
+#define FIELD(name) offsetof(struct mu_submit_args, name)
 
 static const struct mu_opt submit_opts[] = {
     {MU_OPT_TEXT, "model", 'm', FIELD(model), "PATH",
      .help = "The model: a checkpoint that the nodes see, or one known by name in the site's folder of models."},
     {MU_OPT_TEXT, "tasks", 0, FIELD(tasks), "NAMES", .help = "What to evaluate, as muster eval takes it."},
-    {MU_OPT_TEXT, "site", 0, FIELD(site), "FILE", .help = "The site profile (docs/slurm.md).", .dflt = "$MUSTER_SITE"},
+    {MU_OPT_TEXT, "site", 0, FIELD(site), "FILE", .help = "The site profile (docs/slurm.md).",
+     .dflt = "the campaign's own, else $MUSTER_SITE"},
     {MU_OPT_TEXT, "output", 'o', FIELD(output), "DIR",
      .help = "Results, journal, log and script; nodes must see it. The same folder again goes on from its journal.",
-     .dflt = "a folder of the model's name in the site's store"},
+     .dflt = "the campaign's own; of a model, a folder of its name in the site's store"},
     {MU_OPT_LIST, "eval", 'e', FIELD(eval), "NAME=VALUE",
      .help = "An option of muster eval, without its dashes; may be given many times."},
     {MU_OPT_FLAG, "dry-run", 'n', FIELD(dry_run), .help = "Show the plan and print the script; submit nothing."},
@@ -489,15 +361,15 @@ static const struct mu_opt submit_opts[] = {
      .dflt = "auto: the planner's"},
     {MU_OPT_TEXT, "dependency", 0, FIELD(dependency), "WHAT",
      .help = "Start after other jobs: afterok:12, afterany:12:13."},
-    {MU_OPT_TEXT, "name", 0, FIELD(name), "NAME", .help = "The job's name.", .dflt = "the model's"},
+    {MU_OPT_TEXT, "name", 0, FIELD(name), "NAME", .help = "The job's name.", .dflt = "the model's, or the campaign's"},
     {MU_OPT_FLAG, "json", 0, FIELD(json), .help = "Print plan, job and script as JSON."},
     {.type = MU_OPT_END},
 };
 
 const struct mu_cmd mu_cmd_submit = {
     .name = "submit",
-    .summary = "run an evaluation as a job of Slurm",
-    .operands = "",
+    .summary = "run an evaluation, or a campaign, as a job of Slurm",
+    .operands = "[CAMPAIGN]",
     .story =
         "Plans how the model is laid out over the site's nodes, asks Slurm for what that needs (GPUs, nodes, memory, "
         "time), and submits a small script that runs muster eval there. Plan, memory of a rank, predicted walltime and "
@@ -508,12 +380,19 @@ const struct mu_cmd mu_cmd_submit = {
         "Slurm warns the job before its time is over; muster then finishes what it computes, keeps it in the journal "
         "and "
         "ends with status 13, and the script has the same job queued again, as often as the profile allows.\n\n"
-        "With --wait the status is the job's: that of muster eval, or 12 at the end of its time, 13 when it was "
+        "With a campaign file the job is `muster run` on the first of its nodes, which starts workers as steps on all "
+        "of "
+        "them; --model, --tasks and what goes with them stand in the file then. Warned, it lets its workers finish "
+        "their "
+        "step and ends with 13 like a single evaluation.\n\n"
+        "With --wait the status is the job's: that of muster eval or muster run, or 12 at the end of its time, 13 when "
+        "it was "
         "cancelled, 7 when it took too much memory, 14 when a node failed.",
     .examples = "  muster submit --model Llama-2-70b --tasks reasoning --site examples/sites/h100.yaml --dry-run\n"
                 "  muster submit --model /models/ALIA-40b --tasks arc_easy,gsm8k --site site.yaml --output out --wait\n"
-                "  muster submit --model DIR --tasks gsm8k --site site.yaml --eval limit=100 --eval log-samples\n",
+                "  muster submit --model DIR --tasks gsm8k --site site.yaml --eval limit=100 --eval log-samples\n"
+                "  muster submit campaign.yaml --site site.yaml --nodes 2 --wait\n",
     .opts = submit_opts,
-    .args_size = sizeof(struct submit_args),
+    .args_size = sizeof(struct mu_submit_args),
     .run = submit_run,
 };

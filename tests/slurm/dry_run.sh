@@ -1,5 +1,6 @@
 #!/bin/bash
-# dry_run.sh MUSTER: `muster submit --dry-run` of five models on the three example sites, against the scripts kept in golden/.
+# dry_run.sh MUSTER: `muster submit --dry-run` of five models on the three example sites, and of the example campaign on two,
+# against the scripts kept in golden/.
 # RECORD=1 writes these anew: read the difference before committing it. Each is also a script that bash reads, asks for what its
 # layout needs, and is what JSON says.
 set -u
@@ -42,6 +43,24 @@ for model in Llama-2-7b ALIA-40b Llama-2-70b falcon-180B DeepSeek-V3; do
     gres=gpu:h100 check h100 $model
     gres=gpu:fake check cpu $model
 done
+campaign() { # SITE options...: of two nodes
+    kept=$here/golden/$1/campaign.sh
+    n=$((n + 1))
+    "$muster" submit examples/campaign.yaml --site "examples/sites/$1.yaml" --nodes 2 --dry-run >"$dir/job.sh" 2>"$dir/report" ||
+        { fail "$1 campaign: status $?: $(tail -n 1 "$dir/report")"; return; }
+    if [ -n "${RECORD:-}" ]; then cp "$dir/job.sh" "$kept"; fi
+    diff -u "$kept" "$dir/job.sh" || fail "$1 campaign: another script"
+    bash -n "$dir/job.sh" || fail "$1 campaign: bash cannot read it"
+    [ "$(asked nodes)" = 2 ] && [ "$(asked ntasks-per-node)" = 1 ] && grep -q '^#SBATCH --exclusive$' "$dir/job.sh" ||
+        fail "$1 campaign: not two whole nodes"
+    [ "$(asked gres)" = "$gres:$(sed -n 's/.* --devices \([0-9]*\).*/\1/p' "$dir/job.sh")" ] || fail "$1 campaign: gres $(asked gres)"
+    grep -q '^GPU hours\|^rank hours' "$dir/report" && grep -q '^walltime' "$dir/report" || fail "$1 campaign: no hours"
+    "$muster" submit examples/campaign.yaml --site "examples/sites/$1.yaml" --nodes 2 --dry-run --json >"$dir/json" &&
+        python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["script"], end="")' "$dir/json" |
+        cmp -s - "$dir/job.sh" || fail "$1 campaign: JSON has another script"
+}
+gres=gpu:a100 campaign a100
+gres=gpu:fake campaign cpu
 refused() { # STATUS SENTENCE options...
     status=$1 sentence=$2
     shift 2
@@ -56,7 +75,10 @@ refused 2 '--tasks NAME,NAME is needed' --model Llama-2-7b --site $site
 MUSTER_SITE='' refused 3 'cannot open' --model Llama-2-7b --tasks x
 refused 3 'cannot open none.yaml' --model Llama-2-7b --tasks x --site none.yaml
 refused 3 'Llama-2-7 is neither a path nor a model' --model Llama-2-7 --tasks x --site $site
-refused 2 'submit takes no operands' --model Llama-2-7b --tasks x --site $site campaign.yaml
+refused 2 '--model is an option of single evaluations' --model Llama-2-7b --site $site examples/campaign.yaml
+refused 2 'submit takes one campaign file, 2 were given' --site $site examples/campaign.yaml examples/campaign.yaml
+refused 2 '100 devices: a job of partition short may have\|100 nodes and' --site $site examples/campaign.yaml -p short --nodes 100
+refused 2 'a time of 120 s: a run needs' --site $site examples/campaign.yaml --time 120s
 refused 2 '--dry-run submits nothing' --model Llama-2-7b --tasks x --site $site --wait
 refused 2 '--eval limt=5: muster eval has no such option; did you mean limit' --model Llama-2-7b --tasks x --site $site --eval limt=5
 refused 2 "--eval layout=tp=2: this option is submit's own" --model Llama-2-7b --tasks x --site $site --eval layout=tp=2

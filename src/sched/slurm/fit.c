@@ -138,33 +138,27 @@ static void fill_part(struct mu_slurm_fit *f, const struct mu_site *site)
 }
 
 /* Runs of the same job: each loads again, and drains before its end. */
-static int64_t count_runs(const struct mu_slurm_fit *f, const struct mu_site *site)
+static int64_t count_runs(int64_t time_s, double predicted_s, double again_s, const struct mu_site *site)
 {
-    double again = MU_SLURM_START_S + f->plan->choice.cost.load_s;
-    double each = (double)(f->time_s - site->signal_lead_s) - again;
-    return each > 0 ? (int64_t)MU_MIN(ceil((f->predicted_s - again) / each), 1e9) : 1000000000;
+    double each = (double)(time_s - site->signal_lead_s) - again_s;
+    return each > 0 ? (int64_t)MU_MIN(ceil((predicted_s - again_s) / each), 1e9) : 1000000000;
 }
 
-static void fill_time(struct mu_slurm_fit *f, const struct mu_site *site, const struct mu_slurm_wish *w)
+int mu_slurm_walltime(int64_t *time_s, int64_t *runs, double predicted_s, double load_s, const struct mu_site *site,
+                      const struct mu_site_partition *p, int64_t wish_s, struct mu_err *e)
 {
-    double wanted = ceil(f->predicted_s * site->time_margin) + (double)site->signal_lead_s;
-    int64_t limit = MU_MIN(f->partition->time_max_s, (int64_t)MU_SLURM_DAYS_MAX * 86400);
-    f->time_s = w->time_s > 0 ? w->time_s : MU_MAX(MU_SLURM_TIME_LEAST_S, (int64_t)MU_MIN(wanted, 1e15));
-    f->time_s = MU_MIN(f->time_s, limit);
-    f->runs = MU_MAX(count_runs(f, site), 1);
-}
-
-/* A run that is warned before it has loaded would come back for ever. */
-static int check_time(const struct mu_slurm_fit *f, const struct mu_site *site, struct mu_err *e)
-{
-    double least = (double)site->signal_lead_s + MU_SLURM_START_S + f->plan->choice.cost.load_s;
-    if ((double)f->time_s > least)
+    double wanted = ceil(predicted_s * site->time_margin) + (double)site->signal_lead_s;
+    double again_s = MU_SLURM_START_S + load_s, least = (double)site->signal_lead_s + again_s;
+    int64_t limit = MU_MIN(p->time_max_s, (int64_t)MU_SLURM_DAYS_MAX * 86400);
+    *time_s = wish_s > 0 ? wish_s : MU_MAX(MU_SLURM_TIME_LEAST_S, (int64_t)MU_MIN(wanted, 1e15));
+    *time_s = MU_MIN(*time_s, limit);
+    *runs = MU_MAX(count_runs(*time_s, predicted_s, again_s, site), 1);
+    if ((double)*time_s > least)
         return MU_OK;
     return mu_fail(e, MU_EUSAGE,
                    "a time of %" PRId64 " s: a run needs %.0f s to start and load, and is warned %" PRId64
                    " s before its end: more than %.0f s are needed, here or as max_time of partition %s",
-                   f->time_s, MU_SLURM_START_S + f->plan->choice.cost.load_s, site->signal_lead_s, least,
-                   f->partition->name);
+                   *time_s, again_s, site->signal_lead_s, least, p->name);
 }
 
 /* ---- the face ---- */
@@ -192,8 +186,8 @@ int mu_slurm_fit(struct mu_slurm_fit *out, const struct mu_site *site, const str
     if (!found)
         MU_TRY(refuse(&near, site, e));
     fill_part(out, site);
-    fill_time(out, site, wish);
-    MU_TRY(check_time(out, site, e));
+    MU_TRY(mu_slurm_walltime(&out->time_s, &out->runs, out->predicted_s, out->plan->choice.cost.load_s, site,
+                             out->partition, wish->time_s, e));
 out:
     if (rc != MU_OK)
         mu_slurm_fit_fini(out);

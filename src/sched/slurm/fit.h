@@ -35,6 +35,11 @@ struct mu_slurm_fit {
     int64_t runs;              /* how often the job is queued again, by the prediction, and once */
 };
 
+/* The walltime to ask for, wish_s where that is not 0, and how many runs it takes: predicted_s in all, load_s of it
+ * before the first request of each. MU_EUSAGE: a run would be warned before it has loaded, and come back for ever. */
+int mu_slurm_walltime(int64_t *time_s, int64_t *runs, double predicted_s, double load_s, const struct mu_site *site,
+                      const struct mu_site_partition *p, int64_t wish_s, struct mu_err *e);
+
 /* ask: spec, work, layout, strategy; machine, devices and the KV cache's type (f32 on CPUs, bf16 on GPUs) are found
  * here. out stays where it is (ask points into it). MU_ENOMEM: it fits nowhere; the sentence names the partition that
  * comes nearest and what it lacks. */

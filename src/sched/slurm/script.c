@@ -79,13 +79,19 @@ static int write_log(struct mu_buf *out, const char *folder, bool is_array, stru
     return mu_buf_puts(out, is_array ? "/%x-%A_%a.log\n" : "/%x-%j.log\n", e);
 }
 
-/* "nvlink&h100": both, where there are both. */
+/* "h100&nvlink": all that are asked. */
 static int write_constraint(struct mu_buf *out, const struct mu_slurm_part *p, struct mu_err *e)
 {
-    const char *always = p->partition->constraint, *linked = p->is_linked ? p->partition->constraint_linked : NULL;
-    if (always && linked)
-        return mu_buf_printf(out, e, "#SBATCH --constraint=%s&%s\n", always, linked);
-    return option(out, "constraint", always ? always : linked, e);
+    const char *const asked[] = {p->partition->constraint, p->is_linked ? p->partition->constraint_linked : NULL,
+                                 p->constraint};
+    const char *before = "#SBATCH --constraint=";
+    for (size_t i = 0; i < MU_COUNT(asked); i++) {
+        if (!asked[i])
+            continue;
+        MU_TRY_RETURN(mu_buf_printf(out, e, "%s%s", before, asked[i]));
+        before = "&";
+    }
+    return *before == '&' ? mu_buf_putc(out, '\n', e) : MU_OK;
 }
 
 static int write_memory(struct mu_buf *out, const struct mu_slurm_part *p, struct mu_err *e)
@@ -110,7 +116,8 @@ static int write_resources(struct mu_buf *out, const struct mu_slurm_script *s, 
                                 "#SBATCH --cpus-per-task=%d\n",
                                 p->nodes, p->tasks, p->tasks_per_node, p->cpus_per_task));
     if (t->gres)
-        MU_TRY_RETURN(mu_buf_printf(out, e, "#SBATCH --gres=%s:%d\n", t->gres, p->tasks_per_node));
+        MU_TRY_RETURN(mu_buf_printf(out, e, "#SBATCH --gres=%s:%d\n", t->gres,
+                                    p->gres_per_node > 0 ? p->gres_per_node : p->tasks_per_node));
     MU_TRY_RETURN(write_memory(out, p, e));
     MU_TRY_RETURN(write_constraint(out, p, e));
     MU_TRY_RETURN(flag(out, "exclusive", p->is_whole, e));
@@ -178,6 +185,11 @@ static int write_prolog(struct mu_buf *out, const struct mu_slurm_script *s, str
         MU_TRY_RETURN(mu_buf_printf(out, e, "%s\n", site->prolog.line[i]));
     for (int i = 0; i < s->n_parts; i++)
         is_uneven |= s->part[i].tasks != s->part[i].nodes * s->part[i].tasks_per_node;
+    if (s->part[0].is_direct && site->launch == MU_SITE_SRUN) {
+        MU_TRY_RETURN(mu_buf_puts(out, "export SLURM_MPI_TYPE=", e));
+        MU_TRY_RETURN(mu_slurm_quote(out, site->mpi, e));
+        MU_TRY_RETURN(mu_buf_puts(out, " # of the steps that it starts\n", e));
+    }
     if (is_uneven && site->launch == MU_SITE_SRUN)
         return mu_buf_puts(out, "export SLURM_PMIX_DIRECT_CONN=false # Open MPI 4.1 with uneven tasks a node\n", e);
     return MU_OK;
@@ -200,18 +212,24 @@ static int write_srun(struct mu_buf *out, const struct mu_slurm_script *s, int p
 }
 
 /* mpirun goes without --enable-recovery: with it its status is 0 whatever its ranks end with (Open MPI 4.1). */
-static int write_launch(struct mu_buf *out, const struct mu_slurm_script *s, int part, struct mu_err *e)
+static int write_launcher(struct mu_buf *out, const struct mu_slurm_script *s, int part, struct mu_err *e)
 {
-    const struct mu_slurm_part *p = &s->part[part];
     if (s->site->launch == MU_SITE_SRUN)
         MU_TRY_RETURN(write_srun(out, s, part, e));
     else
-        MU_TRY_RETURN(mu_buf_printf(out, e, "mpirun -np %d --bind-to none", p->tasks));
+        MU_TRY_RETURN(mu_buf_printf(out, e, "mpirun -np %d --bind-to none", s->part[part].tasks));
     for (int i = 0; i < s->site->launch_options.n; i++) {
         MU_TRY_RETURN(mu_buf_putc(out, ' ', e));
         MU_TRY_RETURN(mu_slurm_quote(out, s->site->launch_options.line[i], e));
     }
-    MU_TRY_RETURN(mu_buf_puts(out, " \\\n    ", e));
+    return mu_buf_puts(out, " \\\n    ", e);
+}
+
+static int write_launch(struct mu_buf *out, const struct mu_slurm_script *s, int part, struct mu_err *e)
+{
+    const struct mu_slurm_part *p = &s->part[part];
+    if (!p->is_direct)
+        MU_TRY_RETURN(write_launcher(out, s, part, e));
     if (s->commands)
         MU_TRY_RETURN(mu_buf_puts(out, "\"$@\"", e));
     else
@@ -275,6 +293,8 @@ static int check_part(const struct mu_slurm_script *s, const struct mu_slurm_par
         p->tasks > p->nodes * p->tasks_per_node)
         return mu_fail(e, MU_EINVAL, "%d tasks on %d nodes, at most %d a node with %d cpus each, cannot be asked for",
                        p->tasks, p->nodes, p->tasks_per_node, p->cpus_per_task);
+    if (p->constraint && !mu_site_is_plain(p->constraint))
+        return mu_fail(e, MU_EINVAL, "\"%.100s\" is no constraint such as nvlink", p->constraint);
     if (!p->argv != (s->commands != NULL))
         return mu_fail(e, MU_EINVAL, "a job has one command a part, or an array one an index");
     return MU_OK;

@@ -17,13 +17,17 @@
 /* What muster ends with when it drained: the work goes on when the same command is run again. */
 #define MU_SLURM_DRAINED MU_ECANCELED
 
-/* Ranks of one command and what they need. */
+/* Ranks of one command and what they need; or, is_direct, one process that the script starts itself on the first node
+ * and that starts steps of its own on all of them: tasks is nodes then. */
 struct mu_slurm_part {
     const struct mu_site_partition *partition;
     int nodes, tasks, tasks_per_node, cpus_per_task;
-    int64_t memory_mib;      /* of a node; 0: not asked for */
-    bool is_whole;           /* whole nodes, all their memory */
-    bool is_linked;          /* ranks of a node exchange parts of layers: constraint_linked counts */
+    int gres_per_node;      /* 0: one a task */
+    const char *constraint; /* asked with those of the partition; NULL: none */
+    int64_t memory_mib;     /* of a node; 0: not asked for */
+    bool is_whole;          /* whole nodes, all their memory */
+    bool is_linked;         /* ranks of a node exchange parts of layers: constraint_linked counts */
+    bool is_direct;
     const char *const *argv; /* ended by NULL; NULL with an array */
 };
 
