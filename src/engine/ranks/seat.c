@@ -219,7 +219,10 @@ static int load_own(struct mu_seat *s, mu_engine **local, struct mu_err *e)
     s->parts = (struct mu_light_parts){.bos = -1}; /* moved */
     parts.bill = &s->own;
     parts.layout = &s->layout;
-    return mu_light_open_parts(local, &s->opts, &parts, e);
+    int rc = mu_light_open_parts(local, &s->opts, &parts, e);
+    if (rc != MU_OK)
+        mu_comm_abort(s->world, e->text); /* before it came to load: the others, who do, would wait for it */
+    return rc;
 }
 
 static int load_and_compare(struct mu_seat *s, mu_engine **local, struct mu_err *e)
