@@ -3,7 +3,8 @@
 #   mu_part(fmt SOURCES safetensors.c gguf.c ...)     objects of src/fmt
 #   mu_part_level(tensor avx2 FLAGS ... SOURCES ...)  objects that need CPU flags of their own
 #   mu_library(muster)                                libmuster.a out of every part so far
-#   mu_test(name SOURCES a.c LABELS unit)             a test program run by ctest
+#   mu_test(name SOURCES a.c LABELS unit)             a test program run by ctest; COST s: its seconds under sanitizers on
+#                                                     one core, of those that take many: the longest begin first
 
 add_library(mu_flags INTERFACE)
 target_include_directories(mu_flags INTERFACE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
@@ -59,14 +60,18 @@ function(mu_library name)
 endfunction()
 
 function(mu_test name)
-  cmake_parse_arguments(P "" "TIMEOUT" "SOURCES;LABELS;ARGS" ${ARGN})
+  cmake_parse_arguments(P "" "TIMEOUT;COST" "SOURCES;LABELS;ARGS" ${ARGN})
   if(NOT P_TIMEOUT)
     set(P_TIMEOUT 300)
+  endif()
+  if(NOT P_COST)
+    set(P_COST 0)
   endif()
   add_executable(test_${name} ${P_SOURCES})
   target_link_libraries(test_${name} PRIVATE xt muster)
   add_test(NAME ${name} COMMAND test_${name} ${P_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${P_TIMEOUT} LABELS "${P_LABELS}" SKIP_RETURN_CODE 77)
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${P_TIMEOUT} COST ${P_COST} LABELS "${P_LABELS}"
+    SKIP_RETURN_CODE 77)
 endfunction()
 
 # A fuzz target: with MUSTER_FUZZ a libFuzzer program, always a test that replays the kept corpus.

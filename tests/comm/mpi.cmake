@@ -21,7 +21,7 @@ endif()
 foreach(script launch faults netns)
   add_test(NAME comm_mpi_${script} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/mpi_${script}.sh $<TARGET_FILE:mpi_rank>)
   set_tests_properties(comm_mpi_${script} PROPERTIES TIMEOUT 600 LABELS mpi SKIP_RETURN_CODE 77
-    RUN_SERIAL TRUE # they time how soon a loss is noticed
+    COST 200 RESOURCE_LOCK lost_ranks # they time how soon a loss is noticed
     ENVIRONMENT "${mpi_environment}")
 endforeach()
 if(MUSTER_SANITIZE MATCHES "thread")
