@@ -56,7 +56,8 @@ struct mu_launcher_ops {
      * may come back earlier. */
     bool (*wait)(struct mu_launcher *l, int64_t timeout_ns, struct mu_worker_told *out);
 
-    /* Asks it to end, or ends it and all it started. It is told by wait as any other end. */
+    /* Asks it to end (by a signal, or by the end of its input), or ends it and all it started. It is told by wait as
+     * any other end. */
     void (*stop)(struct mu_launcher *l, int64_t worker, bool at_once);
 
     /* Whether a node of the allocation is gone; where there is no such thing NULL. */

@@ -23,7 +23,7 @@ trap cleanup EXIT
 trap 'exit 1' INT TERM
 fail() {
     echo "failed: $*" >&2
-    tail -n 8 "$dir"/err "$dir"/*/workers/*.log "$dir"/small/*/workers/*.log 2>/dev/null >&2
+    tail -n 8 "$dir"/err "$dir"/*/workers/*.log "$dir"/small/*/workers/*.log >&2 2>/dev/null
     exit 1
 }
 now() { date +%s.%N; }

@@ -14,7 +14,7 @@ cleanup() {
 trap cleanup EXIT
 fail() {
     echo "failed: $*" >&2
-    tail -n 5 "$dir"/err* 2>/dev/null >&2
+    tail -n 5 "$dir"/err* >&2 2>/dev/null
     exit 1
 }
 
