@@ -104,12 +104,14 @@ static int cut_nodes(struct mu_campaign_machine *m, const struct mu_campaign *c,
         memory = MU_MIN(memory, slurm_number("SLURM_MEM_PER_NODE") << 20);
     if (m->is_job && slurm_number("SLURM_CPUS_ON_NODE"))
         cores = slurm_number("SLURM_CPUS_ON_NODE");
+    if (most > 0 && m->n_nodes == 1) /* at a time: fewer devices, each a larger part */
+        a_node = MU_MIN(a_node, most);
     if (a_node * m->n_nodes > MU_FLEET_DEVICES_MAX)
         return mu_fail(e, MU_ELIMIT, "%d nodes of %d devices: a campaign uses at most %d devices", m->n_nodes,
                        (int)a_node, MU_FLEET_DEVICES_MAX);
     m->n_devices = (int)a_node * m->n_nodes;
     m->cores = (int)MU_MAX(cores / a_node, 1);
-    if (most > 0) { /* at a time: fewer devices, then fewer tasks on each */
+    if (most > 0) { /* then fewer tasks on each */
         m->n_devices = (int)MU_MIN(m->n_devices, most);
         tasks = MU_MIN(tasks, most / m->n_devices);
     }

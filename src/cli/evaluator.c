@@ -191,6 +191,7 @@ int mu_evaluate(struct mu_session *s, const struct mu_eval_args *a, const struct
     x->o = o;
     x->s = s;
     int rc = evaluate(x, e);
+    s->write_expert_loads = NULL; /* of these options, which are not the session's */
     mu_eval_close(x->ev);
     mu_eval_asked_release(&x->asked);
     mu_free(x);

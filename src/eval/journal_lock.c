@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -13,7 +14,8 @@
 #include "eval/journal_int.h"
 
 #define PATH_BYTES_MAX 4096
-#define WHO_BYTES_MAX  320 /* a host's name has 255 at most */
+#define TRY_MS         3000 /* for one that is ending to be gone */
+#define WHO_BYTES_MAX  320  /* a host's name has 255 at most */
 
 static int fail_locked(int fd, const char *path, struct mu_err *e)
 {
@@ -49,7 +51,12 @@ int mu_journal_lock_take(struct mu_journal_lock *l, const char *path, struct mu_
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0)
         return mu_fail_errno(e, errno, "make", name);
-    if (fcntl(fd, F_OFD_SETLK, &all) != 0) {
+    bool has_it = fcntl(fd, F_OFD_SETLK, &all) == 0;
+    for (int ms = 0; !has_it && ms < TRY_MS && (errno == EAGAIN || errno == EACCES); ms += 20) {
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        has_it = fcntl(fd, F_OFD_SETLK, &all) == 0;
+    }
+    if (!has_it) {
         int rc = errno == EAGAIN || errno == EACCES
                      ? fail_locked(fd, path, e)
                      : mu_fail(e, MU_EIO, "%s cannot be locked: %s; name a folder on a file system with locks", name,

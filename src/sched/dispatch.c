@@ -148,7 +148,7 @@ static void propose(struct mu_dispatch *d, int task, const struct mu_need *n)
 static bool is_impossible(struct mu_dispatch *d, const struct mu_need *n)
 {
     const struct mu_fleet *f = d->f;
-    if (n->devices <= (n->may_span ? f->n_devices : f->largest_node) &&
+    if (n->devices <= MU_MIN(n->may_span ? f->n_devices : f->largest_node, MU_TASK_DEVICES_MAX) &&
         n->weights + n->work <= f->devices[f->least_memory_of].memory)
         return false;
     mu_refuse(&d->refusal, f, n, d->now_s);

@@ -7,7 +7,9 @@
 #include "base/check.h"
 #include "sched/orchestrate_int.h"
 
-#define LOOK_NS 1000000000ll /* the longest wait */
+#define LOOK_NS   1000000000ll  /* the longest wait */
+#define FROZEN_NS 2000000000ll  /* beyond that between two looks: this process did not run */
+#define CHARGE_NS 60000000000ll /* between two notes of time spent */
 
 void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const char *why, double seconds, double retry_s)
 {
@@ -119,7 +121,8 @@ static double hours_spent(const struct mu_orchestration *x)
 {
     int64_t ns = x->log.state.spent_ns[MU_BUDGET_DEVICE_TIME], now = mu_now_ns(x->o->clock);
     for (int i = 0; i < x->n_running; i++)
-        ns += (now - x->work[x->running[i]].started_ns) * x->work[x->running[i]].need.devices;
+        ns += (now - x->work[x->running[i]].started_ns - x->work[x->running[i]].charged_ns) *
+              x->work[x->running[i]].need.devices;
     return (double)ns * 1e-9 / 3600;
 }
 
@@ -156,9 +159,36 @@ static int64_t wait_ns(const struct mu_orchestration *x)
     return MU_MIN(MU_MIN(ns, LOOK_NS), MU_MAX(mu_event_log_renew_in_ns(x->log.log), 1000000));
 }
 
+/* Stopped as a whole, by a pause of the machine, nobody could say that it lived. */
+static void notice_pause(struct mu_orchestration *x)
+{
+    int64_t now = mu_now_ns(x->o->clock), since = now - x->waited_ns;
+    if (x->waited_ns && since > LOOK_NS + FROZEN_NS)
+        mu_orchestra_forgive(x, since - LOOK_NS);
+    x->waited_ns = now;
+}
+
+/* Time at work stands in the log while it is spent, so that one who is killed again and again meets its budget too. */
+static int charge(struct mu_orchestration *x, struct mu_err *e)
+{
+    int64_t now = mu_now_ns(x->o->clock), amount = 0;
+    if (now - x->charged_ns < CHARGE_NS)
+        return MU_OK;
+    x->charged_ns = now;
+    for (int i = 0; i < x->n_running; i++) {
+        struct mu_work *w = &x->work[x->running[i]];
+        amount += (now - w->started_ns - w->charged_ns) * w->need.devices;
+        w->charged_ns = now - w->started_ns;
+    }
+    struct mu_event ev = {.kind = MU_EVENT_BUDGET_SPENT, .value = MU_BUDGET_DEVICE_TIME, .amount = amount};
+    return amount > 0 ? mu_state_log_append(&x->log, &ev, 1, e) : MU_OK;
+}
+
 static int wait(struct mu_orchestration *x, int64_t ns, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_orchestra_hear(x, ns, e));
+    notice_pause(x);
+    MU_TRY_RETURN(charge(x, e));
     mu_orchestra_end_silent(x);
     mu_orchestra_show(x);
     return mu_event_log_renew_in_ns(x->log.log) <= 0 ? mu_event_log_renew(x->log.log, e) : MU_OK;
@@ -228,6 +258,11 @@ static int run_all(struct mu_orchestration *x, struct mu_err *e)
             MU_TRY_RETURN(run_round(x, e));
         else if (x->n_running == 0)
             return mu_fail(e, MU_ELIMIT, "%s with %d of %d tasks left", spent.text, now.left, now.tasks);
+        if (x->n_running == 0 && x->fleet->n_healthy == 0 && !mu_orchestra_may_come_back(x))
+            return mu_fail(e, MU_EPEER,
+                           "no device is left that works, with %d of %d tasks to do: `muster status` tells why "
+                           "they are out; the same command tries them again",
+                           now.left, now.tasks);
         stop_late(x);
         MU_TRY_RETURN(wait(x, goes_on ? wait_ns(x) : LOOK_NS, e));
     }

@@ -112,7 +112,7 @@ static int try_again(struct mu_orchestration *x, int task, const struct mu_actio
         MU_TRY_RETURN(degrade(x, task, a, e));
     if (a->kind == MU_ACTION_REPLAN)
         MU_TRY_RETURN(replan(x, task, a->failure, why, e));
-    mu_queue_again(x->queue, w->id, 0, mu_orchestra_now(x) + delay_s, mu_orchestra_now(x));
+    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), mu_orchestra_now(x) + delay_s, mu_orchestra_now(x));
     mu_orchestra_tell(x, MU_EVENT_ATTEMPT_FAILED, task, why, seconds, delay_s);
     return MU_OK;
 }

@@ -19,6 +19,7 @@ enum mu_asked {
     MU_ASKED_LATE,      /* it had its time */
     MU_ASKED_SILENT,    /* its worker gave no sign of life: ended at once */
     MU_ASKED_STOP,      /* the orchestrator stops */
+    MU_ASKED_MOVED,     /* its device or node is out: it goes elsewhere */
     MU_ASKED_PREEMPTED, /* for one of higher priority: it waits for its turn again */
     MU_ASKED_CANCELLED, /* somebody wanted it */
 };
@@ -31,6 +32,7 @@ struct mu_work {
     int last_hand;  /* that ran it last, while its place is not another's */
     int run;        /* in the fleet */
     int64_t started_ns, asked_ns;
+    int64_t charged_ns; /* of its time, that is in the log already */
     enum mu_asked asked;
     double done, total, per_s; /* requests, as its worker said last; total 0: not known yet */
     struct mu_need need;
@@ -46,6 +48,7 @@ struct mu_hand {
     int device[MU_TASK_DEVICES_MAX];
     int node;                     /* of the first; index of x->node */
     int64_t started_ns, heard_ns; /* heard_ns 0: not yet */
+    int64_t left_ns;              /* since when it is leaving */
     bool is_leaving;              /* was asked to end, or ended: it is given nothing more */
     bool is_killed;
 };
@@ -88,7 +91,7 @@ struct mu_orchestration {
     struct mu_control *control; /* NULL: it could not be opened */
     struct mu_mean *length;     /* [n_suites], of tasks that have finished */
     uint64_t random;
-    int64_t start_ns, shown_ns;
+    int64_t start_ns, shown_ns, waited_ns, charged_ns;
     struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
     int n_starts;
     struct mu_orchestra_alerts alert;
@@ -103,6 +106,12 @@ static inline double mu_orchestra_now(const struct mu_orchestration *x)
 static inline const struct mu_campaign_task *mu_orchestra_task(const struct mu_orchestration *x, int task)
 {
     return &x->o->campaign->task[task];
+}
+
+/* Of its predicted length. */
+static inline double mu_orchestra_left_s(const struct mu_work *w)
+{
+    return w->total > w->done ? w->need.run_s * (1 - w->done / w->total) : w->need.run_s;
 }
 
 /* What happened last has a place in the log: the attempt that runs, or ran last. */
@@ -127,6 +136,8 @@ double mu_orchestra_length(const struct mu_orchestration *x, int task, double un
 /* orchestrate_node.c: nodes in the log; those that are gone, and that are back. */
 int mu_orchestra_meet_nodes(struct mu_orchestration *x, struct mu_err *e);
 int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why, struct mu_err *e);
+/* Whether what is out now may come back by itself. */
+bool mu_orchestra_may_come_back(const struct mu_orchestration *x);
 int mu_orchestra_look_at_nodes(struct mu_orchestration *x, struct mu_err *e);
 /* A device that failed: nothing is put there again. */
 int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char *why, struct mu_err *e);
@@ -159,12 +170,21 @@ int mu_orchestra_hear(struct mu_orchestration *x, int64_t ns, struct mu_err *e);
 /* Who said nothing for too long, or was asked to end and has not, is ended. */
 void mu_orchestra_end_silent(struct mu_orchestration *x);
 
+/* Time in which nobody could be heard, since all were stopped: nobody is blamed for it. */
+void mu_orchestra_forgive(struct mu_orchestration *x, int64_t ns);
+
+/* For how long this one may say nothing. */
+double mu_orchestra_silence_ns(const struct mu_hand *h);
+
 /* No work for it is left: idle ones end. */
 int mu_orchestra_dismiss(struct mu_orchestration *x, struct mu_err *e);
 
 /* orchestrate_task.c: starts a task on its seats, in a worker that has its model or a new one; stands in the log first.
  */
 int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const struct mu_seats *seats, struct mu_err *e);
+
+/* What a program printed may be anything; events hold UTF-8: other bytes become '?'. */
+void mu_orchestra_make_valid(char *text);
 
 /* Asks a running task to end. */
 void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why);

@@ -67,15 +67,19 @@ int mu_orchestra_meet_nodes(struct mu_orchestration *x, struct mu_err *e)
 
 /* ---- gone ---- */
 
-static void stop_on(struct mu_orchestration *x, int node)
+/* Workers on these devices end, and their tasks go elsewhere: it is not counted against them. */
+static void stop_on(struct mu_orchestration *x, int first, int n)
 {
     for (int i = 0; i < MU_WORKERS_MAX; i++) {
         struct mu_hand *h = &x->hand[i];
         bool is_there = false;
         for (int d = 0; h->worker && d < h->n; d++)
-            is_there |= x->o->devices[h->device[d]].node == node;
-        if (is_there && !h->is_killed)
-            mu_orchestra_stop_hand(x, i, true);
+            is_there |= h->device[d] >= first && h->device[d] < first + n;
+        if (!is_there || h->is_killed)
+            continue;
+        if (h->task >= 0 && x->work[h->task].asked == MU_ASKED_NOT)
+            x->work[h->task].asked = MU_ASKED_MOVED;
+        mu_orchestra_stop_hand(x, i, true);
     }
 }
 
@@ -84,23 +88,26 @@ static void tell_out(struct mu_orchestration *x, int kind, const char *node, int
 {
     char text[MU_EVENT_TEXT_MAX];
     if (device >= 0)
-        snprintf(text, sizeof text, "device %d of %s: %s", device, node, why);
+        snprintf(text, sizeof text, "device %d of %.255s: %.700s", device, node, why);
     else
-        snprintf(text, sizeof text, "%s: %s", node, why);
+        snprintf(text, sizeof text, "%.255s: %.700s", node, why);
     mu_orchestra_tell(x, kind, -1, text, 0, 0);
 }
 
 int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why, struct mu_err *e)
 {
     struct mu_place *p = &x->node[node];
-    struct mu_event ev = {.kind = MU_EVENT_NODE_QUARANTINED, .node = p->number, .text = why};
+    char text[MU_EVENT_TEXT_MAX];
+    struct mu_event ev = {.kind = MU_EVENT_NODE_QUARANTINED, .node = p->number, .text = text};
     if (p->is_down)
         return MU_OK;
+    snprintf(text, sizeof text, "%s", why);
+    mu_orchestra_make_valid(text);
     p->is_down = true;
     p->seen_ns = mu_now_ns(x->o->clock);
-    stop_on(x, node);
+    stop_on(x, p->first, p->n);
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
-    tell_out(x, ev.kind, p->name, -1, why);
+    tell_out(x, ev.kind, p->name, -1, text);
     return MU_OK;
 }
 
@@ -112,6 +119,7 @@ int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char 
     if (x->log.state.devices[ev.device].is_quarantined)
         return MU_OK;
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
+    stop_on(x, device, 1);
     tell_out(x, ev.kind, p->name, device - p->first, why);
     return MU_OK;
 }
@@ -137,6 +145,14 @@ static int look_again(struct mu_orchestration *x, struct mu_place *p, struct mu_
         return MU_OK;
     p->is_down = false;
     return mu_state_log_append(&x->log, &ev, 1, e);
+}
+
+bool mu_orchestra_may_come_back(const struct mu_orchestration *x)
+{
+    for (int i = 0; i < x->n_nodes; i++)
+        if (x->node[i].is_down && x->o->launcher->ops->is_node_down)
+            return true;
+    return false;
 }
 
 int mu_orchestra_look_at_nodes(struct mu_orchestration *x, struct mu_err *e)

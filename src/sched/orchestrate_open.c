@@ -11,6 +11,7 @@
 #include "sched/orchestrate_int.h"
 
 #define PATH_BYTES   ((size_t)4096)
+#define SEATS_MAX    (MU_WORKERS_MAX * 3 / 4)
 #define LOAD_RATE    1e9 /* bytes a second, */
 #define LOAD_LEAST_S 2.0 /* and what a start takes: for weighing a load against a wait */
 
@@ -153,7 +154,7 @@ static int64_t clamp_bytes(uint64_t bytes)
     return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
 
-/* Seconds from now; the nearer of both kinds. */
+/* Seconds from now; the nearer of both kinds, INFINITY without one. */
 static double deadline_of(const struct mu_orchestration *x, const struct mu_campaign_policy *p)
 {
     double left = INFINITY;
@@ -198,7 +199,7 @@ void mu_orchestra_need(struct mu_orchestration *x, int task)
                                           .weights = asked > 0 ? asked : memory / at_once,
                                           .run_s = mu_orchestra_length(x, task, MU_ORCHESTRA_RUN_S),
                                           .load_s = LOAD_LEAST_S + (double)bytes / LOAD_RATE,
-                                          .deadline_s = deadline_of(x, &t->policy),
+                                          .deadline_s = mu_orchestra_now(x) + deadline_of(x, &t->policy),
                                           .priority = x->urgency[task],
                                           .is_preemptible = true,
                                           .may_span = true};
@@ -239,7 +240,7 @@ static int fill_queue(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY(mu_queue_open(&x->queue, &l, e));
     MU_TRY(mu_queue_campaign(x->queue, c->weight > 0 ? c->weight : 1, &campaign, e));
     for (int i = 0; i < c->n_tasks; i++)
-        x->work[c->order[i]].id = -1;
+        x->work[c->order[i]].id = x->work[c->order[i]].hand = x->work[c->order[i]].last_hand = -1;
     for (int i = 0; i < c->n_tasks; i++) {
         mu_orchestra_need(x, c->order[i]);
         MU_TRY(add_task(x, c->order[i], campaign, before, id, e));
@@ -251,6 +252,20 @@ out:
     mu_free(before);
     mu_free(id);
     return rc;
+}
+
+/* A worker for each task that devices may have at a time, and some that end while others begin. */
+static int check_seats(const struct mu_orchestra *o, struct mu_err *e)
+{
+    int64_t n = 0;
+    for (int i = 0; i < o->n_devices; i++)
+        n += o->devices[i].tasks_max;
+    if (n <= SEATS_MAX)
+        return MU_OK;
+    return mu_fail(e, MU_ELIMIT,
+                   "%d devices could have %" PRId64 " tasks at a time, and a run has %d workers at most: "
+                   "fewer --devices or a smaller concurrency are needed",
+                   o->n_devices, n, SEATS_MAX);
 }
 
 static void set_policy(struct mu_orchestration *x)
@@ -275,6 +290,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     x->random = (uint64_t)x->start_ns;
     set_policy(x);
     MU_TRY_RETURN(check_edges(c, e));
+    MU_TRY_RETURN(check_seats(x->o, e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->followers, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->work, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->urgency, MU_MAX(c->n_tasks, 1), "the tasks of a campaign", e));

@@ -17,20 +17,20 @@ static bool says(const json_t *options, const char *name)
     return json_object_get(options, name) != NULL;
 }
 
-/* Threads and memory are shared out where the machine is more than one device, or a device runs several tasks, and
- * nobody said how much. */
-static void set_share(const struct mu_orchestration *x, json_t *options)
+/* Threads and memory are shared out where the machine is more than one device, a device runs several tasks, or the file
+ * says how much the task takes; not what the model's own options say. */
+static void set_share(const struct mu_orchestration *x, int task, json_t *options)
 {
     const struct mu_fleet_device *d = &x->o->devices[0];
-    bool is_remote = says(options, "endpoint");
+    bool is_whole = x->o->n_devices == 1 && d->tasks_max == 1;
     char bytes[32];
-    if (is_remote || (x->o->n_devices == 1 && d->tasks_max == 1))
+    if (says(options, "endpoint"))
         return;
-    if (!says(options, "threads"))
+    if (!is_whole && !says(options, "threads"))
         json_object_set_new(options, "threads", json_integer(MU_MAX(x->o->cores / d->tasks_max, 1)));
-    if (says(options, "max_memory"))
+    if ((is_whole && mu_orchestra_task(x, task)->policy.resources.memory == 0) || says(options, "max_memory"))
         return;
-    snprintf(bytes, sizeof bytes, "%" PRId64, d->memory / d->tasks_max);
+    snprintf(bytes, sizeof bytes, "%" PRId64, x->work[task].need.weights);
     json_object_set_new(options, "max_memory", json_string(bytes));
 }
 
@@ -52,7 +52,7 @@ static int set_all(const struct mu_orchestration *x, int task, const char *folde
     if (json_object_set_new(options, "output", json_string(folder)) != 0)
         return mu_fail(e, MU_EINVAL, "the output folder %s is not UTF-8, so no task can be told of it", folder);
     set_degraded(x, task, options);
-    set_share(x, options);
+    set_share(x, task, options);
     if (devices > 1)
         json_object_set_new(options, "ranks", json_integer(devices));
     return MU_OK;

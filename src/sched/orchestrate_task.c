@@ -66,7 +66,7 @@ static int take_back(struct mu_orchestration *x, int task, const char *why, stru
                           .value = MU_FAILURE_CANCELLED,
                           .text = why};
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
-    mu_queue_again(x->queue, w->id, 0, -INFINITY, mu_orchestra_now(x));
+    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), -INFINITY, mu_orchestra_now(x));
     return MU_OK;
 }
 
@@ -84,7 +84,7 @@ static int settle(struct mu_orchestration *x, int task, double seconds, struct m
     struct mu_work *w = &x->work[task];
     struct mu_event ev = {.kind = MU_EVENT_BUDGET_SPENT,
                           .value = MU_BUDGET_DEVICE_TIME,
-                          .amount = (int64_t)(seconds * 1e9) * w->need.devices};
+                          .amount = ((int64_t)(seconds * 1e9) - w->charged_ns) * w->need.devices};
     leave_running(x, task);
     w->last_hand = w->hand;
     w->hand = -1;
@@ -98,10 +98,20 @@ static int drain_group(struct mu_orchestration *x, int32_t group, struct mu_err 
 }
 
 /* What a program printed may be anything; events hold UTF-8. */
-static void make_valid(char *text)
+void mu_orchestra_make_valid(char *text)
 {
     for (size_t n = strlen(text), at = 0; (at += mu_utf8_valid_prefix(text + at, n - at)) < n; at++)
         text[at] = '?';
+}
+
+/* A sentence about a file, an option or a request may name anything. */
+static bool may_be_device(const struct mu_task_end *end)
+{
+    static const int codes[] = {MU_EINTERNAL, MU_EIO, MU_EPEER, MU_ETIMEDOUT};
+    bool may = end->signal != 0;
+    for (size_t i = 0; i < MU_COUNT(codes); i++)
+        may |= end->exit_status == mu_code_exit_status(codes[i]);
+    return may;
 }
 
 static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_end *end, double seconds,
@@ -112,7 +122,7 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
                                .signal = end->signal,
                                .is_node_down = end->is_node_down,
                                .sentence = end->line,
-                               .device = mu_failure_names_device(end->line) ? end->line : NULL};
+                               .device = may_be_device(end) && mu_failure_names_device(end->line) ? end->line : NULL};
     double timeout_s = mu_orchestra_task(x, task)->policy.timeout_s;
     char why[MU_WHY_MAX], text[MU_EVENT_TEXT_MAX];
     enum mu_failure f = mu_failure_classify(&seen, why);
@@ -121,18 +131,22 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         return take_back(x, task, "the orchestrator was stopped", e);
     case MU_ASKED_PREEMPTED:
         return take_back(x, task, "it made room for a task of higher priority", e);
+    case MU_ASKED_MOVED:
+        return take_back(x, task, "its device or node is out", e);
     case MU_ASKED_LATE:
         snprintf(text, sizeof text, "it was stopped after its time-out of %.0f s", timeout_s);
         f = MU_FAILURE_APPLICATION;
         break;
     case MU_ASKED_SILENT:
         snprintf(text, sizeof text, "its worker gave no sign of life for %.0f s and was ended",
-                 MU_WORKER_SILENT_NS * 1e-9);
+                 mu_orchestra_silence_ns(&x->hand[x->work[task].last_hand]) * 1e-9);
         f = end->is_node_down ? MU_FAILURE_NODE : MU_FAILURE_KILLED;
         break;
     default:
+        if (end->exit_status == mu_code_exit_status(MU_ECANCELED))
+            return take_back(x, task, "its worker was asked to stop by somebody else", e);
         snprintf(text, sizeof text, "%s", why);
-        make_valid(text);
+        mu_orchestra_make_valid(text);
     }
     return mu_orchestra_fail_attempt(x, task, f, text, seconds, e);
 }
@@ -239,7 +253,7 @@ static int fail_start(struct mu_orchestration *x, int task, const struct mu_err 
     bool is_over = h->worker == 0;
     char text[MU_EVENT_TEXT_MAX];
     snprintf(text, sizeof text, "it could not be started: %.*s", (int)sizeof text - 32, why->text);
-    make_valid(text);
+    mu_orchestra_make_valid(text);
     MU_TRY_RETURN(settle(x, task, 0, e));
     if (is_over)
         mu_fleet_forget(x->fleet, h->model, h->device, h->n);

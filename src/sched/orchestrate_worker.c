@@ -39,6 +39,8 @@ void mu_orchestra_stop_hand(struct mu_orchestration *x, int hand, bool at_once)
 {
     struct mu_hand *h = &x->hand[hand];
     x->o->launcher->ops->stop(x->o->launcher, h->worker, at_once);
+    if (!h->is_leaving)
+        h->left_ns = mu_now_ns(x->o->clock);
     h->is_leaving = true;
     h->is_killed |= at_once;
 }
@@ -63,15 +65,15 @@ static bool is_going(const struct mu_orchestration *x)
     return false;
 }
 
-/* Idle workers have nothing to lose: they are ended at once, and waited for, since who comes next wants their memory.
- */
+/* Idle workers, and those that are leaving, have nothing to lose: they are ended at once, and waited for, since who
+ * comes next wants their memory. */
 void mu_orchestra_make_room(struct mu_orchestration *x)
 {
     int64_t until = mu_now_ns(x->o->clock) + ROOM_NS;
     struct mu_err e = MU_ERR_INIT;
     for (int i = 0; i < MU_WORKERS_MAX; i++) {
         struct mu_hand *h = &x->hand[i];
-        if (h->worker && h->task < 0 && !h->is_killed && !has_place(x, h))
+        if (h->worker && h->task < 0 && !h->is_killed && (h->is_leaving || !has_place(x, h)))
             mu_orchestra_stop_hand(x, i, true);
     }
     while (is_going(x) && mu_now_ns(x->o->clock) < until && x->failed.code == MU_OK)
@@ -79,9 +81,27 @@ void mu_orchestra_make_room(struct mu_orchestration *x)
             x->failed = e;
 }
 
-static int64_t silent_since(const struct mu_hand *h)
+double mu_orchestra_silence_ns(const struct mu_hand *h)
 {
-    return h->heard_ns ? h->heard_ns + MU_WORKER_SILENT_NS : h->started_ns + MU_LAUNCH_START_NS;
+    return h->heard_ns ? MU_WORKER_SILENT_NS : MU_LAUNCH_START_NS;
+}
+
+static int64_t silent_from(const struct mu_hand *h)
+{
+    return (h->heard_ns ? h->heard_ns : h->started_ns) + (int64_t)mu_orchestra_silence_ns(h);
+}
+
+void mu_orchestra_forgive(struct mu_orchestration *x, int64_t ns)
+{
+    for (int i = 0; i < MU_WORKERS_MAX; i++) {
+        struct mu_hand *h = &x->hand[i];
+        h->started_ns += ns;
+        h->left_ns += ns;
+        if (h->heard_ns)
+            h->heard_ns += ns;
+    }
+    for (int i = 0; i < x->n_running; i++)
+        x->work[x->running[i]].asked_ns += ns;
 }
 
 void mu_orchestra_end_silent(struct mu_orchestration *x)
@@ -92,8 +112,8 @@ void mu_orchestra_end_silent(struct mu_orchestration *x)
         struct mu_work *w = h->worker && h->task >= 0 ? &x->work[h->task] : NULL;
         if (!h->worker || h->is_killed)
             continue;
-        bool is_silent = now > silent_since(h);
-        bool is_late = w && w->asked != MU_ASKED_NOT && now - w->asked_ns > MU_ORCHESTRA_STOP_NS;
+        bool is_silent = now > silent_from(h);
+        bool is_late = h->is_leaving && now - h->left_ns > MU_ORCHESTRA_STOP_NS;
         if (!is_silent && !is_late)
             continue;
         if (w && w->asked == MU_ASKED_NOT)
@@ -177,8 +197,9 @@ static void take_progress(struct mu_orchestration *x, int task, const struct mu_
     w->done = l->done;
     w->total = l->total;
     w->per_s = l->per_s;
-    if (l->total > l->done && l->per_s > 0)
-        mu_fleet_progress(x->fleet, w->run, (l->total - l->done) / l->per_s, mu_orchestra_now(x));
+    if (l->total > l->done && l->per_s > 0) /* seconds of a device that it has alone */
+        mu_fleet_progress(x->fleet, w->run, (l->total - l->done) / l->per_s * x->fleet->running[w->run].rate,
+                          mu_orchestra_now(x));
 }
 
 static int take_end_of_task(struct mu_orchestration *x, struct mu_hand *h, const struct mu_worker_line *l,
@@ -187,11 +208,11 @@ static int take_end_of_task(struct mu_orchestration *x, struct mu_hand *h, const
     int task = h->task;
     struct mu_task_end end = {.exit_status = l->status, .line = l->why};
     h->task = -1;
-    h->is_leaving |= h->model < 0 || x->work[task].asked != MU_ASKED_NOT;
-    MU_TRY_RETURN(mu_orchestra_ended(x, task, &end, e));
-    if (h->is_leaving && !h->is_killed)
-        x->o->launcher->ops->stop(x->o->launcher, h->worker, false);
-    return MU_OK;
+    /* After a failure it may be on its way out itself. */
+    bool leaves = h->model < 0 || x->work[task].asked != MU_ASKED_NOT || l->status != 0;
+    if (leaves && !h->is_leaving)
+        mu_orchestra_stop_hand(x, (int)(h - x->hand), false);
+    return mu_orchestra_ended(x, task, &end, e);
 }
 
 static int take_line(struct mu_orchestration *x, struct mu_hand *h, const char *text, struct mu_err *e)
@@ -209,6 +230,20 @@ static int take_line(struct mu_orchestration *x, struct mu_hand *h, const char *
     return rc;
 }
 
+/* Which of its nodes is gone. */
+static int find_down(struct mu_orchestration *x, const struct mu_hand *h, const char *line, struct mu_err *e)
+{
+    struct mu_launcher *l = x->o->launcher;
+    int last = -1;
+    for (int i = 0; i < h->n && l->ops->is_node_down; i++) {
+        int node = x->o->devices[h->device[i]].node;
+        if (node != last && l->ops->is_node_down(l, x->node[node].name))
+            MU_TRY_RETURN(mu_orchestra_node_down(x, node, line, e));
+        last = node;
+    }
+    return MU_OK;
+}
+
 static int take_end(struct mu_orchestration *x, struct mu_hand *h, const struct mu_worker_told *told, struct mu_err *e)
 {
     struct mu_task_end end = {.exit_status = told->exit_status,
@@ -216,7 +251,7 @@ static int take_end(struct mu_orchestration *x, struct mu_hand *h, const struct 
                               .line = told->line,
                               .group_is_over = true,
                               .is_node_down = told->is_node_down};
-    int task = h->task, node = h->node;
+    int task = h->task;
     h->task = -1;
     if (task < 0)
         return forget(x, h, false, e);
@@ -224,7 +259,7 @@ static int take_end(struct mu_orchestration *x, struct mu_hand *h, const struct 
         end.exit_status = mu_code_exit_status(MU_EPEER);
     MU_TRY_RETURN(mu_orchestra_ended(x, task, &end, e));
     MU_TRY_RETURN(forget(x, h, true, e));
-    return told->is_node_down ? mu_orchestra_node_down(x, node, told->line, e) : MU_OK;
+    return told->is_node_down ? find_down(x, h, told->line, e) : MU_OK;
 }
 
 int mu_orchestra_hear(struct mu_orchestration *x, int64_t ns, struct mu_err *e)

@@ -121,6 +121,7 @@ void mu_refuse(struct mu_refusal *out, const struct mu_fleet *f, const struct mu
         tally_most(&most, &all);
         set_near(out, &near_all, f);
     }
+    most.devices = MU_MIN(most.devices, MU_TASK_DEVICES_MAX); /* of one task */
     out->why = why_of(&most, n->devices);
     out->fitting = most.fitting;
     out->most = out->why == MU_REFUSED_DEVICES  ? most.devices

@@ -341,7 +341,7 @@ XT_TEST(a_node_that_goes_down_is_left_and_taken_again)
     p.f.back_ns = 1000 * SEC + 20 * SEC;
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 6, 0, 0);
-    XT_EQ(p.counts.failures[MU_FAILURE_NODE], 2); /* its own, and its neighbour's */
+    XT_EQ(p.counts.failures[MU_FAILURE_NODE], 1); /* its neighbour's work is moved, not failed */
     end(&p);
 }
 
@@ -384,6 +384,14 @@ static int number_in(const char *path, const char *name)
     }
     mu_buf_fini(&text);
     return n;
+}
+
+static bool has_text(const char *path, const char *words)
+{
+    struct mu_buf text = MU_BUF_INIT("a task's options", 1 << 20);
+    bool has = mu_file_read_all(&text, path, NULL) == MU_OK && strstr(text.p, words);
+    mu_buf_fini(&text);
+    return has;
 }
 
 /* 7: muster ran out of memory. Each try has half of the batch. */
@@ -477,6 +485,70 @@ XT_TEST(before_the_end_of_a_job_only_what_will_be_done_begins)
     ENDED(&p, 4, 0, 0);
     /* a/y takes 50 of 60 s; b/y is known not to fit then, x may. With all else done the rest is used. */
     XT_CHECKF(strcmp(p.f.order, "a/y a/x b/x b/y ") == 0, "%s", p.f.order);
+    end(&p);
+}
+
+XT_TEST(a_worker_that_somebody_else_stopped_is_no_failure)
+{
+    static const struct fake_script s[] = {{"a/x", {13, 13, 0}, 2}};
+    struct play p;
+    begin(&p, "somebody", TWO_BY_TWO "  - {retries: {limit: 0}}\n", s, 1);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_EQ(p.f.tries[0], 3);
+    end(&p);
+}
+
+/* A worker that told of a failure may be on its way out: the next task of its model gets another. */
+XT_TEST(after_a_failure_a_worker_is_given_nothing_more)
+{
+    static const struct fake_script s[] = {{"a/x", {1}, 2}};
+    struct play p;
+    begin(&p, "nothing_more", "output: out\nmodels: [a]\nsuites: [{name: x, tasks: x}, {name: y, tasks: y}]\n", s, 1);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 2, 0, 0);
+    XT_EQ(p.f.started, 2);
+    end(&p);
+}
+
+/* The only device is out: nothing could ever run again. The next start tries it once more. */
+XT_TEST(without_any_device_left_it_ends)
+{
+    static const struct fake_script s[] = {{"a/x", {FAKE_DIES + 1, 0}, 2}};
+    struct play p;
+    begin(&p, "nodevice", TWO_BY_TWO "  - {for: [a/y, \"b/*\"], after: a/x}\n", s, 1);
+    p.f.says = "Xid 79: GPU has fallen off the bus";
+    XT_EQ(play(&p), MU_EPEER);
+    XT_CHECKF(strstr(p.err.text, "no device is left that works, with 4 of 4 tasks to do"), "%s", p.err.text);
+    p.f.says = NULL;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    end(&p);
+}
+
+/* A name in a path is no device's error. */
+XT_TEST(a_sentence_about_a_file_blames_no_device)
+{
+    static const struct fake_script s[] = {{"a/x", {5, 0}, 2}};
+    struct play p;
+    begin(&p, "path", TWO_BY_TWO, s, 1);
+    p.f.says = "models/Xid 79/model.safetensors is cut off";
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_EQ(p.counts.devices_out, 0);
+    end(&p);
+}
+
+XT_TEST(a_task_is_told_the_memory_that_it_asked_for)
+{
+    struct play p;
+    begin(&p, "share", TWO_BY_TWO "  - {for: a/x, resources: {memory: 3MB}}\n", NULL, 0);
+    XT_EQ(play(&p), MU_OK);
+    char path[700];
+    snprintf(path, sizeof path, "%s/a/x/task.json", p.folder);
+    XT_CHECK(has_text(path, "\"max_memory\": \"3000000\""));
+    snprintf(path, sizeof path, "%s/b/x/task.json", p.folder);
+    XT_CHECK(!has_text(path, "max_memory")); /* the whole machine is its own */
     end(&p);
 }
 

@@ -14,9 +14,12 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 #define TAIL_BYTES 4096
+#define PRESS_NS   100000000ll
+#define KILL_NS    3000000000ll
 
 int mu_children_open(struct mu_children *c, struct mu_err *e)
 {
@@ -278,6 +281,35 @@ static bool take_news(struct mu_children *c, struct mu_child *p, bool has_ended,
     return true;
 }
 
+void mu_children_end(struct mu_children *c, pid_t pid)
+{
+    struct mu_child *p = find(c, pid);
+    if (p && !p->has_own)
+        kill(-pid, SIGKILL);
+    if (!p || !p->has_own || p->doomed_ns)
+        return;
+    p->doomed_ns = mu_now_ns(mu_clock_real());
+    kill(pid, SIGTERM);
+    kill(pid, SIGCONT);
+}
+
+/* Those that are being ended: the next step of it. ms until there is one more. */
+static int press(struct mu_children *c, int ms)
+{
+    for (int i = 0; i < c->n; i++) {
+        struct mu_child *p = &c->child[i];
+        int64_t since = mu_now_ns(mu_clock_real()) - p->doomed_ns;
+        if (!p->doomed_ns)
+            continue;
+        if (!p->is_pressed && since >= PRESS_NS)
+            p->is_pressed = kill(p->pid, SIGTERM) == 0;
+        if (since >= KILL_NS)
+            kill(-p->pid, SIGKILL);
+        ms = MU_MIN(ms, (int)(PRESS_NS / 1000000));
+    }
+    return ms;
+}
+
 bool mu_children_wait(struct mu_children *c, int64_t timeout_ns, struct mu_worker_told *out)
 {
     int ms = (int)MU_MIN((timeout_ns + 999999) / 1000000, 60000);
@@ -288,7 +320,7 @@ bool mu_children_wait(struct mu_children *c, int64_t timeout_ns, struct mu_worke
         c->fd[2 * i] = (struct pollfd){.fd = c->child[i].watch, .events = POLLIN};
         c->fd[2 * i + 1] = (struct pollfd){.fd = c->child[i].out, .events = POLLIN};
     }
-    if (poll(c->fd, 2 * (nfds_t)c->n, MU_MAX(ms, 0)) <= 0)
+    if (poll(c->fd, 2 * (nfds_t)c->n, press(c, MU_MAX(ms, 0))) <= 0)
         return false;
     for (int i = 0, n = c->n; i < n; i++)
         if ((c->fd[2 * i].revents || c->fd[2 * i + 1].revents) &&

@@ -19,7 +19,10 @@ struct mu_child {
     char log[MU_CHILD_LOG_BYTES];
     char text[MU_WORKER_LINE_BYTES]; /* of its output, from here on: n_text bytes, lines not yet told */
     size_t n_text;
-    bool is_cut; /* the rest of a line that was too long is left out */
+    bool has_own;      /* processes in groups of their own */
+    int64_t doomed_ns; /* since when it is being ended; 0: not */
+    bool is_pressed;   /* was asked a second time */
+    bool is_cut;       /* the rest of a line that was too long is left out */
 };
 
 struct mu_children {
@@ -38,6 +41,11 @@ int mu_children_start(struct mu_children *c, const char *const *argv, const char
 void mu_children_say(struct mu_children *c, pid_t pid, const char *line);
 void mu_children_hang_up(struct mu_children *c, pid_t pid); /* its input ends */
 bool mu_children_wait(struct mu_children *c, int64_t timeout_ns, struct mu_worker_told *out);
+
+/* Ends it and what it started: its group is killed. One that has processes in other groups gets SIGTERM, and once more,
+ * which to a guardian of ranks means at once (comm/launch.h); what is left after three seconds is killed. By and by,
+ * within wait. */
+void mu_children_end(struct mu_children *c, pid_t pid);
 void mu_children_signal(struct mu_children *c, pid_t pid, int signal, bool is_group);
 
 #endif

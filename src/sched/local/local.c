@@ -20,7 +20,9 @@ static struct mu_children *children_of(struct mu_launcher *l)
 static int start(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e)
 {
     pid_t pid;
-    MU_TRY_RETURN(mu_children_start(children_of(l), o->argv, o->log, &pid, e));
+    struct mu_children *c = children_of(l);
+    MU_TRY_RETURN(mu_children_start(c, o->argv, o->log, &pid, e));
+    c->child[c->n - 1].has_own = o->ranks > 1;
     *worker = pid;
     return MU_OK;
 }
@@ -37,7 +39,10 @@ static bool wait_for_news(struct mu_launcher *l, int64_t timeout_ns, struct mu_w
 
 static void stop(struct mu_launcher *l, int64_t worker, bool at_once)
 {
-    mu_children_signal(children_of(l), (pid_t)worker, at_once ? SIGKILL : SIGTERM, at_once);
+    if (at_once)
+        mu_children_end(children_of(l), (pid_t)worker);
+    else
+        mu_children_signal(children_of(l), (pid_t)worker, SIGTERM, false);
 }
 
 static void close_local(struct mu_launcher *l)
