@@ -48,7 +48,7 @@ int mu_file_open(struct mu_file *f, const char *path, struct mu_err *e)
     int rc = MU_OK;
 
     *f = (struct mu_file)MU_FILE_INIT;
-    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for who writes */
     if (f->fd < 0)
         return mu_fail_errno(e, errno, "open", path);
     if (fstat(f->fd, &st) != 0) {

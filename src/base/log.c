@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/harmless.h"
+
 #define LOG_LINE_MAX 2048
 
 static atomic_int level_now = MU_LOG_INFO;
@@ -36,6 +38,7 @@ void mu_log(enum mu_log_level level, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
+    mu_harmless(line, sizeof line, line);
     pthread_mutex_lock(&lock);
     if (sink_fn)
         sink_fn(sink_arg, level, line);

@@ -6,13 +6,15 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/harmless.h"
 #include "cli/campaign_json.h"
 #include "cli/campaign_page.h"
 #include "cli/print_json.h"
 #include "cli/terminal.h"
 
-#define PIPE_COLS 120 /* where nobody says how wide */
-#define EVENTS    6   /* lines of them, with their title */
+#define PIPE_COLS  120 /* where nobody says how wide */
+#define NAME_BYTES 1024
+#define EVENTS     6 /* lines of them, with their title */
 
 static bool tells_why(const struct mu_state_task *t)
 {
@@ -35,9 +37,11 @@ static void print_tasks(const struct mu_view *v)
     printf("\n  %-10s  %-10s  %8s  %9s  %s\n", "state", "priority", "attempts", "last, s", "task");
     for (int32_t i = 0; i < s->n_tasks; i++) {
         const struct mu_state_task *t = &s->tasks[i];
+        char name[NAME_BYTES];
         printf("  %-10s  %-10s  %8d  %9.1f  %s%s%s\n", mu_task_state_name(t->state),
                mu_priority_name((enum mu_priority)t->priority), t->attempts, mu_view_last_s(v, t),
-               mu_state_name(s, t->name), tells_why(t) ? ": " : "", tells_why(t) ? mu_failure_meaning(t->failure) : "");
+               mu_harmless(name, sizeof name, mu_state_name(s, t->name)), tells_why(t) ? ": " : "",
+               tells_why(t) ? mu_failure_meaning(t->failure) : "");
     }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/harmless.h"
 #include "base/mem.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
@@ -30,16 +31,22 @@ static double number(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
-static const char *text(const json_t *o, const char *key)
+/* The answer of who says to run the campaign, cut to what a line may hold. */
+struct line {
+    char text[1024];
+};
+
+static const char *text(struct line *l, const json_t *o, const char *key)
 {
     const char *t = json_string_value(json_object_get(o, key));
-    return t ? t : "?";
+    return mu_harmless(l->text, sizeof l->text, t ? t : "?");
 }
 
 static void print_running(const json_t *running)
 {
     size_t i;
     const json_t *r;
+    struct line task;
     if (json_array_size(running) > 0)
         printf("  %9s  %9s  %8s  %s\n", "for, s", "requests", "worker", "task");
     json_array_foreach(running, i, r)
@@ -47,20 +54,30 @@ static void print_running(const json_t *running)
         char done[32] = "?";
         if (number(r, "total") > 0)
             snprintf(done, sizeof done, "%.0f/%.0f", number(r, "done"), number(r, "total"));
-        printf("  %9.1f  %9s  %8.0f  %s%s\n", number(r, "seconds"), done, number(r, "worker"), text(r, "task"),
+        printf("  %9.1f  %9s  %8.0f  %s%s\n", number(r, "seconds"), done, number(r, "worker"), text(&task, r, "task"),
                json_is_true(json_object_get(r, "stops")) ? " (stops)" : "");
     }
+}
+
+/* Only what people would miss. */
+static void print_alerts(const json_t *alerts)
+{
+    if (number(alerts, "failed") + number(alerts, "dropped") > 0)
+        printf("alerts: %.0f sent, %.0f could not be sent, %.0f dropped, %.0f wait\n", number(alerts, "sent"),
+               number(alerts, "failed"), number(alerts, "dropped"), number(alerts, "waiting"));
 }
 
 static void print_people(const json_t *a)
 {
     const json_t *running = json_object_get(a, "running");
+    struct line said, host;
     if (!running) {
-        printf("%s\n", text(a, "sentence"));
+        printf("%s\n", text(&said, a, "sentence"));
         return;
     }
-    printf("%s: %.0f of %.0f tasks left, %zu running; process %.0f on %s\n", text(a, "campaign"), number(a, "left"),
-           number(a, "tasks"), json_array_size(running), number(a, "pid"), text(a, "host"));
+    printf("%s: %.0f of %.0f tasks left, %zu running; process %.0f on %s\n", text(&said, a, "campaign"),
+           number(a, "left"), number(a, "tasks"), json_array_size(running), number(a, "pid"), text(&host, a, "host"));
+    print_alerts(json_object_get(a, "alerts"));
     print_running(running);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/harmless.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "cli/campaign_status.h"
@@ -111,7 +112,7 @@ static void told(void *arg, const struct mu_news *n)
 {
     const struct run_args *a = ((const struct running *)arg)->args;
     const struct mu_counts *c = &n->now;
-    char rest[64] = "";
+    char rest[64] = "", why[MU_ERR_TEXT_MAX];
     if (a->quiet)
         return;
     if (c->left_s >= 0 && c->left > 0)
@@ -121,7 +122,7 @@ static void told(void *arg, const struct mu_news *n)
     if (n->kind == MU_EVENT_TASK_FINISHED)
         fprintf(stderr, " in %.1f s", n->seconds);
     if (n->why)
-        fprintf(stderr, ": %s", n->why);
+        fprintf(stderr, ": %s", mu_harmless(why, sizeof why, n->why));
     if (n->kind == MU_EVENT_ATTEMPT_FAILED)
         fprintf(stderr, "; tried again in %.0f s", n->retry_s);
     fprintf(stderr, "\n");

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/harmless.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -59,8 +60,10 @@ static int output_flush(struct mu_err *e)
 /* What the user sees of a failure; the status is the code's. Without a sentence another process has told it. */
 static int report(const struct mu_cmd *cmd, int code, const struct mu_err *e)
 {
+    char text[MU_ERR_TEXT_MAX];
     if (e->text[0])
-        fprintf(stderr, "muster%s%s: %s\n", cmd ? " " : "", cmd ? cmd->name : "", e->text);
+        fprintf(stderr, "muster%s%s: %s\n", cmd ? " " : "", cmd ? cmd->name : "",
+                mu_harmless(text, sizeof text, e->text));
     return mu_code_exit_status(code);
 }
 

@@ -9,6 +9,7 @@
 #include <utf8proc.h>
 
 #include "base/check.h"
+#include "base/harmless.h"
 #include "base/utf8.h"
 
 #define PRINTF_BYTES 4096
@@ -24,14 +25,6 @@ struct letter {
     int width;     /* columns */
 };
 
-/* Controls, and marks that turn the direction of writing or are not seen at all. */
-static bool is_trouble(uint32_t cp)
-{
-    utf8proc_category_t c = utf8proc_category((utf8proc_int32_t)cp);
-    return c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF || c == UTF8PROC_CATEGORY_CO ||
-           c == UTF8PROC_CATEGORY_CN || c == UTF8PROC_CATEGORY_ZL || c == UTF8PROC_CATEGORY_ZP;
-}
-
 /* The letter at *text, which moves on; false at the end. */
 static bool next_letter(const char **text, bool is_utf8, struct letter *out)
 {
@@ -44,7 +37,7 @@ static bool next_letter(const char **text, bool is_utf8, struct letter *out)
     *text += n > 0 ? n : 1;
     if (n > 0 && (cp == '\n' || cp == '\t' || cp == '\r'))
         *out = (struct letter){" ", 1, 1};
-    else if (n == 0 || is_trouble(cp) || (!is_utf8 && cp > 126))
+    else if (n == 0 || mu_letter_is_trouble(cp) || (!is_utf8 && cp > 126))
         *out = (struct letter){"?", 1, 1};
     else
         *out = (struct letter){p, n, utf8proc_charwidth((utf8proc_int32_t)cp)};

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "xt.h"
@@ -48,6 +49,10 @@ XT_TEST(opening_what_is_no_file_says_so)
     XT_FAILS(mu_file_open(&f, "/nonexistent/x", &err), MU_ENOENT, "/nonexistent/x");
     XT_FAILS(mu_file_open(&f, "/tmp", &err), MU_EINVAL, "not a regular file");
     XT_FAILS(mu_file_open(&f, "/dev/zero", &err), MU_EINVAL, "not a regular file");
+    char pipe[512];
+    snprintf(pipe, sizeof pipe, "%s/fifo", xt_tmpdir());
+    XT_EQ(mkfifo(pipe, 0600), 0);
+    XT_FAILS(mu_file_open(&f, pipe, &err), MU_EINVAL, "not a regular file"); /* and does not wait for a writer */
 }
 
 XT_TEST(a_file_that_changes_is_found_out)
