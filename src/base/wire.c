@@ -3,6 +3,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "base/check.h"
@@ -117,6 +118,21 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return 0;
 }
 
+/* libcurl 7.88 opens sockets that programs started meanwhile would keep. Between the two calls one may slip through:
+ * who starts programs closes what is not theirs besides. */
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)purpose;
+    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+}
+
+static int keep(struct mu_exchange *x, struct mu_str piece)
+{
+    size_t room = x->answer.max - x->answer.n;
+    return mu_buf_add(&x->answer, piece.p, x->drops_rest ? MU_MIN(piece.n, room) : piece.n, &x->err);
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
     struct mu_exchange *x = arg;
@@ -127,7 +143,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     if (x->is_stream && status == 200)
         x->code = x->on_data(x->arg, piece, &x->err);
     else
-        x->code = mu_buf_add(&x->answer, piece.p, piece.n, &x->err);
+        x->code = keep(x, piece);
     return x->code == MU_OK ? piece.n : piece.n + 1; /* another number than given: libcurl stops */
 }
 
@@ -156,6 +172,7 @@ static int set_up(struct mu_exchange *x, struct mu_err *e)
     SET(CURLOPT_HEADERDATA, x);
     SET(CURLOPT_WRITEFUNCTION, on_body);
     SET(CURLOPT_WRITEDATA, x);
+    SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
     SET(CURLOPT_PRIVATE, x);
     if (x->body.p) {
         SET(CURLOPT_POST, 1L);

@@ -40,12 +40,13 @@ struct mu_exchange {
     const char *url;    /* borrowed until done */
     struct mu_str body; /* borrowed until done; p NULL: GET */
     bool is_stream;     /* the body of a good answer goes to on_data piece by piece and not to answer */
+    bool drops_rest;    /* of an answer that is longer than the maximum */
     /* An error code stops the exchange with it. */
     int (*on_data)(void *arg, struct mu_str piece, struct mu_err *e);
     void *arg;
 
     /* The answer: code MU_OK when one came, whatever its status. */
-    struct mu_buf answer; /* init by the caller, with the maximum; more is MU_ELIMIT */
+    struct mu_buf answer; /* init by the caller, with the maximum; more is MU_ELIMIT, or dropped */
     int code;
     struct mu_err err;
     enum mu_verdict verdict; /* of the failure, or of the status */

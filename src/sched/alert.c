@@ -27,7 +27,7 @@ struct recent {
 
 struct mu_alerts {
     struct mu_alerts_opts o;
-    struct mu_alert_target target[2];
+    struct mu_alert_target target[MU_ALERT_TARGETS_MAX];
     int n_targets;
     atomic_int_fast64_t until_ns; /* of the real clock: when all sends must have ended; INT64_MAX: nobody waits */
 
@@ -147,6 +147,7 @@ static void tell(struct mu_alert_target *t, const struct mu_alert_note *n, int r
              n->about[0] ? " of " : "", n->about, t->name, rc == MU_OK ? "" : ": ", rc == MU_OK ? "" : why->text);
     told->kind = n->kind;
     told->has_failed = rc != MU_OK;
+    told->target = (int)(t - a->target);
     mu_alert_copy(told->text, sizeof told->text, text);
     a->n_told++;
     a->n_polled = MU_MAX(a->n_polled, a->n_told - MU_ALERT_TOLD_MAX);
@@ -238,6 +239,8 @@ static void *serve(void *arg)
         else
             wait_for(a, mu_breaker_wait_ns(&t->breaker, now));
     }
+    t->has_ended = true;
+    pthread_cond_broadcast(&a->changed);
     pthread_mutex_unlock(&a->lock);
     return NULL;
 }
@@ -341,16 +344,62 @@ void mu_alerts_counts(struct mu_alerts *a, struct mu_alerts_counts *out)
     pthread_mutex_unlock(&a->lock);
 }
 
-void mu_alerts_drain(struct mu_alerts *a)
+/* ---- the end ---- */
+
+/* With the lock held: never later than before. */
+static void end_within(struct mu_alerts *a, int64_t ns)
+{
+    int64_t until = mu_now_ns(mu_clock_real()) + ns;
+    atomic_store(&a->until_ns, MU_MIN(until, (int64_t)atomic_load(&a->until_ns)));
+    a->is_ending = true;
+    pthread_cond_broadcast(&a->changed);
+}
+
+void mu_alerts_begin_end(struct mu_alerts *a)
 {
     if (!a)
         return;
     pthread_mutex_lock(&a->lock);
     if (!a->is_ending)
-        atomic_store(&a->until_ns, mu_now_ns(mu_clock_real()) + (int64_t)(a->o.campaign->alerts.timeout_s * 1e9));
-    a->is_ending = true;
-    pthread_cond_broadcast(&a->changed);
+        end_within(a, (int64_t)(a->o.campaign->alerts.timeout_s * 1e9));
     pthread_mutex_unlock(&a->lock);
+}
+
+void mu_alerts_cut_end(struct mu_alerts *a, int64_t left_ns)
+{
+    if (!a)
+        return;
+    pthread_mutex_lock(&a->lock);
+    end_within(a, left_ns);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static bool has_ended(const struct mu_alerts *a)
+{
+    for (int i = 0; i < a->n_targets; i++)
+        if (a->target[i].has_thread && !a->target[i].has_ended)
+            return false;
+    return true;
+}
+
+bool mu_alerts_wait_end(struct mu_alerts *a, int64_t ns)
+{
+    int64_t until = mu_now_ns(mu_clock_real()) + ns, left;
+    if (!a)
+        return true;
+    pthread_mutex_lock(&a->lock);
+    while (!has_ended(a) && (left = until - mu_now_ns(mu_clock_real())) > 0)
+        wait_for(a, left);
+    bool is_over = has_ended(a);
+    pthread_mutex_unlock(&a->lock);
+    return is_over;
+}
+
+void mu_alerts_drain(struct mu_alerts *a)
+{
+    if (!a)
+        return;
+    mu_alerts_begin_end(a);
     for (int i = 0; i < a->n_targets; i++) {
         if (a->target[i].has_thread)
             pthread_join(a->target[i].thread, NULL);

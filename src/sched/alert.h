@@ -6,11 +6,15 @@
  * asked again a few times after growing waits. A target that keeps failing is left alone for a while (base/breaker.h);
  * what comes for it waits in its queue.
  *
+ * The command and all that it starts in its process group end with it, at its deadline, and with this process, however
+ * that ends: a guard between the two sees to it. What leaves the group (setsid) is on its own.
+ *
  * Sentences name a webhook by scheme, host and port alone: what stands behind them in its URL is often a secret.
  *
  *   {"campaign": "nightly", "time": "2026-11-22T09:10:04Z", "kind": "task_failed", "severity": "critical",
  *    "task": "llama-7b/mmlu", "about": null, "sentence": "...", "text": "nightly: ...", "repeats": 0, "host": "node7",
- *    "counts": {"tasks": 12, "left": 3, "running": 1, "finished": 8, "failed": 1, "skipped": 0}}
+ *    "counts": {"tasks": 12, "left": 3, "running": 1, "finished": 8, "failed": 1, "skipped": 0,
+ *               "cancelled": 0}}
  *
  * about: the device, node or budget; repeats: alerts of the same kind and thing that were not sent since the last one;
  * text: what chat programs show of a webhook's message. */
@@ -22,12 +26,13 @@
 #include "sched/campaign.h"
 #include "sched/state.h"
 
-#define MU_ALERT_QUEUE_MAX  256               /* of a target */
-#define MU_ALERT_THINGS_MAX 512               /* kinds and things whose repeats are known; the oldest is forgotten */
-#define MU_ALERT_REPEAT_NS  60000000000ll     /* the same is not sent again within it */
-#define MU_ALERT_TRIES      4                 /* of one alert to a webhook; a command is run once */
-#define MU_ALERT_TOLD_MAX   256               /* outcomes not yet asked for; the oldest is forgotten */
-#define MU_ALERT_TEXT_BYTES MU_EVENT_TEXT_MAX /* of a sentence; a longer one is cut */
+#define MU_ALERT_TARGETS_MAX 2
+#define MU_ALERT_QUEUE_MAX   256               /* of a target */
+#define MU_ALERT_THINGS_MAX  512               /* kinds and things whose repeats are known; the oldest is forgotten */
+#define MU_ALERT_REPEAT_NS   60000000000ll     /* the same is not sent again within it */
+#define MU_ALERT_TRIES       4                 /* of one alert to a webhook; a command is run once */
+#define MU_ALERT_TOLD_MAX    256               /* outcomes not yet asked for; the oldest is forgotten */
+#define MU_ALERT_TEXT_BYTES  MU_EVENT_TEXT_MAX /* of a sentence; a longer one is cut */
 
 enum mu_alert_severity { MU_ALERT_INFO = 1, MU_ALERT_WARNING, MU_ALERT_CRITICAL };
 
@@ -45,6 +50,7 @@ enum mu_alert_severity { MU_ALERT_INFO = 1, MU_ALERT_WARNING, MU_ALERT_CRITICAL 
     X(RESTARTED, "restarted", INFO)      /* the orchestrator, where it had stopped */                                  \
     X(TAKEN_OVER, "taken_over", WARNING) /* from one that was lost */                                                  \
     X(DRAINED, "drained", INFO)          /* asked to stop, or a budget spent: what is left waits */                    \
+    X(CANCELLED, "cancelled", WARNING)   /* the whole campaign, by somebody's wish */                                  \
     X(STOPPED, "stopped", CRITICAL)      /* the orchestrator, by an error */                                           \
     X(FINISHED, "finished", INFO)
 
@@ -86,6 +92,7 @@ void mu_alert(struct mu_alerts *a, const struct mu_alert *alert); /* any thread 
 struct mu_alert_told {
     enum mu_alert_kind kind;
     bool has_failed;
+    int target;                     /* 0 ... MU_ALERT_TARGETS_MAX - 1 */
     char text[MU_ALERT_TEXT_BYTES]; /* "task_failed of llama-7b/mmlu, to the webhook at https://hooks.example.com"; with
                                      * ": " and why when it failed */
 };
@@ -97,9 +104,15 @@ struct mu_alerts_counts {
 };
 void mu_alerts_counts(struct mu_alerts *a, struct mu_alerts_counts *out);
 
-/* Waits for what is queued, at most the time-out, then drops it. What mu_alert() is told after goes nowhere; outcomes
- * may still be polled. */
-void mu_alerts_drain(struct mu_alerts *a);
+/* The end, in three steps. What mu_alert() is told from the first on goes nowhere; outcomes may still be polled.
+ * begin_end: what is queued has the time-out left, then it is dropped. Waits for nothing.
+ * wait_end: so long for it; true when all is sent or dropped.
+ * cut_end: only so much time is left. */
+void mu_alerts_begin_end(struct mu_alerts *a);
+bool mu_alerts_wait_end(struct mu_alerts *a, int64_t ns);
+void mu_alerts_cut_end(struct mu_alerts *a, int64_t left_ns);
+
+void mu_alerts_drain(struct mu_alerts *a); /* begins the end and waits for it */
 void mu_alerts_close(struct mu_alerts *a); /* drains first */
 
 #endif

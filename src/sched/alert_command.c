@@ -2,7 +2,10 @@
  *
  * The alert is whole before the command begins, in a file without a name: a command that does not read it holds nobody
  * up. What it writes is read, and the last line told where it fails. At its deadline it is killed with all that it
- * started in its process group, which goes with it in the end however it ended. */
+ * started in its process group, which goes with it in the end however it ended.
+ *
+ * The group's first process is a guard, a fork of ours that runs no program: it starts the shell, and holds the read
+ * end of a pipe whose write end only we have. When that closes we are gone, killed or not, and it kills the group. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,30 +23,71 @@
 
 #define LAST_BYTES 512 /* of what it wrote */
 #define READS_MAX  64  /* at a time, of what may never end */
+#define ALIVE      3   /* the guard's end of the pipe */
 
 struct command {
     pid_t pid;
     int pidfd, said; /* said: what it writes, not blocking */
+    int alive;       /* closes with us */
     char last[LAST_BYTES];
     size_t n_last;
 };
 
-/* In the child of a process with threads: nothing but system calls. */
-static _Noreturn void become(const char *text, int in, int out, pid_t parent)
+/* ---- the guard; in the child of a process with threads: nothing but system calls ---- */
+
+static void be_plain(void)
 {
-    const char *const argv[] = {"sh", "-c", text, NULL};
     sigset_t none;
     static const int ours[] = {SIGINT, SIGTERM, SIGUSR1, SIGPIPE};
     for (size_t i = 0; i < MU_COUNT(ours); i++)
         signal(ours[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == parent && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0)
-        execv("/bin/sh", (char *const *)(uintptr_t)argv);
-    _exit(127);
 }
+
+/* The files are the shell's input, output and complaints, and the guard's pipe; nothing else of ours stays open. */
+static bool keep_files(int in, int out, int alive)
+{
+    int high = fcntl(alive, F_DUPFD_CLOEXEC, ALIVE + 1); /* out of the way of the others */
+    return high >= 0 && dup2(in, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0 &&
+           dup3(high, ALIVE, O_CLOEXEC) >= 0 && close_range(ALIVE + 1, ~0u, 0) == 0;
+}
+
+/* Ends as the shell did. */
+static _Noreturn void end_as(pid_t shell)
+{
+    int status = 0;
+    while (waitpid(shell, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (WIFEXITED(status))
+        _exit(WEXITSTATUS(status));
+    prctl(PR_SET_DUMPABLE, 0); /* one core is enough */
+    raise(WTERMSIG(status));
+    _exit(128 + WTERMSIG(status));
+}
+
+static _Noreturn void guard(const char *text, int in, int out, int alive)
+{
+    const char *const argv[] = {"sh", "-c", text, NULL};
+    setpgid(0, 0);
+    be_plain();
+    pid_t shell = keep_files(in, out, alive) ? _Fork() : -1;
+    if (shell == 0) {
+        execv("/bin/sh", (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    if (shell < 0)
+        _exit(127);
+    struct pollfd fd[2] = {{.fd = ALIVE, .events = POLLIN}, {.fd = pidfd_open(shell, 0), .events = POLLIN}};
+    (void)close_range(0, 2, 0);
+    while (fd[1].fd >= 0 && poll(fd, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (fd[0].revents)
+        kill(0, SIGKILL);
+    end_as(shell);
+}
+
+/* ---- starting ---- */
 
 static int input_of(struct mu_str body, int *in, struct mu_err *e)
 {
@@ -57,26 +101,29 @@ static int input_of(struct mu_str body, int *in, struct mu_err *e)
 
 static int start(struct command *c, const char *text, struct mu_str body, struct mu_err *e)
 {
-    int said[2] = {-1, -1}, in = -1, rc = MU_OK;
-    pid_t parent = getpid();
+    int said[2] = {-1, -1}, alive[2] = {-1, -1}, in = -1, rc = MU_OK;
     MU_TRY(input_of(body, &in, e));
-    if (pipe2(said, O_CLOEXEC) != 0 || fcntl(said[0], F_SETFL, O_NONBLOCK) != 0)
+    if (pipe2(said, O_CLOEXEC) != 0 || pipe2(alive, O_CLOEXEC) != 0 || fcntl(said[0], F_SETFL, O_NONBLOCK) != 0)
         MU_TRY(mu_fail(e, MU_EIO, "a pipe to it: %s", strerror(errno)));
     c->pid = fork();
     if (c->pid == 0)
-        become(text, in, said[1], parent);
+        guard(text, in, said[1], alive[0]);
     if (c->pid < 0)
         MU_TRY(mu_fail(e, MU_EIO, "it could not be started: %s", strerror(errno)));
     setpgid(c->pid, c->pid); /* as the child does: whoever comes first */
     c->pidfd = pidfd_open(c->pid, 0);
     c->said = said[0];
-    said[0] = -1;
+    c->alive = alive[1];
+    said[0] = alive[1] = -1;
 out:
     if (in >= 0)
         close(in);
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         if (said[i] >= 0)
             close(said[i]);
+        if (alive[i] >= 0)
+            close(alive[i]);
+    }
     return rc;
 }
 
@@ -134,7 +181,7 @@ static int judge(struct command *c, bool has_ended, int status, struct mu_err *e
 int mu_alert_send_command(struct mu_alert_target *t, struct mu_str body, int64_t begin_ns, bool *may_again,
                           struct mu_err *e)
 {
-    struct command c = {.pidfd = -1, .said = -1};
+    struct command c = {.pidfd = -1, .said = -1, .alive = -1};
     int status = 0;
     *may_again = false;
     MU_TRY_RETURN(start(&c, t->where, body, e));
@@ -144,6 +191,7 @@ int mu_alert_send_command(struct mu_alert_target *t, struct mu_str body, int64_t
         ;
     listen_to(&c);
     close(c.said);
+    close(c.alive);
     if (c.pidfd >= 0)
         close(c.pidfd);
     return judge(&c, has_ended, status, e);

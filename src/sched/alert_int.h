@@ -21,7 +21,7 @@ struct mu_alert_note {
     enum mu_alert_severity severity;
     int64_t wall_s, repeats;
     bool has_counts;
-    int32_t tasks, left, running, finished, failed, skipped;
+    int32_t tasks, left, running, finished, failed, skipped, cancelled;
     char task[MU_ALERT_TASK_BYTES], about[MU_ALERT_ABOUT_BYTES], sentence[MU_ALERT_TEXT_BYTES];
 };
 
@@ -43,7 +43,7 @@ struct mu_alert_target {
     struct mu_alert_note *note;    /* [MU_ALERT_QUEUE_MAX] */
     int order[MU_ALERT_QUEUE_MAX]; /* all slots of note; the first n wait, the oldest first */
     int n;
-    bool is_sending;
+    bool is_sending, has_ended; /* has_ended: its thread does nothing more */
 };
 
 /* alert_text.c */

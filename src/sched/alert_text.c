@@ -61,14 +61,15 @@ void mu_alert_note_fill(struct mu_alert_note *n, const struct mu_alert *a)
     n->finished = a->counts->by_state[MU_TASK_FINISHED];
     n->failed = a->counts->by_state[MU_TASK_FAILED];
     n->skipped = a->counts->by_state[MU_TASK_SKIPPED];
+    n->cancelled = a->counts->by_state[MU_TASK_CANCELLED];
 }
 
 static json_t *counts_of(const struct mu_alert_note *n)
 {
     if (!n->has_counts)
         return json_null();
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "tasks", n->tasks, "left", n->left, "running", n->running,
-                     "finished", n->finished, "failed", n->failed, "skipped", n->skipped);
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "tasks", n->tasks, "left", n->left, "running", n->running,
+                     "finished", n->finished, "failed", n->failed, "skipped", n->skipped, "cancelled", n->cancelled);
 }
 
 static const char *time_text(int64_t wall_s, char text[32])

@@ -9,7 +9,7 @@
 #include "base/wire.h"
 #include "sched/alert_int.h"
 
-#define ANSWER_BYTES_MAX ((size_t)64 << 10)
+#define ANSWER_BYTES_MAX ((size_t)4 << 10)
 
 /* Where the host begins and ends, user and password left out; NULL: no such URL. */
 static const char *host_of(const char *url, size_t *n)
@@ -84,7 +84,7 @@ int mu_alert_send_webhook(struct mu_alert_target *t, struct mu_str body, int64_t
                           struct mu_err *e)
 {
     struct mu_exchange x = {
-        .url = t->where, .body = body, .answer = MU_BUF_INIT("the answer of a webhook", ANSWER_BYTES_MAX)};
+        .url = t->where, .body = body, .drops_rest = true, .answer = MU_BUF_INIT("the answer", ANSWER_BYTES_MAX)};
     struct mu_wire_opts o = {
         .exchanges_max = 1, .connect_ns = mu_alert_until_ns(t, begin_ns) - begin_ns, .clock = mu_clock_real()};
     struct mu_wire *w = NULL;

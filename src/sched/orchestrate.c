@@ -11,18 +11,29 @@
 #define FROZEN_NS 2000000000ll  /* beyond that between two looks: this process did not run */
 #define CHARGE_NS 60000000000ll /* between two notes of time spent */
 
+static void tell(struct mu_orchestration *x, struct mu_news *n, int task)
+{
+    n->running = x->n_running;
+    mu_state_counts(&x->log.state, 0, &n->now);
+    mu_orchestra_alert_news(x, n, task);
+    if (x->o->told)
+        x->o->told(x->o->arg, n);
+}
+
 void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const char *why, double seconds, double retry_s)
 {
     struct mu_news n = {.kind = kind,
                         .task = task >= 0 ? mu_orchestra_task(x, task)->id : NULL,
                         .why = why,
                         .seconds = seconds,
-                        .retry_s = retry_s,
-                        .running = x->n_running};
-    mu_state_counts(&x->log.state, 0, &n.now);
-    mu_orchestra_alert_news(x, &n, task);
-    if (x->o->told)
-        x->o->told(x->o->arg, &n);
+                        .retry_s = retry_s};
+    tell(x, &n, task);
+}
+
+void mu_orchestra_tell_of(struct mu_orchestration *x, int kind, const char *about, const char *why)
+{
+    struct mu_news n = {.kind = kind, .about = about, .why = why};
+    tell(x, &n, -1);
 }
 
 /* ---- a round of the dispatcher ---- */
@@ -279,6 +290,8 @@ int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct m
     mu_orchestra_hide(&x);
     mu_state_counts(&x.log.state, 0, out);
 out:
+    mu_control_close(x.control); /* nobody is answered any more, whoever asks now is told so at once */
+    x.control = NULL;
     mu_orchestra_alert_end(&x, rc, e);
     mu_orchestra_close(&x);
     return rc;

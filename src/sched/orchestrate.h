@@ -31,6 +31,7 @@ struct mu_news {
                            * TASK_CANCELLED, PAUSED, RESUMED, CANCELLED, DEGRADED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED
                            */
     const char *task;     /* NULL of nodes, devices and the campaign */
+    const char *about;    /* the node, or "device 3 of n7"; NULL */
     const char *why;      /* of failures, skips and what was given up: a sentence; NULL */
     double seconds;       /* that the attempt took */
     double retry_s;       /* ATTEMPT_FAILED: until it is tried again */

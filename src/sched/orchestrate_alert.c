@@ -11,12 +11,16 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "sched/orchestrate_int.h"
 
 #define LOOK_NS     1000000000ll
 #define NEAR_SPENT  0.9
 #define LOG_AT_ONCE 16 /* outcomes a look */
+#define WARN_NS     60000000000ll
+#define SLICE_NS    100000000ll  /* of the wait at the end */
+#define STOPPED_NS  3000000000ll /* for what is to be sent, where somebody wants to leave */
 
 static void send(struct mu_orchestration *x, enum mu_alert_kind kind, const char *task, const char *about,
                  const char *sentence)
@@ -100,7 +104,7 @@ void mu_orchestra_alert_news(struct mu_orchestration *x, const struct mu_news *n
 {
     enum mu_alert_kind kind;
     if (x->alert.alerts && kind_of(x, n, task, &kind))
-        send(x, kind, n->task, NULL, n->why ? n->why : mu_event_kind_words(n->kind));
+        send(x, kind, n->task, n->about, n->why ? n->why : mu_event_kind_words(n->kind));
 }
 
 /* ---- budgets ---- */
@@ -167,12 +171,24 @@ static void look_at_deadlines(struct mu_orchestration *x)
 
 /* ---- outcomes ---- */
 
+/* A target that fails does so often. */
+static void warn(struct mu_orchestration *x, const struct mu_alert_told *told)
+{
+    int64_t *last = &x->alert.warned_ns[told->target], now = mu_now_ns(x->o->clock);
+    if (*last > 0 && now - *last < WARN_NS)
+        return;
+    *last = now;
+    mu_log(MU_LOG_WARN, "an alert was not sent: %s", told->text);
+}
+
 static int note_outcomes(struct mu_orchestration *x, int n_max, struct mu_err *e)
 {
     struct mu_alert_told told;
     for (int i = 0; i < n_max && mu_alerts_poll(x->alert.alerts, &told); i++) {
         struct mu_event ev = {.kind = MU_EVENT_ALERT_SENT, .text = told.text};
-        if (!told.has_failed)
+        if (told.has_failed)
+            warn(x, &told);
+        else
             MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
     }
     return MU_OK;
@@ -196,16 +212,40 @@ int mu_orchestra_alert_look(struct mu_orchestration *x, const double spent_s[MU_
 static void tell_end(struct mu_orchestration *x, int rc, const struct mu_err *why)
 {
     struct mu_counts c;
-    char text[160];
+    char text[200];
     mu_state_counts(&x->log.state, 0, &c);
-    if (rc == MU_ECANCELED || rc == MU_ELIMIT) {
+    if (x->log.state.campaign == MU_CAMPAIGN_CANCELLED) {
+        send(x, MU_ALERT_CANCELLED, NULL, NULL, rc == MU_OK ? "the campaign is cancelled" : why->text);
+    } else if (rc == MU_ECANCELED || rc == MU_ELIMIT) {
         send(x, MU_ALERT_DRAINED, NULL, NULL, why->text);
     } else if (rc != MU_OK) {
         send(x, MU_ALERT_STOPPED, NULL, NULL, why->text);
     } else {
-        snprintf(text, sizeof text, "%d of %d tasks finished, %d failed, %d skipped", c.by_state[MU_TASK_FINISHED],
-                 c.tasks, c.by_state[MU_TASK_FAILED], c.by_state[MU_TASK_SKIPPED]);
+        snprintf(text, sizeof text, "%d of %d tasks finished, %d failed, %d skipped, %d cancelled",
+                 c.by_state[MU_TASK_FINISHED], c.tasks, c.by_state[MU_TASK_FAILED], c.by_state[MU_TASK_SKIPPED],
+                 c.by_state[MU_TASK_CANCELLED]);
         send(x, MU_ALERT_FINISHED, NULL, NULL, text);
+    }
+}
+
+static bool is_stopped(const struct mu_orchestration *x)
+{
+    return x->o->is_stopped && x->o->is_stopped(x->o->arg);
+}
+
+/* The log stays ours while we wait; where it is another's by now, that one tells people from now on. */
+static void await_sends(struct mu_orchestration *x)
+{
+    struct mu_alerts *a = x->alert.alerts;
+    bool was_stopped = is_stopped(x), is_ours = true;
+    mu_alerts_begin_end(a);
+    if (was_stopped)
+        mu_alerts_cut_end(a, STOPPED_NS);
+    while (!mu_alerts_wait_end(a, SLICE_NS)) {
+        if (is_ours && x->log.log && mu_event_log_renew_in_ns(x->log.log) <= 0)
+            is_ours = mu_event_log_renew(x->log.log, NULL) == MU_OK;
+        if (!was_stopped && is_stopped(x))
+            mu_alerts_cut_end(a, 0);
     }
 }
 
@@ -215,7 +255,7 @@ void mu_orchestra_alert_end(struct mu_orchestration *x, int rc, const struct mu_
     if (!x->alert.alerts)
         return;
     tell_end(x, rc, why ? why : &nothing);
-    mu_alerts_drain(x->alert.alerts);
+    await_sends(x);
     note_outcomes(x, MU_ALERT_TOLD_MAX, NULL); /* the log may be another's by now */
     mu_alerts_close(x->alert.alerts);
     mu_free(x->alert.said);

@@ -148,11 +148,15 @@ static int add_status(const struct mu_orchestration *x, json_t *answer, struct m
 {
     char host[256] = "";
     int workers = 0;
+    struct mu_alerts_counts sent;
+    mu_alerts_counts(x->alert.alerts, &sent);
     (void)gethostname(host, sizeof host - 1);
     for (int i = 0; i < MU_WORKERS_MAX; i++)
         workers += x->hand[i].worker != 0;
-    json_t *all = json_pack("{s:i, s:s, s:i, s:o}", "pid", (int)getpid(), "host", host, "workers", workers, "running",
-                            running_json(x));
+    json_t *all =
+        json_pack("{s:i, s:s, s:i, s:o, s:{s:I, s:I, s:I, s:i}}", "pid", (int)getpid(), "host", host, "workers",
+                  workers, "running", running_json(x), "alerts", "sent", (json_int_t)sent.sent, "failed",
+                  (json_int_t)sent.failed, "dropped", (json_int_t)sent.dropped, "waiting", sent.waiting);
     int bad = !all || json_object_update(answer, all) != 0;
     json_decref(all);
     return bad ? mu_fail_nomem(e, 1, "an answer") : MU_OK;

@@ -121,6 +121,7 @@ static inline int32_t mu_orchestra_attempt(const struct mu_orchestration *x, int
 }
 
 void mu_orchestra_tell(struct mu_orchestration *x, int kind, int task, const char *why, double seconds, double retry_s);
+void mu_orchestra_tell_of(struct mu_orchestration *x, int kind, const char *about, const char *why);
 
 /* orchestrate_open.c: the log, its campaign and who is left over from before; the queue and the fleet. */
 int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e);

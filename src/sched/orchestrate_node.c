@@ -86,12 +86,13 @@ static void stop_on(struct mu_orchestration *x, int first, int n)
 /* What is out of use, for people: its name and why. */
 static void tell_out(struct mu_orchestration *x, int kind, const char *node, int device, const char *why)
 {
-    char text[MU_EVENT_TEXT_MAX];
+    char text[MU_EVENT_TEXT_MAX], about[300];
     if (device >= 0)
-        snprintf(text, sizeof text, "device %d of %.255s: %.700s", device, node, why);
+        snprintf(about, sizeof about, "device %d of %.255s", device, node);
     else
-        snprintf(text, sizeof text, "%.255s: %.700s", node, why);
-    mu_orchestra_tell(x, kind, -1, text, 0, 0);
+        snprintf(about, sizeof about, "%.255s", node);
+    snprintf(text, sizeof text, "%s: %.700s", about, why);
+    mu_orchestra_tell_of(x, kind, about, text);
 }
 
 int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why, struct mu_err *e)

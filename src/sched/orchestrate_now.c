@@ -96,6 +96,8 @@ void mu_orchestra_show(struct mu_orchestration *x)
 void mu_orchestra_hide(struct mu_orchestration *x)
 {
     struct mu_buf path = MU_BUF_INIT("a path", 4096);
+    if (mu_event_log_renew(x->log.log, NULL) != MU_OK)
+        return; /* the log is another's by now, and so is what stands there */
     if (mu_path_join(&path, x->o->output, MU_ORCHESTRA_NOW, NULL) == MU_OK)
         unlink(path.p);
     mu_buf_fini(&path);

@@ -1,6 +1,6 @@
 #!/bin/bash
 # alerts.sh MUSTER: what `muster run` tells a command: a task that cannot fit into its memory, and the end; and what a
-# start after a lost orchestrator tells.
+# start after a lost orchestrator tells; and that what a model's folder says commands no terminal.
 set -eu
 muster=$1
 dir=$(mktemp -d)
@@ -27,7 +27,7 @@ status=0
 count() { grep -c "$1" "$dir/got" || true; }
 [ "$(count '"kind": "attempt_failed", "severity": "warning", "task": "tight/sums"')" = 1 ] || fail "the attempt"
 [ "$(count '"kind": "task_failed", "severity": "critical", "task": "tight/sums"')" = 1 ] || fail "the task"
-[ "$(count '"kind": "finished",.*"sentence": "1 of 2 tasks finished, 1 failed, 0 skipped"')" = 1 ] || fail "the end"
+[ "$(count '"kind": "finished",.*"sentence": "1 of 2 tasks finished, 1 failed, 0 skipped, 0 cancelled"')" = 1 ] || fail "the end"
 [ "$(wc -l <"$dir/got")" = 3 ] || fail "three, no more"
 grep -q heard "$dir/stdout" "$dir/err" && fail "what the command prints is not ours to print"
 for said in "attempt_failed of tight/sums" "task_failed of tight/sums" finished; do
@@ -56,14 +56,33 @@ END
 
 # Killed in its first task, and started again.
 sed "s#$dir/out#$dir/lost#; s/limit: 5/limit: 200/" "$dir/c.yaml" >"$dir/lost.yaml"
-"$muster" run "$dir/lost.yaml" -q >"$dir/stdout" 2>"$dir/err" &
+"$muster" run "$dir/lost.yaml" >"$dir/stdout" 2>"$dir/err" &
 run=$!
-for _ in $(seq 100); do
-    [ -s "$dir/lost/campaign.sqlite" ] && break
+for _ in $(seq 600); do
+    grep -q "task started" "$dir/err" && break
     sleep 0.05
 done
+grep -q "task started" "$dir/err" || fail "nothing began"
 kill -9 $run
 wait $run 2>/dev/null || true
 : >"$dir/got"
 "$muster" run "$dir/lost.yaml" -q >"$dir/stdout" 2>"$dir/err" || true
-[ "$(count '"kind": "\(taken_over\|restarted\)"')" = 1 ] || fail "the second start"
+[ "$(count '"kind": "taken_over",.* with 1 worker at work')" = 1 ] || fail "the second start"
+
+# A folder that would clear the screen, and a command that would.
+cp -r models/muster-llama-tiny "$dir/loud"
+sed -i 's/"LlamaForCausalLM"/"\\u001b[2JLoud"/' "$dir/loud/config.json"
+cat >"$dir/loud.yaml" <<END
+name: loud
+output: $dir/louder
+models: ["$dir/loud"]
+suites: [{name: sums, tasks: sums, include_path: examples, limit: 5, bootstrap_iters: 10}]
+settings: [{retries: {limit: 0}}]
+alerts: {command: "printf '\\\\033[2Jno'; exit 3", timeout: 20s}
+END
+"$muster" run "$dir/loud.yaml" >"$dir/stdout" 2>"$dir/err" && fail "there is no such architecture"
+grep -q "2JLoud" "$dir/err" || fail "the architecture is not told"
+grep -q "warning: an alert was not sent: .* it ended with status 3: ?\[2Jno" "$dir/err" || fail "the alert that failed"
+"$muster" status "$dir/louder" >>"$dir/stdout" 2>>"$dir/err" || true
+grep -q "$(printf '\033')" "$dir/stdout" "$dir/err" && fail "the terminal is commanded"
+exit 0

@@ -47,6 +47,7 @@ static _Noreturn void become(const char *const *argv, const struct ends *theirs,
     for (size_t i = 0; i < MU_COUNT(ours); i++) /* the parent's handlers would only take a note */
         signal(ours[i], SIG_DFL);
     setpgid(0, 0);
+    (void)close_range(3, ~0u, CLOSE_RANGE_CLOEXEC); /* what libraries opened is not the worker's */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() == parent && dup2(theirs->in, 0) >= 0 && dup2(theirs->out, 1) >= 0 && dup2(theirs->log, 2) >= 0)
         execvp(argv[0], (char *const *)(uintptr_t)argv);
