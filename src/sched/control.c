@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/harmless.h"
 #include "base/mem.h"
 
 #define CHUNK_BYTES 4096
@@ -125,7 +126,9 @@ void mu_control_close(struct mu_control *c)
 /* A client that cannot be told why is not told. */
 static void refuse(struct client *cl, int code, const char *sentence)
 {
-    json_t *v = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", mu_code_name(code), "error", sentence);
+    char text[MU_ERR_TEXT_MAX]; /* a sentence is cut anywhere, JSON holds whole letters */
+    json_t *v = json_pack("{s:b, s:s, s:s}", "ok", 0, "code", mu_code_name(code), "error",
+                          mu_harmless(text, sizeof text, sentence));
     mu_buf_clear(&cl->out);
     if (!v || mu_json_dump(&cl->out, v, false, NULL) != MU_OK || mu_buf_putc(&cl->out, '\n', NULL) != MU_OK)
         leave(cl);

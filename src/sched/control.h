@@ -8,8 +8,9 @@
  *   {"ok": false, "code": "EINVAL", "error": "..."}    code: of include/muster/err.h
  *
  * Who may: the socket is made with mode 0600 and the kernel is asked who is at the other end (SO_PEERCRED): the same
- * user, or root. Nothing listens on a network. The socket is reached through the folder's descriptor, so a folder's
- * path may be longer than the 108 bytes of an address (unix(7)).
+ * user, or root. A client asks the same of who listens: its own user, root, or the owner of the log. Nothing listens on
+ * a network. The socket is reached through the folder's descriptor, so a folder's path may be longer than the 108 bytes
+ * of an address (unix(7)).
  *
  * No client holds the server up: it never waits, has a few seats, and gives each a few seconds from its coming to its
  * going. The server is one thread's. */
@@ -77,8 +78,8 @@ struct mu_control_change {
     char sentence[200]; /* for people */
 };
 
-/* None is fine: what is asked for twice is done once. MU_EINVAL: a pattern names no task, or the campaign is cancelled
- * and cannot be resumed. STATUS changes nothing. */
+/* None is fine: what is asked for twice is done once, and what has ended is neither paused nor cancelled. MU_EINVAL: a
+ * pattern names no task, or the campaign is cancelled and cannot be resumed. STATUS changes nothing. */
 int mu_control_decide(struct mu_control_change *out, const struct mu_state *s, const struct mu_control_request *r,
                       struct mu_err *e);
 void mu_control_change_fini(struct mu_control_change *c);

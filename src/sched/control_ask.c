@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,6 +52,22 @@ static int reach(int fd, const struct sockaddr_un *a, const char *folder, int64_
         (void)poll(NULL, 0, AGAIN_MS);
     }
     return MU_OK;
+}
+
+/* Whoever may write to the folder could listen there: what it says is believed of ourselves, of root, and of the user
+ * whose campaign it is. */
+static int check_who(int fd, int folder_fd, const char *folder, struct mu_err *e)
+{
+    struct ucred who;
+    struct stat log;
+    socklen_t n = sizeof who;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) != 0)
+        return fail_nobody(folder, errno, e);
+    bool has_log = fstatat(folder_fd, MU_ORCHESTRA_STORE, &log, 0) == 0;
+    if (who.uid == geteuid() || who.uid == 0 || (has_log && who.uid == log.st_uid))
+        return MU_OK;
+    return mu_fail(e, MU_EINVAL, "%s/%s is listened to by user %u, whose campaign it is not: nothing was asked", folder,
+                   MU_CONTROL_SOCKET, (unsigned)who.uid);
 }
 
 /* Whether it can go on before the time is up. */
@@ -111,6 +128,7 @@ int mu_control_ask(json_t **answer, const char *folder, const struct mu_control_
     if (fd < 0)
         MU_TRY(mu_fail_errno(e, errno, "make", "a socket"));
     MU_TRY(reach(fd, &a, folder, until_ns, e));
+    MU_TRY(check_who(fd, folder_fd, folder, e));
     MU_TRY(say(fd, mu_buf_str(&line), folder, until_ns, e));
     MU_TRY(hear(&told, fd, folder, until_ns, e));
     MU_TRY(mu_control_answer_parse(answer, (struct mu_str){told.p, told.n - 1}, e));

@@ -169,6 +169,16 @@ out:
     return rc;
 }
 
+/* Nothing that is paused or cancelled then would ever be seen of it. What is left of a campaign that was paused before
+ * may still be resumed. */
+static bool is_too_late(const struct mu_state *s, const struct mu_control_request *r)
+{
+    struct mu_counts now;
+    mu_state_counts(s, 0, &now);
+    return now.left == 0 && s->campaign != MU_CAMPAIGN_CANCELLED &&
+           (r->action == MU_CONTROL_PAUSE || (r->action == MU_CONTROL_CANCEL && r->n_patterns == 0));
+}
+
 static int decide(struct mu_control_change *c, const struct mu_state *s, const struct mu_control_request *r,
                   struct mu_err *e)
 {
@@ -176,6 +186,10 @@ static int decide(struct mu_control_change *c, const struct mu_state *s, const s
     if (is_over && (r->action == MU_CONTROL_PAUSE || r->action == MU_CONTROL_RESUME))
         return mu_fail(e, MU_EINVAL, "the campaign is cancelled and cannot be %s: `muster run --again` begins anew",
                        r->action == MU_CONTROL_PAUSE ? "paused" : "resumed");
+    if (is_too_late(s, r)) {
+        snprintf(c->sentence, sizeof c->sentence, "it has ended: nothing is left to %s", mu_control_word(r->action));
+        return MU_OK;
+    }
     switch (r->action) {
     case MU_CONTROL_PAUSE:
         return pause(c, s);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -214,6 +215,17 @@ XT_TEST(what_is_asked_twice_is_done_once)
     mu_state_fini(&s);
 }
 
+XT_TEST(what_has_ended_stays_as_it_is)
+{
+    struct mu_state s;
+    begin_state(&s);
+    follows(&s, request(MU_CONTROL_CANCEL, "*", NULL), MU_EVENT_TASK_CANCELLED, "1 2 3 4", "4 tasks");
+    follows(&s, request(MU_CONTROL_CANCEL, NULL, NULL), 0, "", "it has ended: nothing is left to cancel");
+    follows(&s, request(MU_CONTROL_PAUSE, NULL, NULL), 0, "", "it has ended: nothing is left to pause");
+    XT_EQ(s.campaign, MU_CAMPAIGN_OPEN);
+    mu_state_fini(&s);
+}
+
 XT_TEST(what_cannot_be_is_told)
 {
     struct mu_err err = MU_ERR_INIT;
@@ -258,6 +270,7 @@ struct house {
     int n_asked;
     size_t bulk; /* bytes that an answer is made longer by */
     int fails;   /* code; 0: answers */
+    const char *says;
     char folder[1024];
 };
 
@@ -271,7 +284,7 @@ static int answer(void *arg, const struct mu_control_request *r, json_t *out, st
     json_object_set_new(out, "sentence", json_string(mu_control_word(r->action)));
     json_object_set_new(out, "bulk", json_string(bulk));
     mu_free(bulk);
-    return h->fails ? mu_fail(e, h->fails, "not today") : MU_OK;
+    return h->fails ? mu_fail(e, h->fails, "%s", h->says ? h->says : "not today") : MU_OK;
 }
 
 static void open_in(struct house *h, const char *folder)
@@ -413,6 +426,41 @@ XT_TEST(another_user_is_refused)
     XT_EQ(WEXITSTATUS(status), 0);
     XT_EQ(h.n_asked, 0);
     mu_control_close(h.c);
+}
+
+/* Listens as another user, where everybody may write. */
+static int listen_as_stranger(const char *folder)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_control *c;
+    if (setgid(65534) != 0 || setuid(65534) != 0 || mu_control_open(&c, folder, mu_clock_real(), &err) != MU_OK)
+        return 1;
+    pause();
+    return 0;
+}
+
+XT_TEST(who_listens_as_another_user_is_not_believed)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_control_request r = request(MU_CONTROL_STATUS, NULL, NULL);
+    json_t *v;
+    char path[1200];
+    int rc = MU_EPEER;
+    if (geteuid() != 0)
+        xt_skip("needs root, to be another user");
+    XT_EQ(chmod(xt_tmpdir(), 0777), 0);
+    snprintf(path, sizeof path, "%s/%s", xt_tmpdir(), MU_CONTROL_SOCKET);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(listen_as_stranger(xt_tmpdir()));
+    for (int ms = 0; ms < 30000 && rc == MU_EPEER; ms += 10) {
+        usleep(10000);
+        rc = mu_control_ask(&v, xt_tmpdir(), &r, SEC, &err);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    XT_EQ(rc, MU_EINVAL);
+    XT_CHECKF(strstr(err.text, "user 65534"), "%s", err.text);
 }
 
 XT_TEST(who_says_nothing_is_dropped)
@@ -634,6 +682,11 @@ XT_TEST(asked_and_answered)
     XT_EQ(b.rc, MU_EINVAL);
     XT_STREQ(b.err.text, "not today");
     XT_CHECK(!b.answer);
+    h.says = "cut inside a letter: \"\xe2\x82\"";
+    struct asker c = {.r = request(MU_CONTROL_PAUSE, NULL, NULL)};
+    ask_served(&c, &h);
+    XT_EQ(c.rc, MU_EINVAL);
+    XT_STREQ(c.err.text, "cut inside a letter: \"??\"");
     mu_control_close(h.c);
 }
 
