@@ -1,6 +1,7 @@
 /* sqlite.c - see sqlite.h */
 #include "base/sqlite.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -225,10 +226,59 @@ static int check_whole(struct mu_db *db, struct mu_err *e)
     return strcmp(said, "ok") == 0 ? MU_OK : mu_db_fail_damaged(db, e);
 }
 
+/* "file:/a%20path?immutable=1". */
+static bool name_immutable(const char *path, char *out, size_t bytes)
+{
+    size_t n = (size_t)snprintf(out, bytes, "file:");
+    for (; *path && n + sizeof "%20?immutable=1" < bytes; path++) {
+        bool is_plain = isalnum((unsigned char)*path) || strchr("/._-", *path);
+        n += (size_t)snprintf(out + n, bytes - n, is_plain ? "%c" : "%%%02X", (unsigned char)*path);
+    }
+    snprintf(out + n, bytes - n, "?immutable=1");
+    return !*path;
+}
+
+/* By the file's header (SQLite file format, 1.3: read version at byte 19). */
+static bool is_in_wal_mode(const char *path)
+{
+    unsigned char head[20] = {0};
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool is_read = fd >= 0 && pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head;
+    if (fd >= 0)
+        close(fd);
+    return is_read && head[19] == 2;
+}
+
+/* Whether the file is in WAL mode, nobody has it open, and the folder is not ours to write: SQLite then cannot make the
+ * shared memory that it reads such a file with, and nobody is there to share it. */
+static bool is_at_rest(const char *path)
+{
+    char wal[MU_DB_PATH_MAX + 8], folder[MU_DB_PATH_MAX];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    bool may_write = faccessat(AT_FDCWD, slash ? folder : ".", W_OK, AT_EACCESS) == 0 &&
+                     faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+    return !may_write && access(wal, F_OK) != 0 && is_in_wal_mode(path);
+}
+
+static int open_handle(struct mu_db *db, enum mu_db_access access)
+{
+    char name[3 * MU_DB_PATH_MAX + 32];
+    if (access != MU_DB_READ)
+        return sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                               NULL);
+    if (is_at_rest(db->path) && name_immutable(db->path, name, sizeof name))
+        return sqlite3_open_v2(name, &db->sqlite, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
+    /* SQLite itself opens for reading only what may not be written. */
+    return sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+}
+
 static int open_file(struct mu_db *db, enum mu_db_access access, struct mu_err *e)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(db->path, &db->sqlite, flags, NULL);
+    int rc = open_handle(db, access);
     if (rc != SQLITE_OK)
         return mu_db_fail(db, rc, e);
     sqlite3_extended_result_codes(db->sqlite, 1);
@@ -253,6 +303,10 @@ int mu_db_open(struct mu_db *db, const char *path, const struct mu_db_kind *kind
     strcpy(db->path, path);
     MU_TRY_RETURN(open_file(db, access, e));
     MU_TRY_RETURN(check_owner(db, &is_new, e));
+    if (access == MU_DB_READ && is_new)
+        return mu_fail(e, MU_ENOENT, "%s is empty: its %s has not begun", db->path, db->kind->noun);
+    if (access == MU_DB_READ)
+        return is_checked ? check_whole(db, e) : MU_OK;
     /* FULL syncs every commit in WAL, and the emptied journal in TRUNCATE, so that it cannot come back. */
     MU_TRY_RETURN(set_mode(db, is_wal ? "PRAGMA journal_mode = WAL" : "PRAGMA journal_mode = TRUNCATE", e));
     MU_TRY_RETURN(mu_db_exec(db, "PRAGMA synchronous = FULL", e));

@@ -27,6 +27,8 @@ struct mu_db_kind {
 enum mu_db_access {
     MU_DB_ALONE,   /* one process at a time: WAL without shared memory, good on any file system with locks */
     MU_DB_SHARED,  /* several: WAL where the file system is this machine's own, else as the next */
+    MU_DB_READ,    /* as SHARED, for who only looks: makes no file, leaves its mode as it is, and does where the file or
+                    * its folder may not be written. MU_ENOENT: nothing is in it yet */
     MU_DB_ROLLBACK /* several, on any nodes: a rollback journal, because WAL's shared memory is one machine's */
 };
 

@@ -370,7 +370,7 @@ static int read_log(struct mu_view *v, int64_t mono_ns, struct mu_err *e)
     int rc = MU_OK;
     if (stat(v->log_path.p, &st) != 0)
         return mu_fail(e, MU_ENOENT, "there is no %s: no campaign was run with this output folder", v->log_path.p);
-    const struct mu_event_log_opts o = {.was_checked = !is_other(v, &st)};
+    const struct mu_event_log_opts o = {.is_reader = true, .was_checked = !is_other(v, &st)};
     MU_TRY(mu_event_log_open(&l, v->log_path.p, &o, e));
     if (is_other(v, &st))
         forget(v, &st);

@@ -99,7 +99,8 @@ int mu_event_log_open(struct mu_event_log **out, const char *path, const struct 
     MU_TRY(MU_NEW(&l, "an event log", e));
     l->clock = o->clock ? o->clock : mu_clock_real();
     MU_TRY(mu_owner_know_self(&l->self, o->span_ns > 0 ? o->span_ns : MU_EVENT_LOG_SPAN_NS, e));
-    MU_TRY(mu_db_open(&l->db, path, &log_kind, o->is_many_nodes ? MU_DB_ROLLBACK : MU_DB_SHARED, !o->was_checked, e));
+    const enum mu_db_access access = o->is_reader ? MU_DB_READ : o->is_many_nodes ? MU_DB_ROLLBACK : MU_DB_SHARED;
+    MU_TRY(mu_db_open(&l->db, path, &log_kind, access, !o->was_checked, e));
     MU_TRY(mu_db_prepare(&l->db, statement_sql, l->statement, MU_LOG_STATEMENTS, e));
     MU_TRY(find_last(l, e));
     *out = l;

@@ -39,6 +39,7 @@ struct mu_event_log;
 
 struct mu_event_log_opts {
     int64_t span_ns;        /* of this process's lease; 0: MU_EVENT_LOG_SPAN_NS */
+    bool is_reader;         /* owns and appends nothing; the file must be there, and nothing of it is changed */
     bool is_many_nodes;     /* a rollback journal whatever the file system says */
     bool was_checked;       /* the file as a whole, a moment ago: rows only as they are read. For who looks often */
     struct mu_clock *clock; /* borrowed; NULL: the machine's */

@@ -1,6 +1,7 @@
 /* test_campaign_view.c - what is seen of a campaign: by its events, by now.json, on a page of any size, as JSON */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -57,6 +58,41 @@ XT_TEST(no_campaign_is_no_view)
     char path[700];
     snprintf(path, sizeof path, "%s/%s", xt_tmpdir(), MU_ORCHESTRA_STORE);
     XT_CHECK(!mu_path_exists(path)); /* looking makes none */
+}
+
+/* As nobody, where the test is root. */
+static int look_as_stranger(void)
+{
+    struct mu_view w;
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return 2;
+    int rc = mu_view_open(&w, xt_tmpdir(), mu_wall_ns(), mu_now_ns(mu_clock_real()), &err);
+    if (rc != MU_OK)
+        fprintf(stderr, "%s\n", err.text);
+    rc = rc == MU_OK && w.counts.tasks == 3 ? 0 : 1;
+    mu_view_close(&w);
+    return rc;
+}
+
+/* Of a folder that may only be read, while it is written to and after. */
+XT_TEST(who_may_only_read_sees_it)
+{
+    char path[700];
+    int status = -1;
+    rig_open(&r, xt_tmpdir(), 3);
+    for (int is_over = 0; is_over < 2; is_over++) {
+        if (is_over)
+            rig_close(&r);
+        snprintf(path, sizeof path, "%s/%s", xt_tmpdir(), MU_ORCHESTRA_STORE);
+        XT_EQ(chmod(path, 0444), 0);
+        XT_EQ(chmod(xt_tmpdir(), 0555), 0);
+        pid_t child = fork();
+        if (child == 0)
+            _exit(look_as_stranger());
+        XT_CHECK(waitpid(child, &status, 0) == child);
+        XT_EQ(chmod(xt_tmpdir(), 0755), 0);
+        XT_CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", is_over ? "over" : "at work", status);
+    }
 }
 
 XT_TEST(each_refresh_takes_what_is_new)
