@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/harmless.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/nearest.h"
@@ -28,6 +29,8 @@
 #include "comm/mpi/mpi.h"
 
 #define PATH_BYTES 4096
+#define OWN_RANK   "MUSTER_DRILL_RANK" /* holds the scratch folder of the drill that started this rank */
+#define END_NS     2000000000ll        /* for what a drill started and left */
 #define LOOK_MS    100
 
 static const struct mu_drill *const drills[] = {
@@ -47,6 +50,7 @@ int mu_drill_say(struct mu_drill_result *r, enum mu_drill_verdict v, const char 
     va_start(args, fmt);
     vsnprintf(r->text, sizeof r->text, fmt, args);
     va_end(args);
+    mu_harmless(r->text, sizeof r->text, r->text); /* `ip` and `srun` say what they like */
     return MU_OK;
 }
 
@@ -84,6 +88,7 @@ bool mu_drill_start_ranks(const struct mu_drill_args *a, const char *name, int r
     struct mu_comm *world = NULL;
     bool is_guardian = false;
     snprintf(number, sizeof number, "%d", ranks);
+    setenv(OWN_RANK, a->scratch, 1); /* this process is the drill's alone */
     int rc = mu_launch(&world, &o, &is_guardian, status, &why);
     if (rc == MU_OK)
         return true;
@@ -152,6 +157,34 @@ static void judge_silence(struct mu_drill_result *r, const struct mu_drill *d, i
         mu_drill_say(r, MU_DRILL_BROKEN, "the drill's process ended with status %d", WEXITSTATUS(status));
 }
 
+/* Of processes that lost their parents to a drill: ours by now. */
+static void kill_children(void)
+{
+    char path[64], word[32];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    FILE *f = fopen(path, "re");
+    while (f && fscanf(f, "%31s", word) == 1)
+        kill((pid_t)atoi(word), SIGKILL);
+    if (f)
+        fclose(f);
+}
+
+/* All that the drill started has ended when the next begins; what does not end by itself is ended. */
+static void end_all(void)
+{
+    int64_t begin = mu_now_ns(mu_clock_real()), now;
+    pid_t got;
+    while ((got = waitpid(-1, NULL, WNOHANG)) >= 0 || errno == EINTR) {
+        if (got > 0)
+            continue;
+        if ((now = mu_now_ns(mu_clock_real())) - begin > 2 * END_NS)
+            return; /* the kernel holds it: of a disk or driver that does not answer */
+        if (now - begin > END_NS || mu_interrupted())
+            kill_children();
+        poll(NULL, 0, 10);
+    }
+}
+
 static int run_one(const struct mu_drill *d, const struct mu_drill_args *a, struct mu_drill_result *r, struct mu_err *e)
 {
     int fd[2], status = 0;
@@ -174,6 +207,7 @@ static int run_one(const struct mu_drill *d, const struct mu_drill_args *a, stru
     kill(-pid, SIGKILL);
     while (!has_ended && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    end_all();
     close(fd[0]);
     if (!has_told)
         judge_silence(r, d, status, has_ended);
@@ -285,9 +319,27 @@ static int make_scratch(const char *given, char path[PATH_BYTES], struct mu_err 
     return mu_fail(e, MU_EIO, "%s cannot be made: %s; --scratch DIR names a folder for it", path, strerror(errno));
 }
 
+static void on_signal(int sig)
+{
+    mu_interrupt_ask(sig == SIGHUP ? "the end of the terminal" : "a signal");
+}
+
+/* What a drill starts comes to us when the drill ends. The first signal is enough to end all that within seconds; a
+ * second one would leave it behind. */
+static void watch_over(void)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa = {.sa_handler = on_signal}, old;
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    for (size_t i = 0; i < MU_COUNT(ends); i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* as under nohup */
+            sigaction(ends[i], &sa, NULL);
+}
+
 static int drill_here(struct mu_drill_args *a, struct mu_err *e)
 {
     char scratch[PATH_BYTES];
+    watch_over();
     json_t *rows = json_array();
     int n[4] = {0}, rc = rows ? MU_OK : mu_fail_nomem(e, 0, "the report");
     MU_TRY_RETURN(rc);
@@ -303,10 +355,12 @@ static int drill_here(struct mu_drill_args *a, struct mu_err *e)
     return rc == MU_OK ? judge_all(n, e) : rc;
 }
 
-/* One of the ranks: of a drill of ours, or of a launcher's job, which has the one over ranks alone. */
-static int drill_rank(const struct mu_drill_args *a, struct mu_err *e)
+/* One of the ranks: of a drill of ours, or of a launcher's job, which has the one over ranks alone and is told so by
+ * nothing on the command line: what is there may be anybody's. */
+static int drill_rank(struct mu_drill_args *a, struct mu_err *e)
 {
     const struct mu_drill *d = &mu_drill_ranks;
+    const char *own = getenv(OWN_RANK);
     struct mu_launch_opts o = {.ranks = 0, .argv = mu_command_line()};
     struct mu_comm *world = NULL;
     bool is_guardian = false;
@@ -314,6 +368,8 @@ static int drill_rank(const struct mu_drill_args *a, struct mu_err *e)
     for (int i = 0; i < N_DRILLS; i++)
         if (a->only.n == 1 && strcmp(drills[i]->name, a->only.item[0]) == 0)
             d = drills[i];
+    if (!own || !a->scratch || strcmp(own, a->scratch) != 0)
+        a->scratch = NULL;
     if (!d->rank || (d != &mu_drill_ranks && !a->scratch))
         return mu_fail(e, MU_EUSAGE, "--only %s starts what it needs itself: run it outside of mpirun and srun",
                        d->name);

@@ -24,8 +24,8 @@ enum mu_drill_verdict { MU_DRILL_PASS, MU_DRILL_SLOW, MU_DRILL_BROKEN, MU_DRILL_
 struct mu_drill_args {
     bool json, slurm;
     int64_t ranks;
-    uint64_t memory; /* bytes; 0: most of what is free */
-    const char *storage, *scratch, *baseline;
+    uint64_t memory;                          /* bytes; 0: most of what is free */
+    const char *storage, *scratch, *baseline; /* scratch NULL: of a rank that a launcher started, not a drill */
     struct mu_opt_list only;
     const struct mu_machine *machine; /* the calibrated one; NULL: none */
 };

@@ -110,7 +110,10 @@ static int be_near(pid_t far, int from, int to, struct mu_drill_result *r, struc
     struct mu_live *l = NULL;
     char where[MU_LIVE_WHERE_MAX] = "";
     int64_t far_found = 0;
-    MU_TRY_RETURN(make_cable(far, e));
+    int rc = make_cable(far, e);
+    if (rc != MU_OK)
+        return mu_drill_say(r, MU_DRILL_SKIPPED, "%s",
+                            rc == MU_ENOENT ? "there is no program ip to cut it with (Debian: iproute2)" : e->text);
     MU_TRY_RETURN(mu_live_open_hub(&l, 2, "near", false, where, e));
     if (write(to, where, sizeof where) != (ssize_t)sizeof where)
         return mu_fail(e, MU_EPEER, "the far process has ended");
@@ -143,8 +146,6 @@ static int run(const struct mu_drill_args *a, struct mu_drill_result *r, struct 
     int rc = be_near(far, back[0], there[1], r, e);
     kill(far, SIGKILL);
     waitpid(far, NULL, 0);
-    if (rc == MU_ENOENT)
-        return mu_drill_say(r, MU_DRILL_SKIPPED, "there is no program ip to cut it with (Debian: iproute2)");
     return rc;
 }
 

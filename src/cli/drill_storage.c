@@ -18,6 +18,7 @@
 
 #define FILE_BYTES  ((int64_t)256 << 20)
 #define BLOCK_BYTES ((int64_t)4 << 20)
+#define LEAST_FREE  ((int64_t)16 << 20) /* below it the room is for others */
 
 static int open_nameless(const char *folder, struct mu_err *e)
 {
@@ -40,12 +41,21 @@ static void fill_block(uint64_t *p, uint64_t number)
         p[i] = (number << 32 | (uint64_t)i) * 0x9e3779b97f4a7c15u;
 }
 
-/* A quarter of what is free, where that is little. */
-static int64_t bytes_for(const char *folder)
+/* A quarter of what is free, where that is little; 0: too little. */
+static int64_t bytes_for(int fd)
 {
     struct statvfs v;
-    int64_t free_bytes = statvfs(folder, &v) == 0 ? (int64_t)MU_MIN(v.f_bavail, (1ull << 40)) * (int64_t)v.f_frsize : 0;
-    return MU_MAX(MU_MIN(FILE_BYTES, free_bytes / 4), BLOCK_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
+    if (fstatvfs(fd, &v) != 0)
+        return BLOCK_BYTES;
+    int64_t free_bytes = (int64_t)MU_MIN(v.f_bavail, (1ull << 40)) * (int64_t)v.f_frsize;
+    return free_bytes < LEAST_FREE ? 0 : MU_MIN(FILE_BYTES, free_bytes / 4) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+/* Whole, or an errno: of a block that comes short the rest has no room. */
+static int write_block(int fd, const uint64_t *block, int64_t at)
+{
+    ssize_t n = pwrite(fd, block, (size_t)BLOCK_BYTES, at);
+    return n == BLOCK_BYTES ? 0 : n < 0 ? errno : ENOSPC;
 }
 
 static int write_all(int fd, uint64_t *block, int64_t bytes, const char *folder, double *rate, struct mu_err *e)
@@ -54,8 +64,9 @@ static int write_all(int fd, uint64_t *block, int64_t bytes, const char *folder,
     for (int64_t at = 0; at < bytes; at += BLOCK_BYTES) {
         fill_block(block, (uint64_t)(at / BLOCK_BYTES));
         int64_t t = mu_now_ns(mu_clock_real());
-        if (pwrite(fd, block, (size_t)BLOCK_BYTES, at) != BLOCK_BYTES)
-            return mu_fail_errno(e, errno, "write", folder);
+        int error = write_block(fd, block, at);
+        if (error != 0)
+            return mu_fail_errno(e, error, "write", folder);
         ns += mu_now_ns(mu_clock_real()) - t;
     }
     int64_t t = mu_now_ns(mu_clock_real());
@@ -73,8 +84,9 @@ static int read_all(int fd, uint64_t *block, uint64_t *want, int64_t bytes, cons
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     for (int64_t at = 0; at < bytes; at += BLOCK_BYTES) {
         int64_t t = mu_now_ns(mu_clock_real());
-        if (pread(fd, block, (size_t)BLOCK_BYTES, at) != BLOCK_BYTES)
-            return mu_fail_errno(e, errno, "read", folder);
+        ssize_t n = pread(fd, block, (size_t)BLOCK_BYTES, at);
+        if (n != BLOCK_BYTES)
+            return mu_fail_errno(e, n < 0 ? errno : EIO, "read", folder);
         ns += mu_now_ns(mu_clock_real()) - t;
         fill_block(want, (uint64_t)(at / BLOCK_BYTES));
         if (memcmp(block, want, (size_t)BLOCK_BYTES) != 0)
@@ -90,10 +102,15 @@ static int run_in(const struct mu_drill_args *a, const char *folder, struct mu_d
     uint64_t *block = NULL, *want = NULL;
     double written = 0, read = 0;
     char what[512];
-    int64_t bytes = bytes_for(folder);
     int rc = MU_OK, fd = open_nameless(folder, e);
     if (fd < 0)
         return e->code;
+    int64_t bytes = bytes_for(fd);
+    if (bytes == 0) {
+        close(fd);
+        return mu_drill_say(r, MU_DRILL_SKIPPED, "%.300s: less than %lld MiB are free", folder,
+                            (long long)(LEAST_FREE >> 20));
+    }
     MU_TRY(MU_NEW_ARRAY(&block, BLOCK_BYTES / 8, "a drill", e));
     MU_TRY(MU_NEW_ARRAY(&want, BLOCK_BYTES / 8, "a drill", e));
     MU_TRY(write_all(fd, block, bytes, folder, &written, e));

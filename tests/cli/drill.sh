@@ -20,6 +20,7 @@ drill() {
     [ "$got" = "$want" ] || fail "doctor --drill $*: status $got, not $want"
     [ -z "$(ls -A "$dir/scratch")" ] || fail "$* left $(ls -AR "$dir/scratch")"
 }
+says_not() { ! grep -qE "$1" "$dir/out" "$dir/err" || fail "somebody said $1"; }
 says() { grep -qE "$1" "$dir/out" "$dir/err" || fail "nobody said $1"; }
 
 # Machines far below and far above this one.
@@ -67,7 +68,28 @@ else
     says '^kill +pass +rank 2 was named by the 2 others'
     drill 0 --only ranks --baseline "$dir/weak.json"
     says '^ranks +pass +2 ranks on 1 node: messages are right.*% of the calibrated'
+    # A terminal that goes away: ranks, launcher and guardian go, too.
+    "$muster" doctor --drill --only stop --scratch "$dir/scratch" >"$dir/out" 2>"$dir/err" &
+    doctor=$!
+    for _ in $(seq 300); do
+        [ -n "$(find "$dir/scratch" -name 'rank-2')" ] && break
+        sleep 0.1
+    done
+    kill -HUP "$doctor" && kill -HUP "$doctor"
+    wait "$doctor"
+    got=$?
+    [ "$got" = 13 ] || fail "hung up: status $got"
+    [ -z "$(ls -A "$dir/scratch")" ] || fail "hung up, it left $(ls -AR "$dir/scratch")"
+    pgrep -f "$dir/scratch" >>"$dir/out" && fail "hung up, it left processes"
+    # Ranks of somebody's job are not a drill's, whatever their command line says.
+    [ "$(id -u)" != 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    timeout 60 mpirun --oversubscribe -n 3 "$muster" doctor --drill --only kill --scratch "$dir/scratch" \
+        >"$dir/out" 2>"$dir/err"
+    says 'run it outside of mpirun and srun'
+    says_not 'signal 9'
 fi
-sleep 0.2
-pgrep -f "$dir/scratch" >"$dir/out" && fail "processes are left"
-exit 0
+for _ in $(seq 50); do # some are on their way
+    pgrep -f "$dir/scratch" >"$dir/out" || exit 0
+    sleep 0.1
+done
+fail "processes are left"
