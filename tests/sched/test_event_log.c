@@ -644,8 +644,8 @@ XT_TEST(a_process_that_is_gone_is_taken_over_at_once)
     struct mu_event_log *l = open_log(NULL);
     XT_FAILS(mu_event_log_try_own(l, &err), MU_EPEER, "in use by process");
     kill(pid, SIGKILL);
-    struct timespec moment = {0, 50 * MS};
-    nanosleep(&moment, NULL);
+    siginfo_t end;
+    XT_EQ(waitid(P_PID, (id_t)pid, &end, WEXITED | WNOWAIT), 0);
     XT_OK(mu_event_log_try_own(l, &err)); /* also while nobody has waited for it: a zombie does nothing more */
     waitpid(pid, NULL, 0);
     XT_OK(append_nth(l, 1, &err));
