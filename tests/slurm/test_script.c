@@ -254,19 +254,18 @@ XT_TEST(a_hostile_script)
 
 /* ---- what the body does ---- */
 
-/* Runs a one-step job whose srun is `step`, in a shell that goes through `while_it_runs` meanwhile ($job is the
- * script's process). again: what scontrol was told. */
-static int run_body(const char *step, const char *while_it_runs, char again[64])
+/* Runs the job x in a folder with the programs srun and `muster`, both `step`, in a shell that goes through
+ * `while_it_runs` meanwhile ($job is the script's process). again: what scontrol was told. */
+static int run_script(struct mu_slurm_script *x, const char *step, const char *while_it_runs, char again[64])
 {
-    struct mu_site *s = open_site("srun", 2);
-    struct mu_slurm_script x = one_gpu(s);
     struct mu_buf script = MU_BUF_INIT("a script", MU_SLURM_SCRIPT_MAX);
     struct mu_command_end end = MU_COMMAND_END_INIT;
     const char *folder = xt_tmpdir();
     char line[1024];
-    XT_OK(mu_slurm_script_write(&script, &x, &err));
+    XT_OK(mu_slurm_script_write(&script, x, &err));
     write_file(folder, "job.sh", script.p);
     write_file(folder, "srun", step);
+    write_file(folder, "muster", step);
     write_file(folder, "scontrol", "#!/bin/bash\necho \"$@\" >again\nexit 1\n");
     snprintf(line, sizeof line,
              "cd '%s' && rm -f again begun; module() { :; }; export -f module; export SLURM_JOB_ID=71 PATH=.:$PATH\n"
@@ -278,6 +277,25 @@ static int run_body(const char *step, const char *while_it_runs, char again[64])
     int status = end.status;
     mu_command_end_fini(&end);
     mu_buf_fini(&script);
+    return status;
+}
+
+static int run_body(const char *step, const char *while_it_runs, char again[64])
+{
+    struct mu_site *s = open_site("srun", 2);
+    struct mu_slurm_script x = one_gpu(s);
+    int status = run_script(&x, step, while_it_runs, again);
+    mu_site_free(s);
+    return status;
+}
+
+/* The same for a job that is one process and starts its own steps. */
+static int run_direct(const char *step, const char *while_it_runs, char again[64])
+{
+    struct mu_site *s = open_site("srun", 2);
+    struct mu_slurm_script x = one_gpu(s);
+    x.part[0].is_direct = true;
+    int status = run_script(&x, step, while_it_runs, again);
     mu_site_free(s);
     return status;
 }
@@ -321,6 +339,20 @@ XT_TEST(but_not_for_ever)
     XT_EQ(run_body(WARNED("13"), WARN, again), 13);
     XT_STREQ(again, "");
     unsetenv("SLURM_RESTART_COUNT");
+}
+
+XT_TEST(what_starts_its_own_steps_is_started_again_when_killed)
+{
+    char again[64];
+    XT_EQ(run_direct("#!/bin/bash\n[ -e begun ] && exit 5\ntouch begun\nkill -9 $$\n", "", again), 5);
+    XT_STREQ(again, "");
+    XT_EQ(run_direct("#!/bin/bash\n[ -e begun ] && exit 0\ntouch begun\nexit 14\n", "", again), 14); /* by itself */
+    XT_EQ(run_direct(WARNED("13"), WARN, again), 13);
+    XT_STREQ(again, "requeue 71\n");
+    /* Killed after the warning, before it had drained: what is left is done by the next run. */
+    XT_EQ(run_direct("#!/bin/bash\ntrap 'kill -9 $$' USR1\ntouch begun\nwhile :; do sleep 0.05; done\n", WARN, again),
+          137);
+    XT_STREQ(again, "requeue 71\n");
 }
 
 XT_MAIN()

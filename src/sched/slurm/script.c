@@ -8,6 +8,7 @@
 #include "sched/slurm/duration.h"
 
 #define NAME_MAX_BYTES 64
+#define AGAIN          50 /* starts of one that was killed, after the first */
 
 /* Letters that no shell and no #SBATCH line gives a meaning. */
 static bool is_shell_plain(char c)
@@ -228,8 +229,7 @@ static int write_launcher(struct mu_buf *out, const struct mu_slurm_script *s, i
 static int write_launch(struct mu_buf *out, const struct mu_slurm_script *s, int part, struct mu_err *e)
 {
     const struct mu_slurm_part *p = &s->part[part];
-    if (!p->is_direct)
-        MU_TRY_RETURN(write_launcher(out, s, part, e));
+    MU_TRY_RETURN(write_launcher(out, s, part, e));
     if (s->commands)
         MU_TRY_RETURN(mu_buf_puts(out, "\"$@\"", e));
     else
@@ -257,9 +257,51 @@ static const char waiting[] = "\nstatus=0\n"
                               "    [ $status -ne 0 ] || status=$got\n"
                               "done\n";
 
-static int write_body(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
+static int write_steps(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
+{
+    for (int i = 0; i < s->n_parts; i++)
+        MU_TRY_RETURN(write_launch(out, s, i, e));
+    return mu_buf_puts(out, waiting, e);
+}
+
+/* One process that keeps its state on disk: killed by a signal (128 and more) it goes on where it was. */
+static int write_direct(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
+{
+    MU_TRY_RETURN(
+        mu_buf_printf(out, e, "# Killed, it is started again and goes on.\nfor _ in {0..%d}; do\n    ", AGAIN));
+    MU_TRY_RETURN(write_words(out, s->part[0].argv, " ", e));
+    return mu_buf_puts(out,
+                       " &\n    steps=($!)\n"
+                       "    [ -z \"$warned\" ] || drain\n"
+                       "    while kill -0 \"${steps[0]}\" 2>/dev/null; do wait \"${steps[0]}\"; done\n"
+                       "    wait \"${steps[0]}\"\n"
+                       "    status=$?\n"
+                       "    [ $status -gt 128 ] && [ -z \"$warned\" ] || break\n"
+                       "    sleep 1\n"
+                       "done\n",
+                       e);
+}
+
+/* Warned and killed before it had drained, one that keeps its state goes on too. */
+static int write_requeue(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
 {
     int drained = mu_code_exit_status(MU_SLURM_DRAINED);
+    MU_TRY_RETURN(mu_buf_printf(out, e,
+                                "# %d: muster was warned and drained. The same job is queued again and goes on.\n"
+                                "if [ -n \"$warned\" ] && ",
+                                drained));
+    MU_TRY_RETURN(s->part[0].is_direct
+                      ? mu_buf_printf(out, e, "{ [ $status -eq %d ] || [ $status -gt 128 ]; }", drained)
+                      : mu_buf_printf(out, e, "[ $status -eq %d ]", drained));
+    return mu_buf_printf(out, e,
+                         " && [ \"${SLURM_RESTART_COUNT:-0}\" -lt %" PRId64 " ]; then\n"
+                         "    scontrol requeue \"$SLURM_JOB_ID\" && sleep 60 # which Slurm ends\n"
+                         "fi\n",
+                         s->site->restarts);
+}
+
+static int write_body(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
+{
     MU_TRY_RETURN(mu_buf_puts(out,
                               "steps=() warned=\n"
                               "drain() { warned=1; kill -USR1 \"${steps[@]}\" 2>/dev/null; }\n"
@@ -271,17 +313,9 @@ static int write_body(struct mu_buf *out, const struct mu_slurm_script *s, struc
         MU_TRY_RETURN(mu_buf_putc(out, '\n', e));
     if (s->commands)
         MU_TRY_RETURN(write_choice(out, s, e));
-    for (int i = 0; i < s->n_parts; i++)
-        MU_TRY_RETURN(write_launch(out, s, i, e));
-    MU_TRY_RETURN(mu_buf_puts(out, waiting, e));
+    MU_TRY_RETURN(s->part[0].is_direct ? write_direct(out, s, e) : write_steps(out, s, e));
     if (s->site->restarts > 0)
-        MU_TRY_RETURN(mu_buf_printf(out, e,
-                                    "# %d: muster was warned and drained. The same job is queued again and goes on.\n"
-                                    "if [ -n \"$warned\" ] && [ $status -eq %d ] && "
-                                    "[ \"${SLURM_RESTART_COUNT:-0}\" -lt %" PRId64 " ]; then\n"
-                                    "    scontrol requeue \"$SLURM_JOB_ID\" && sleep 60 # which Slurm ends\n"
-                                    "fi\n",
-                                    drained, drained, s->site->restarts));
+        MU_TRY_RETURN(write_requeue(out, s, e));
     return mu_buf_puts(out, "exit $status\n", e);
 }
 
@@ -295,6 +329,8 @@ static int check_part(const struct mu_slurm_script *s, const struct mu_slurm_par
                        p->tasks, p->nodes, p->tasks_per_node, p->cpus_per_task);
     if (p->constraint && !mu_site_is_plain(p->constraint))
         return mu_fail(e, MU_EINVAL, "\"%.100s\" is no constraint such as nvlink", p->constraint);
+    if (p->is_direct && (s->n_parts > 1 || s->commands))
+        return mu_fail(e, MU_EINVAL, "a job that starts its own steps is one part, and no array");
     if (!p->argv != (s->commands != NULL))
         return mu_fail(e, MU_EINVAL, "a job has one command a part, or an array one an index");
     return MU_OK;

@@ -2,8 +2,8 @@
  *
  * One node, many nodes, several parts with resources of their own (a heterogeneous job, a step each), or an array with
  * a command for each index. The body starts muster and, when Slurm warned and muster drained, has the same job queued
- * again: everything else is muster's. What comes from people is quoted for the shell or held to plain letters; a text
- * that could not be quoted is refused. Pure. */
+ * again; one that starts its own steps is started again when it was killed. Everything else is muster's. What comes
+ * from people is quoted for the shell or held to plain letters; a text that could not be quoted is refused. Pure. */
 #ifndef MU_SCHED_SLURM_SCRIPT_H
 #define MU_SCHED_SLURM_SCRIPT_H
 
