@@ -23,6 +23,7 @@ void mu_slurm_allocation_fini(struct mu_slurm_allocation *a)
 {
     mu_slurm_here_fini(&a->here);
     mu_slurm_hosts_fini(&a->gone);
+    mu_slurm_doors_close(&a->doors);
 }
 
 static int ask(struct mu_slurm_allocation *a, struct mu_command_end *end, const char *const *argv, struct mu_err *e)
@@ -102,33 +103,51 @@ static int write_list(struct mu_buf *out, const struct mu_slurm_hosts *nodes, st
     return MU_OK;
 }
 
+static int show_nodes(struct mu_slurm_allocation *a, struct mu_command_end *end, struct mu_err *e)
+{
+    struct mu_buf list = MU_BUF_INIT("a list of nodes", 100000);
+    int rc = MU_OK;
+    MU_TRY(write_list(&list, &a->here.nodes, e));
+    const char *scontrol[] = {"scontrol", "--oneliner", "show", "node", list.p, NULL};
+    MU_TRY(ask(a, end, scontrol, e));
+out:
+    mu_buf_fini(&list);
+    return rc;
+}
+
 static int look(struct mu_slurm_allocation *a, struct mu_err *e)
 {
     struct mu_command_end kept = MU_COMMAND_END_INIT, state = MU_COMMAND_END_INIT;
-    struct mu_buf list = MU_BUF_INIT("a list of nodes", 100000);
     char job[24];
     int rc = MU_OK;
-    MU_TRY(write_list(&list, &a->here.nodes, e));
     const char *squeue[] = {"squeue", "--noheader", "--jobs", job_text(a, job), "--format=%N", NULL};
-    const char *scontrol[] = {"scontrol", "--oneliner", "show", "node", list.p, NULL};
     MU_TRY(ask(a, &kept, squeue, e));
-    MU_TRY(ask(a, &state, scontrol, e));
+    MU_TRY(show_nodes(a, &state, e));
     MU_TRY(mu_slurm_nodes_gone(&a->gone, &a->here.nodes, mu_buf_str(&kept.out), mu_buf_str(&state.out), e));
 out:
     mu_command_end_fini(&kept);
     mu_command_end_fini(&state);
-    mu_buf_fini(&list);
     return rc;
 }
 
 bool mu_slurm_node_is_gone(struct mu_slurm_allocation *a, const char *node, int64_t max_age_ns)
 {
     int64_t now = mu_now_ns(mu_clock_real());
+    if (mu_slurm_knock(&a->doors, node, now) == MU_SLURM_SHUT)
+        return true;
     if (a->looked_ns == 0 || now - a->looked_ns >= max_age_ns) {
         (void)look(a, NULL);
         a->looked_ns = mu_now_ns(mu_clock_real());
     }
     return has(&a->gone, node);
+}
+
+void mu_slurm_allocation_meet(struct mu_slurm_allocation *a)
+{
+    struct mu_command_end state = MU_COMMAND_END_INIT;
+    if (show_nodes(a, &state, NULL) == MU_OK && mu_slurm_doors_open(&a->doors, mu_buf_str(&state.out), NULL) != MU_OK)
+        mu_slurm_doors_close(&a->doors);
+    mu_command_end_fini(&state);
 }
 
 /* ---- steps ---- */
@@ -174,4 +193,14 @@ int mu_slurm_steps_end(struct mu_slurm_allocation *a, const char *const *argv, s
     int rc = ask(a, &end, argv, e);
     mu_command_end_fini(&end);
     return rc == MU_ENOENT || rc == MU_EINVAL ? MU_OK : rc; /* of those that had ended it complains */
+}
+
+int mu_slurm_job_warn(struct mu_slurm_allocation *a, struct mu_err *e)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    char job[24];
+    const char *argv[] = {"scancel", "--signal=USR1", "--batch", job_text(a, job), NULL};
+    int rc = ask(a, &end, argv, e);
+    mu_command_end_fini(&end);
+    return rc;
 }

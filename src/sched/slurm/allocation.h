@@ -7,6 +7,7 @@
 
 #include "sched/slurm/command.h"
 #include "sched/slurm/here.h"
+#include "sched/slurm/knock.h"
 
 #define MU_SLURM_ANSWER_NS ((int64_t)3000000000)  /* for one command */
 #define MU_SLURM_ALONE_NS  ((int64_t)10000000000) /* after one that was not answered */
@@ -16,18 +17,25 @@ struct mu_slurm_allocation {
     struct mu_slurm_hosts gone; /* of these, as last seen */
     int64_t looked_ns;          /* when; 0: never */
     int64_t alone_until_ns;
+    struct mu_slurm_doors doors; /* of the nodes; none where Slurm did not tell them */
 };
 #define MU_SLURM_ALLOCATION_INIT                                                                                       \
     {                                                                                                                  \
-        MU_SLURM_HERE_INIT, MU_SLURM_HOSTS_INIT, 0, 0                                                                  \
+        MU_SLURM_HERE_INIT, MU_SLURM_HOSTS_INIT, 0, 0,                                                                 \
+        {                                                                                                              \
+            NULL, 0, 0                                                                                                 \
+        }                                                                                                              \
     }
 
 /* MU_EINVAL: this process is in no job. get: getenv, or a test's own. */
 int mu_slurm_allocation_open(struct mu_slurm_allocation *a, char *(*get)(const char *name), struct mu_err *e);
 void mu_slurm_allocation_fini(struct mu_slurm_allocation *a);
 
+/* Learns where the nodes listen. A want of that is no error: then only the controller tells that one is gone. */
+void mu_slurm_allocation_meet(struct mu_slurm_allocation *a);
+
 /* Whether a node is the job's no more (a job that is kept when one fails loses it for good), is down, or does not
- * answer Slurm. What was seen less than max_age_ns ago is not asked again. */
+ * answer Slurm, or us. What was seen less than max_age_ns ago is not asked again. */
 bool mu_slurm_node_is_gone(struct mu_slurm_allocation *a, const char *node, int64_t max_age_ns);
 
 /* The same, pure: kept is what squeue printed of the job's nodes, state what scontrol did of those it began with. */
@@ -40,5 +48,8 @@ bool mu_slurm_step_next(struct mu_str *rest, struct mu_str *id, struct mu_str *n
 
 /* scancel's own options, then ids; ends with NULL. One that has ended by now is no error. */
 int mu_slurm_steps_end(struct mu_slurm_allocation *a, const char *const *argv, struct mu_err *e);
+
+/* Has the job's script warned, as Slurm does before the end of its time (script.h). */
+int mu_slurm_job_warn(struct mu_slurm_allocation *a, struct mu_err *e);
 
 #endif

@@ -6,7 +6,9 @@
  *
  * A worker is asked to end by SIGUSR1, which srun hands on (SIGTERM would make it kill the step), and by the end of its
  * input, for srun loses signals that come before the step runs. One that is ended at once is killed twice: by srun
- * through the nodes, and through the controller, which goes on where srun or a node hangs. Seen with Slurm 22.05. */
+ * through the nodes, and through the controller, which goes on where srun or a node hangs. srun does not see a node die
+ * before the controller tells it: where a worker is quiet we knock at its nodes ourselves (knock.h). Seen with
+ * Slurm 22.05. */
 #include "sched/launcher.h"
 
 #include <inttypes.h>
@@ -31,13 +33,19 @@
 #define CLEAR_NS   ((int64_t)8000000000) /* the longest wait for steps to go, when opening and when closing */
 #define DOOMED_MAX (2 * MU_WORKERS_MAX)
 #define FRESH_NS   ((int64_t)1000000000)
+#define REFUSED_NS                                                                                                     \
+    ((int64_t)30000000000)             /* of steps, while the controller answers: then the job asks for another turn */
+#define QUIET_NS ((int64_t)2000000000) /* two beats of a worker: then we knock at its nodes */
+#define KNOCK_NS ((int64_t)100000000)  /* between two looks for their answers */
 
 struct step {
     pid_t pid; /* srun's */
     int64_t number;
-    int64_t kill_ns; /* when srun is killed; 0: not to be */
-    bool is_asked;   /* to end */
-    char *nodes;     /* owned: their names between commas */
+    int64_t kill_ns;  /* when srun is killed; 0: not to be */
+    int64_t heard_ns; /* its last line; 0: none yet */
+    bool is_asked;    /* to end */
+    bool is_lost;     /* a node of it does not answer */
+    char *nodes;      /* owned: their names between commas */
 };
 
 struct steps {
@@ -46,9 +54,10 @@ struct steps {
     struct mu_slurm_allocation allocation;
     struct step *step; /* [MU_WORKERS_MAX], n of them */
     int n;
-    int64_t last;     /* number given */
-    int64_t *doomed;  /* [DOOMED_MAX], n_doomed of them: numbers of steps that the controller is to end */
-    int64_t sweep_ns; /* the next look for them */
+    int64_t last;       /* number given */
+    int64_t *doomed;    /* [DOOMED_MAX], n_doomed of them: numbers of steps that the controller is to end */
+    int64_t sweep_ns;   /* the next look for them */
+    int64_t refused_ns; /* since when no step could be had; 0: the last one could */
     int n_doomed;
     char name[NAME_BYTES]; /* how names of our steps begin */
 };
@@ -288,6 +297,66 @@ out:
     return rc;
 }
 
+/* ---- nodes that do not answer ---- */
+
+/* The next of the names between commas; false: no more. */
+static bool next_node(const char **nodes, char name[256])
+{
+    size_t n = strcspn(*nodes, ",");
+    if (n == 0)
+        return false;
+    snprintf(name, 256, "%.*s", (int)MU_MIN(n, (size_t)255), *nodes);
+    *nodes += n;
+    *nodes += strspn(*nodes, ",");
+    return true;
+}
+
+static void hear(struct steps *s, struct step *t)
+{
+    char name[256];
+    t->heard_ns = now_ns();
+    s->refused_ns = 0;
+    for (const char *p = t->nodes; next_node(&p, name);)
+        mu_slurm_meet(&s->allocation.doors, name, t->heard_ns);
+}
+
+/* Its srun would wait for the controller. */
+static void give_up(struct steps *s, struct step *t)
+{
+    t->is_lost = true;
+    doom(s, t->number);
+    mu_children_signal(&s->children, t->pid, SIGKILL, true);
+}
+
+static bool is_shut_out(struct steps *s, const struct step *t)
+{
+    char name[256];
+    bool is_shut = false;
+    for (const char *p = t->nodes; next_node(&p, name);)
+        is_shut |= mu_slurm_knock(&s->allocation.doors, name, now_ns()) == MU_SLURM_SHUT;
+    return is_shut;
+}
+
+/* Whether it is quiet, and its nodes are being asked. */
+static bool listen_to(struct steps *s, struct step *t, int64_t now)
+{
+    if (t->heard_ns == 0 || t->is_lost || t->kill_ns > 0 || now - t->heard_ns < QUIET_NS)
+        return false;
+    if (is_shut_out(s, t))
+        give_up(s, t);
+    return !t->is_lost;
+}
+
+static bool has_lost_a_node(struct steps *s, const char *nodes)
+{
+    char name[256];
+    int64_t max_age_ns = 0; /* what was seen before its end says nothing of it */
+    for (const char *p = nodes; next_node(&p, name); max_age_ns = FRESH_NS)
+        if (mu_slurm_node_is_gone(&s->allocation, name, max_age_ns))
+            return true;
+    return false;
+}
+
 /* ---- stopping ---- */
 
 static struct step *find(struct steps *s, int64_t number)
@@ -308,8 +377,12 @@ static void say(struct mu_launcher *l, int64_t worker, const char *line)
 static void end_at_once(struct steps *s, struct step *t)
 {
     doom(s, t->number);
-    if (t->kill_ns > 0)
+    if (t->kill_ns > 0 || t->is_lost)
         return;
+    if (is_shut_out(s, t)) {
+        give_up(s, t);
+        return;
+    }
     mu_children_signal(&s->children, t->pid, SIGTERM, false);
     t->kill_ns = now_ns() + KILL_NS;
 }
@@ -331,13 +404,15 @@ static void stop(struct mu_launcher *l, int64_t worker, bool at_once)
 
 /* ---- waiting ---- */
 
-/* Sruns whose time is over; steps that are to end. The earliest of what comes next. */
+/* Sruns whose time is over; steps that are quiet, or are to end. The earliest of what comes next. */
 static int64_t press(struct steps *s)
 {
     int64_t now = now_ns(), next = INT64_MAX;
     int n;
     for (int i = 0; i < s->n; i++) {
         struct step *t = &s->step[i];
+        if (listen_to(s, t, now))
+            next = MU_MIN(next, now + KNOCK_NS);
         if (t->kill_ns > 0 && t->kill_ns <= now)
             mu_children_signal(&s->children, t->pid, SIGKILL, true);
         else if (t->kill_ns > 0)
@@ -348,29 +423,16 @@ static int64_t press(struct steps *s)
     return s->n_doomed > 0 ? MU_MIN(next, s->sweep_ns) : next;
 }
 
-static bool has_lost_a_node(struct steps *s, const char *nodes)
-{
-    char name[256];
-    int64_t max_age_ns = 0; /* what was seen before its end says nothing of it */
-    for (const char *p = nodes; *p; p += strspn(p, ",")) {
-        size_t n = strcspn(p, ",");
-        snprintf(name, sizeof name, "%.*s", (int)MU_MIN(n, sizeof name - 1), p);
-        if (mu_slurm_node_is_gone(&s->allocation, name, max_age_ns))
-            return true;
-        max_age_ns = FRESH_NS;
-        p += n;
-    }
-    return false;
-}
-
 /* srun ends with 0 when the node of all its tasks is lost, and with 1 and a sentence of its own when there was no step
  * to be had. That is never the work's fault: a controller that was just started refuses all for some seconds, and calls
  * it a want of memory. */
 static void set_status(struct mu_worker_told *out)
 {
     static const char srun[] = "srun: error: ";
-    if (out->is_node_down && out->exit_status == 0)
+    if (out->is_node_down && (out->exit_status == 0 || out->signal == SIGKILL)) {
         out->exit_status = mu_code_exit_status(MU_EPEER);
+        out->signal = 0;
+    }
     if (out->exit_status == 1 && strncmp(out->line, srun, sizeof srun - 1) == 0) {
         out->exit_status = mu_code_exit_status(MU_EPEER);
         memmove(out->line, out->line + sizeof srun - 1, strlen(out->line) - sizeof srun + 2);
@@ -379,13 +441,30 @@ static void set_status(struct mu_worker_told *out)
         out->signal = out->exit_status - 128;
 }
 
+/* Slurm 22.05 may give a job that was queued again while a node died no step with GPUs ever ("Invalid generic
+ * resource"). Its next turn has them: so it is warned as before the end of its time, drains, and is queued again. */
+static void note_refusal(struct steps *s, const struct step *t, const struct mu_worker_told *out)
+{
+    static const char refused[] = "srun: error: Unable to create step";
+    if (t->heard_ns > 0 || out->exit_status != 1 || strncmp(out->line, refused, sizeof refused - 1) != 0)
+        return;
+    if (s->refused_ns == 0 || strstr(out->line, "contact slurm controller"))
+        s->refused_ns = now_ns();
+    if (now_ns() - s->refused_ns < REFUSED_NS)
+        return;
+    s->refused_ns = 0;
+    (void)mu_slurm_job_warn(&s->allocation, NULL);
+}
+
 static void take_end(struct steps *s, struct step *t, struct mu_worker_told *out)
 {
+    note_refusal(s, t, out);
     if (out->signal > 0) /* srun itself was killed */
         doom(s, t->number);
-    if (!t->is_asked)
-        out->is_node_down = has_lost_a_node(s, t->nodes);
+    out->is_node_down = t->is_lost || (!t->is_asked && has_lost_a_node(s, t->nodes));
     set_status(out);
+    if (t->is_lost)
+        snprintf(out->line, sizeof out->line, "%.200s: a node does not answer", t->nodes);
     mu_free(t->nodes);
     *t = s->step[--s->n];
 }
@@ -400,6 +479,8 @@ static bool wait_for_news(struct mu_launcher *l, int64_t timeout_ns, struct mu_w
         if (s->step[i].pid != (pid_t)out->worker)
             continue;
         out->worker = s->step[i].number;
+        if (out->kind == MU_WORKER_SAID)
+            hear(s, &s->step[i]);
         if (out->kind == MU_WORKER_ENDED)
             take_end(s, &s->step[i], out);
         return true;
@@ -476,6 +557,7 @@ int mu_launcher_open_steps(struct mu_launcher **out, struct mu_err *e)
         free_steps(s);
         return rc;
     }
+    mu_slurm_allocation_meet(&s->allocation);
     sweep_all(s);
     *out = &s->l;
     return MU_OK;

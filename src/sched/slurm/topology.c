@@ -151,7 +151,7 @@ static bool is_usable(const char *state)
 static int parse_node(struct mu_slurm_node *n, struct mu_str line, struct mu_err *e)
 {
     struct mu_str v;
-    int64_t cpus;
+    int64_t cpus, port;
     *n = (struct mu_slurm_node){.cpus = 0};
     if (!field(line, "NodeName", &v) || v.n == 0 || v.n >= sizeof n->name)
         return fail_line(line, "names no node", e);
@@ -165,6 +165,10 @@ static int parse_node(struct mu_slurm_node *n, struct mu_str line, struct mu_err
         return fail_line(line, "has no State", e);
     keep(n->state, sizeof n->state, v);
     n->is_usable = is_usable(n->state);
+    if (field(line, "NodeAddr", &v) && v.n < sizeof n->address)
+        keep(n->address, sizeof n->address, v);
+    if (field(line, "Port", &v) && whole(v, UINT16_MAX, &port))
+        n->port = (int)port;
     if (field(line, "ActiveFeatures", &v) && !mu_str_eq(v, MU_STR("(null)")))
         keep(n->features, sizeof n->features, v);
     if (field(line, "Partitions", &v))

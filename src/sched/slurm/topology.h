@@ -32,6 +32,8 @@ struct mu_slurm_node {
     struct mu_slurm_gres gpus;
     bool is_usable; /* neither down, drained, reserved for maintenance nor unknown; it may be busy */
     char state[MU_SLURM_NAME_MAX];
+    char address[MU_SLURM_TEXT_MAX]; /* where slurmd listens, and at which port; "", 0: not said */
+    int port;
     char features[MU_SLURM_TEXT_MAX];   /* active ones, between commas */
     char partitions[MU_SLURM_TEXT_MAX]; /* between commas */
 };
