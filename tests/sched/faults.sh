@@ -1,18 +1,21 @@
 #!/bin/bash
 # faults.sh MUSTER [FAULTS [SEED [LOG]]]: campaigns on this machine under random faults, until FAULTS (default 60) of
-# them were made; each campaign must come home with the bytes of an undisturbed one, and leave nobody behind.
+# them were made; each campaign must come home with the bytes of an undisturbed one, each request answered once, and leave
+# nobody behind.
 #
 # Faults: a worker or a rank of one killed (SIGKILL) or stopped (SIGSTOP), the orchestrator killed, stopped for seconds,
 # or asked to end, and, where a small file system may be mounted (root), a full disk. A line of LOG a fault: campaign,
-# what, whose task, seconds until that task (for the orchestrator and the disk: any task) was started again, loading not
-# counted; "-": the task had ended, or nothing was started before the campaign ended. Medians at the end. Not part of
-# `make check`: a fault takes some three seconds.
+# what, whose task, seconds until its attempt was known to have failed, and until that task (for the orchestrator and the
+# disk: any task) was started again, loading not counted; "-": the task had ended, or there was no such thing before the
+# campaign ended. Medians at the end (docs/faults.md). Not part of `make check`: a fault takes some three seconds.
 set -u
 muster=$1 wanted=${2:-60} RANDOM=${3:-1}
 dir=$(mktemp -d)
 log=${4:-$dir/log}
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../eval/results_lib.sh"
+# shellcheck source=/dev/null
+. "$(dirname "$0")/faults_lib.sh"
 alive() { pgrep -f "$dir/" || true; }
 cleanup() {
     for p in $(alive); do kill -CONT "$p" 2>/dev/null; kill -9 "$p" 2>/dev/null; done
@@ -26,8 +29,6 @@ fail() {
     tail -n 8 "$dir"/err "$dir"/*/workers/*.log "$dir"/small/*/workers/*.log >&2 2>/dev/null
     exit 1
 }
-now() { date +%s.%N; }
-since() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", b - a }'; }
 
 campaign() { # OUTPUT
     cat <<END
@@ -53,7 +54,6 @@ END
 tasks() { for m in one two three; do for s in sums mixed more; do echo "$m/$s"; done; done; }
 gather() { for t in $(tasks); do collect "$1/$t" "$2/$t" || return 1; done; }
 
-stamp() { while IFS= read -r line; do echo "$(now) $line"; done >>"$dir/news"; }
 start() { # the orchestrator, its news with the time
     "$muster" run "$dir/hurt.yaml" --devices 2 >"$dir/out" 2> >(stamp) &
     run=$!
@@ -67,7 +67,6 @@ pick() {
     read -r pid task < <(echo "$rows" | sed -n "$((RANDOM % $(echo "$rows" | wc -l) + 1))p")
     kill -0 "$pid" 2>/dev/null
 }
-below() { local c; for c in $(pgrep -P "$1"); do echo "$c"; below "$c"; done; }
 
 fault() {
     task=- at=$(now)
@@ -95,19 +94,6 @@ fault() {
     esac 2>/dev/null
 }
 
-# Lines of news are "TIME [n of m] TASK: task started".
-note() { echo "$campaigns $1 $2 $3" >>"$dir/faults"; }
-recovered() { # from the faults of this campaign, and its news
-    while read -r c what task at; do
-        t=$(awk -v at="$at" -v task="$task" '$1 > at && / task started/ && (task == "-" || index($0, "] " task ":")) { print $1; exit }' \
-            "$dir/news")
-        gone=$(awk -v at="$at" -v task="$task" '$1 > at && / task finished/ && index($0, "] " task ":") { print $1; exit }' "$dir/news")
-        took=-
-        if [ -n "$t" ] && { [ -z "$gone" ] || awk "BEGIN { exit !($t < $gone) }"; }; then took=$(since "$at" "$t"); fi
-        echo "$c $what $task $took"
-    done <"$dir/faults" >>"$log"
-}
-
 mkdir "$dir/small" "$dir/bin" # a program of its own name: its processes are told from others'
 cp "$muster" "$(dirname "$muster")/muster_mpi.so" "$dir/bin/"
 muster=$dir/bin/muster
@@ -116,6 +102,8 @@ out=$dir/whole
 campaign "$out" >"$dir/whole.yaml"
 "$muster" run "$dir/whole.yaml" --devices 2 >"$dir/out" 2>"$dir/err" || fail "undisturbed: $(tail -3 "$dir/err")"
 gather "$out" "$dir/want" || fail "undisturbed: no results"
+# shellcheck disable=SC2046 # words
+answers "$out" $(tasks) >"$dir/asked"
 
 kinds=(kill-worker kill-worker stop-worker kill-rank stop-rank kill-orchestrator end-orchestrator stop-orchestrator disk-full)
 : >"$log"
@@ -149,6 +137,8 @@ while [ "$made" -lt "$wanted" ]; do
     gather "$out" "$dir/got" || fail "campaign $campaigns: results are missing"
     same "$dir/want" "$dir/got" "campaign $campaigns" || fail "campaign $campaigns: other results after $here faults"
     rm -rf "$dir/got"
+    # shellcheck disable=SC2046
+    answers "$out" $(tasks) | diff "$dir/asked" - >&2 || fail "campaign $campaigns: requests lost or doubled"
     for _ in $(seq 200); do [ -z "$(pgrep -f "^$muster")" ] && break; sleep 0.05; done
     [ -z "$(pgrep -f "^$muster")" ] || fail "campaign $campaigns left behind: $(pgrep -af "^$muster")"
     recovered
@@ -156,10 +146,5 @@ while [ "$made" -lt "$wanted" ]; do
     echo "campaign $campaigns: $here faults, $((SECONDS - begun)) s, the same bytes ($made of $wanted)"
 done
 
-echo "what                   faults  restarted  median s  worst s"
-awk '{ n[$2]++; if ($4 != "-") print $2, $4 > "'"$dir/took"'" } END { for (k in n) print k, n[k] > "'"$dir/counts"'" }' "$log"
-sort "$dir/counts" | while read -r what n; do
-    awk -v w="$what" '$1 == w { print $2 }' "$dir/took" | sort -n | awk -v w="$what" -v n="$n" '
-        { a[NR] = $1 } END { printf "%-22s %6d %10d %9s %8s\n", w, n, NR, NR ? a[int((NR + 1) / 2)] : "-", NR ? a[NR] : "-" }'
-done
+table
 echo "ok: $made faults in $campaigns campaigns, the same bytes each time, nobody left behind"

@@ -5,16 +5,20 @@
 #   slurm_node node 2 "CPUs=8"              nodes node1 and node2, and what slurm.conf says of them
 #   slurm_gpus node 2 h100 8                GPUs that they claim to have
 #   slurm_partition "PartitionName=all Nodes=ALL Default=YES"
+#   slurm_more="SlurmdTimeout=2"            further lines of slurm.conf
 #   slurm_start                             skips where it cannot; then every command of Slurm speaks to it
 #   slurm_stop
 PATH=$PATH:/usr/sbin
 for program in slurmctld slurmd srun munged; do
     command -v $program >/dev/null || { echo "skipped: no $program (Slurm is not installed)"; exit 77; }
 done
-slurm=$dir/slurm slurm_port=$((12000 + RANDOM % 20000)) slurm_names=() slurm_lines='' slurm_gres='' slurm_parts=''
+slurm=$dir/slurm slurm_port=$((12000 + RANDOM % 20000)) slurm_names=() slurm_lines='' slurm_gres='' slurm_parts='' slurm_more=''
+slurm_address=127.0.0.1 # the controller's
+slurm_pid_file=$slurm/run/slurmd-%n.pid
 export SLURM_CONF=$slurm/etc/slurm.conf SLURM_PMIX_DIRECT_CONN=false OMPI_MCA_mpi_yield_when_idle=1
 unset OMPI_MCA_btl_vader_backing_directory # of each node its own: the prolog
 
+slurm_boot() { slurmd -N "$1"; } # NODE
 slurm_node() { # PREFIX COUNT WHAT...
     first=$((slurm_port + 101 + ${#slurm_names[@]}))
     slurm_lines+="NodeName=$1[1-$2] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[$first-$((first + $2 - 1))] $3 State=UNKNOWN"$'\n'
@@ -35,7 +39,7 @@ slurm_configure() {
     chmod 400 "$slurm/etc/munge.key"
     cat >"$slurm/etc/slurm.conf" <<C
 ClusterName=muster
-SlurmctldHost=$(hostname -s)(127.0.0.1)
+SlurmctldHost=$(hostname -s)($slurm_address)
 SlurmUser=$(id -un)
 SlurmdUser=$(id -un)
 AuthType=auth/munge
@@ -44,7 +48,7 @@ SlurmctldPort=$slurm_port
 StateSaveLocation=$slurm/state
 SlurmdSpoolDir=$slurm/spool/%n
 SlurmctldPidFile=$slurm/run/slurmctld.pid
-SlurmdPidFile=$slurm/run/slurmd-%n.pid
+SlurmdPidFile=$slurm_pid_file
 SlurmctldLogFile=$slurm/log/slurmctld.log
 SlurmdLogFile=$slurm/log/slurmd-%n.log
 TmpFS=$slurm/node/%n
@@ -63,6 +67,7 @@ TaskProlog=$slurm/etc/taskprolog
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 ${slurm_gres:+GresTypes=gpu}
+$slurm_more
 $slurm_lines$slurm_parts
 C
     printf '%s' "$slurm_gres" >"$slurm/etc/gres.conf"
@@ -82,7 +87,7 @@ slurm_await_nodes() {
 slurm_try_start() {
     munged --force --socket="$slurm/run/munge.sock" --key-file="$slurm/etc/munge.key" --pid-file="$slurm/run/munged.pid" \
         --log-file="$slurm/log/munged.log" --seed-file="$slurm/state/munge.seed" && slurmctld -c || return 1
-    for n in "${slurm_names[@]}"; do slurmd -N "$n" || return 1; done
+    for n in "${slurm_names[@]}"; do slurm_boot "$n" || return 1; done
     timeout 60 srun --partition="$(sed -n 's/^PartitionName=\([^ ]*\).*/\1/p' "$SLURM_CONF" | head -n 1)" true &&
         slurm_await_nodes
 }
