@@ -141,11 +141,11 @@ start_controller() { # the one before may still be ending
     slurmctld 2>/dev/null || fail "the controller does not start again"
 }
 end_urgent() { timeout 5 scancel --quiet --partition=urgent; }
-# A job that is queued again waits for old credentials to expire (BeginTime). A controller that was killed may keep
+# A job that is queued again waits for old credentials to expire (cred_expire, BeginTime), and is not to be hurried: what ends
+# its last turn on a node that comes back may end the next one. A controller that was killed may keep
 # GPUs of a job that has gone ("bad node_offset") until it is started once more, as an administrator would.
 queued=0
 wait_in_queue() {
-    [ "$(of_job %r)" != BeginTime ] || timeout 5 scontrol update JobId="$id" StartTime=now 2>/dev/null
     queued=$((queued ? queued : SECONDS))
     [ $((SECONDS - queued)) -gt 60 ] && [ ${#later[@]} = 0 ] || return
     echo "campaign $campaigns: a minute in the queue ($(of_job %r)): the controller is started anew"

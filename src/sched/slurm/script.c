@@ -264,9 +264,28 @@ static int write_steps(struct mu_buf *out, const struct mu_slurm_script *s, stru
     return mu_buf_puts(out, waiting, e);
 }
 
+/* A job of --no-kill whose first node failed is kept by Slurm (22.05), without its script, until its time is over. */
+static int write_guard(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
+{
+    static const char guard[] =
+        "# Slurm keeps a job whose first node has failed, without this script: a step on the second queues it again.\n"
+        "guard='while sleep 5; do\n"
+        "    nodes=$(squeue --noheader --jobs=\"$SLURM_JOB_ID\" --format=%N) && [ -n \"$nodes\" ] || continue\n"
+        "    scontrol show hostnames \"$nodes\" | grep -qxF \"$0\" || scontrol requeue \"$SLURM_JOB_ID\"\n"
+        "done'\n"
+        "while :; do\n"
+        "    srun --quiet --overlap --nodes=1 --ntasks=1 --relative=1 --mem=0 --gres=none --mpi=none --cpu-bind=none "
+        "\\\n"
+        "        --input=none --output=none --error=none bash -c \"$guard\" \"$SLURMD_NODENAME\" 2>/dev/null\n"
+        "    sleep 5\n"
+        "done &\n\n";
+    return s->site->restarts > 0 && s->part[0].nodes > 1 ? mu_buf_puts(out, guard, e) : MU_OK;
+}
+
 /* One process that keeps its state on disk: killed by a signal (128 and more) it goes on where it was. */
 static int write_direct(struct mu_buf *out, const struct mu_slurm_script *s, struct mu_err *e)
 {
+    MU_TRY_RETURN(write_guard(out, s, e));
     MU_TRY_RETURN(
         mu_buf_printf(out, e, "# Killed, it is started again and goes on.\nfor _ in {0..%d}; do\n    ", AGAIN));
     MU_TRY_RETURN(write_words(out, s->part[0].argv, " ", e));
