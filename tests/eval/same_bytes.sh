@@ -4,13 +4,15 @@ set -eu
 muster=$1
 quick=${2:-}
 . "$(dirname "$0")/results_lib.sh"
+limit=24
+[ -z "$quick" ] || limit=14
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 n=0
 
 run() { # options...: a run of its own, compared with the first
     n=$((n + 1))
-    "$muster" eval --model models/muster-llama-tiny --tasks muster --limit 24 --output "$dir/$n" --log-samples --quiet \
+    "$muster" eval --model models/muster-llama-tiny --tasks muster --limit $limit --output "$dir/$n" --log-samples --quiet \
         "$@" >/dev/null
     collect "$dir/$n" "$dir/$n.plain"
     same "$dir/1.plain" "$dir/$n.plain" "$*"
@@ -28,13 +30,14 @@ naive() { # options...: computes as many tokens as the plan says of requests tha
 }
 
 run --batch-size 8
-for b in 1 64 ${quick:-2 4 16 32}; do
-    [ "$b" = quick ] || run --batch-size "$b"
-done
-for t in 1 ${quick:-2 3} 4; do
-    [ "$t" = quick ] || run --threads "$t"
-done
-naive
+if [ -n "$quick" ]; then # in pairs
+    run --batch-size 1 --threads 1
+    run --batch-size 64 --threads 4
+else
+    for b in 1 2 4 16 32 64; do run --batch-size "$b"; done
+    for t in 1 2 3 4; do run --threads "$t"; done
+    naive
+fi
 naive --batch-size 1 --threads 3
-run --batch-tokens 64 --level ref --limit 24
+run --batch-tokens 64 --level ref
 echo "ok: $n runs, the same bytes"

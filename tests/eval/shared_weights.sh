@@ -13,7 +13,7 @@ block_of() { # RANK: permissions and inode of what it maps of shared weights
 }
 
 # Ranks that hold the same part, in two replicas: both map one block, and nobody else does.
-share() { # LAYOUT RANKS: of a replica
+begin_shared() { # LAYOUT RANKS: of a replica
     start --layout "$1"
     await_answers "$1" runs $job
     seen=
@@ -25,6 +25,10 @@ share() { # LAYOUT RANKS: of a replica
         seen="$seen[$one]"
     done
     grep -q 'a share of one copy for 2 ranks' "$dir/err" || fail "$1: the bill does not tell"
+}
+
+share() { # LAYOUT RANKS: of a replica
+    begin_shared "$@"
     await_end "$1"
     n=$((n + 1))
 }
@@ -43,9 +47,8 @@ without_room() {
 }
 
 # Killed all at once, nothing is left but what the system frees by itself.
-kill_all() {
-    start --layout tp=2,dp=2
-    await_answers "all killed" runs $job
+kill_all() { # LAYOUT RANKS: of a replica
+    begin_shared "$@"
     # shellcheck disable=SC2046
     kill -9 $(alive)
     wait $job 2>/dev/null
@@ -58,8 +61,7 @@ kill_all() {
 
 run_calm
 share dp=2 1
-share tp=2,dp=2 2
 share pp=2,dp=2 2
 without_room
-kill_all
+kill_all tp=2,dp=2 2
 echo "ok: $n runs"

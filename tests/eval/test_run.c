@@ -274,17 +274,20 @@ XT_TEST(windows_predict_every_token_once_with_all_the_context_there_is)
 
 static const char *const contexts[] = {
     "The following are questions about boats. Answer with a letter. Q: which one left first? A:",
-    "The following are questions about boats. Answer with a letter. Q: which one never left? A:",
-    "The following are questions about tea. Answer with a word. Q: who made it? A:", "Short", ""};
-static const char *const endings[] = {"A", "B", "C", " D", " Marta", " Marta did", " Martin", "A"};
+    "The following are questions about boats. Answer with a letter. Q: which one never left? A:", "Short", "",
+    "The following are questions about tea. Answer with a word. Q: who made it? A:"};
+static const char *const endings[] = {"A", "B", " Marta", " Marta did", " Martin", "A", "C", " D"};
 
-#define N_SCORES ((int)(MU_COUNT(contexts) * MU_COUNT(endings)))
+/* Under ASan without the last, which are like others. */
+#define N_CONTEXTS ((int)MU_COUNT(contexts) - XT_ASAN)
+#define N_ENDINGS  ((int)MU_COUNT(endings) - 2 * XT_ASAN)
+#define N_SCORES   (N_CONTEXTS * N_ENDINGS)
 
 static struct mu_work *mixed_work(const struct mu_task *task)
 {
     struct mu_work *w = work_of(task, N_SCORES + 10);
-    for (size_t i = 0; i < MU_COUNT(contexts); i++) {
-        for (size_t k = 0; k < MU_COUNT(endings); k++)
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        for (int k = 0; k < N_ENDINGS; k++)
             add(w, MU_ASK_LOGLIKELIHOOD, contexts[i], endings[k], NULL);
     }
     add(w, MU_ASK_ROLLING, contexts[0], NULL, NULL);
@@ -356,7 +359,7 @@ XT_TEST(neither_batch_nor_threads_change_a_bit)
     } ways[] = {{1, 1, 1, 1}, {7, 3, 2, 5}, {64, 64, 4, 0}, {16, 8, 3, 2}};
     struct mu_run_opts o = {.seed = 7};
     char *first = NULL;
-    for (size_t i = 0; i < MU_COUNT(ways); i++) {
+    for (size_t i = 0; i < MU_COUNT(ways) - XT_ASAN; i++) {
         struct mu_engine_opts eo = MU_ENGINE_OPTS_INIT;
         struct rig r;
         eo.rows_max = ways[i].rows;

@@ -13,7 +13,7 @@ file_bytes=$(stat -c %s "$dir/model.safetensors")
 for case in "--weights bf16" "--weights f32 --batch-size 8" "--weights int8 --kv-dtype bf16" "--weights int4 --batch-tokens 64"; do
     n=$((n + 1))
     # shellcheck disable=SC2086
-    "$muster" bench --model "$dir" $case --prefill 300 --decode 100 --batch 4 --tokens 8 --repeat 1 >"$dir/out" 2>"$dir/bill"
+    "$muster" bench --model "$dir" $case --prefill 300 --decode 20 --batch 4 --tokens 8 --repeat 1 >"$dir/out" 2>"$dir/bill"
     # "memory: P MiB at peak, B MiB billed; weights: W MiB read"
     grep '^memory:' "$dir/bill" | awk -v file="$file_bytes" -v name="$shape $case" -v n="$n" '{
         peak = $2; billed = $6; read = $10; allowed = billed * 1.03 + 64e6 / 1048576

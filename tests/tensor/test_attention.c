@@ -200,39 +200,54 @@ static void check_row(const struct world *w, int row, int head)
     }
 }
 
-static void all_ways(struct mu_device *d, void *arg)
-{
-    struct world *w = arg;
-    int n = w->rows.n;
-    size_t bytes = (size_t)(n * w->ldo) * 4;
-    float *out = tt_alloc(bytes);
-    memset(w->kv.k, 0xff, w->kv_bytes);
-    store(d, w, 0, n); /* all rows of all sequences in one step */
-    attend(d, w, out, 0, n);
-    tt_same_bits("one step", d, out, w->want, n * w->ldo);
-    if (!tt_is_fewest_or_most(d))
-        return;
-
-    memset(out, 0, bytes);
-    memset(w->kv.k, 0xff, w->kv_bytes);
-    for (int r = 0, k = 1; r < n; r += k, k = k % 23 + 1) { /* later keys are still NaN */
-        k = MU_MIN(k, n - r);
-        store(d, w, r, k);
-        attend(d, w, out, r, k);
-    }
-    tt_same_bits("in chunks", d, out, w->want, n * w->ldo);
-
-    memset(out, 0, bytes);
-    for (int r = 0; r < n; r++) /* later keys are there, and hidden */
-        attend(d, w, out, r, 1);
-    tt_same_bits("row by row", d, out, w->want, n * w->ldo);
-}
-
 /* Of ways that every number of threads could go, half: the odd ones on odd numbers. The plain level, which is slow, has
  * one odd number and one even, so it goes every way once. */
 static bool takes(const struct mu_device *d, int way)
 {
     return (mu_pool_threads(d->pool) + way) % 2 == 0;
+}
+
+/* With all stored: later keys are there, and hidden. */
+static void row_by_row(struct mu_device *d, const struct world *w, float *out)
+{
+    int n = w->rows.n;
+    memset(out, 0, (size_t)(n * w->ldo) * 4);
+    for (int r = 0; r < n; r++)
+        attend(d, w, out, r, 1);
+    tt_same_bits("row by row", d, out, w->want, n * w->ldo);
+}
+
+/* Later keys are still NaN. */
+static void in_chunks(struct mu_device *d, const struct world *w, float *out)
+{
+    int n = w->rows.n;
+    memset(out, 0, (size_t)(n * w->ldo) * 4);
+    memset(w->kv.k, 0xff, w->kv_bytes);
+    for (int r = 0, k = 1; r < n; r += k, k = k % 23 + 1) {
+        k = MU_MIN(k, n - r);
+        store(d, w, r, k);
+        attend(d, w, out, r, k);
+    }
+    tt_same_bits("in chunks", d, out, w->want, n * w->ldo);
+}
+
+static void all_ways(struct mu_device *d, void *arg)
+{
+    struct world *w = arg;
+    int n = w->rows.n;
+    float *out = tt_alloc((size_t)(n * w->ldo) * 4);
+    memset(w->kv.k, 0xff, w->kv_bytes);
+    store(d, w, 0, n); /* all rows of all sequences in one step: so the reference's one thread made want */
+    if (d != tt_ref()) {
+        attend(d, w, out, 0, n);
+        tt_same_bits("one step", d, out, w->want, n * w->ldo);
+    }
+    if (!tt_is_fewest_or_most(d))
+        return;
+    if (!XT_ASAN || takes(d, (int)w->which))
+        row_by_row(d, w, out);
+    if (!XT_ASAN || takes(d, (int)w->which + 1))
+        in_chunks(d, w, out);
 }
 
 /* With all stored, and what the reference makes of it in want. */
@@ -260,6 +275,7 @@ static void try_setup(const struct setup *s, uint64_t seed)
 {
     struct world w;
     make_answered(&w, s, seed);
+    w.which = seed;
     for (int r = 0; r < w.rows.n; r += 1 + r % 7)
         for (int h = 0; h < s->n_heads; h += 1 + h / 3)
             check_row(&w, r, h);
@@ -513,8 +529,13 @@ XT_TEST(strands_are_joined_by_halves)
         struct setup s = {
             .n_heads = 2, .n_kv_heads = 1, .dk = 16, .dv = 20, .window = windows[i], .dtype = MU_F32, .context = 1500};
         struct world w;
-        make_answered(&w, &s, 77);
+        make_world(&w, &s, 77);
+        float *want = tt_alloc((size_t)(w.rows.n * w.ldo) * 4);
+        w.want = want;
+        store(tt_ref(), &w, 0, w.rows.n);
+        attend(tt_ref(), &w, want, s.context - 1, 1);
         for (int r = 0; r < s.context; r += 1 + r % 61) {
+            attend(tt_ref(), &w, want, r, 1);
             for (int h = 0; h < s.n_heads; h++) {
                 float own[DV_MAX];
                 spell_out(&w, r, h, own);
@@ -690,6 +711,8 @@ static void share(struct mu_device *d, void *arg)
 {
     const struct world *w = arg;
     float *out = tt_alloc((size_t)(w->rows.n * w->ldo) * 4);
+    /* Under ASan the end of a long sequence, which has all its strands, and the beginning of the next. */
+    int begin = XT_ASAN ? MU_MAX(0, w->s.context - 80) : 0, n = XT_ASAN ? 110 : w->rows.n;
     for (int size = 1; size <= MU_ATTN_STRANDS; size++) {
         if (!xt_takes(w->which, (size_t)size))
             continue;
@@ -702,7 +725,7 @@ static void share(struct mu_device *d, void *arg)
         for (int r = 0; r < size; r++)
             XT_OK(d->ops->kv_store(d, &sh.kv[r], &sh.rows, w->k, ldk, w->s.is_v_in_k ? NULL : w->v, ldv, &err));
         if (takes(d, size))
-            attend_shared(d, &sh, 0, w->rows.n, 0, heads, out);
+            attend_shared(d, &sh, begin, MU_MIN(n, w->rows.n - begin), 0, heads, out);
         attend_shared(d, &sh, last, 1, 0, heads, out); /* threads share what is here */
         attend_shared(d, &sh, last - 20, 20, heads / 3, heads, out);
     }

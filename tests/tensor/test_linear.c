@@ -36,8 +36,10 @@ static void all_ways(struct mu_device *d, void *arg)
 {
     const struct linear_case *c = arg;
     float *y = tt_alloc((size_t)(c->n * c->ldy) * sizeof(float));
-    run(d, c, y, 0, c->n);
-    tt_same_bits("all rows at once", d, y, c->want, c->n * c->ldy);
+    if (d != tt_ref()) { /* which made want so */
+        run(d, c, y, 0, c->n);
+        tt_same_bits("all rows at once", d, y, c->want, c->n * c->ldy);
+    }
     if (!tt_is_fewest_or_most(d))
         return;
     memset(y, 0, (size_t)(c->n * c->ldy) * sizeof(float));
