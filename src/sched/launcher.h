@@ -37,6 +37,7 @@ struct mu_worker_told {
     int exit_status; /* 128 + n where signal n ended it */
     int signal;
     bool is_node_down; /* a node it ran on is gone */
+    bool is_refused;   /* there was no place for it: it never began, and may in a moment */
 };
 
 struct mu_launcher {

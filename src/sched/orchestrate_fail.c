@@ -70,13 +70,11 @@ static bool goes_on(enum mu_action_kind kind)
 /* ---- acting on it ---- */
 
 /* The work's own failures wait as the task says. Where something outside ended it there is less to wait for: the
- * policy's delay, when that is shorter. Another place, or less, needs none. */
+ * policy's delay, when that is shorter. */
 static double delay_of(struct mu_orchestration *x, const struct mu_action *a, const struct mu_campaign_retries *r,
                        int n_own)
 {
     struct mu_backoff b = {.first_ns = (int64_t)(r->wait_s * 1e9), .most_ns = (int64_t)(r->wait_max_s * 1e9)};
-    if (a->kind == MU_ACTION_DEGRADE || a->kind == MU_ACTION_REPLAN)
-        return 0;
     int64_t ns = mu_backoff_jittered_ns(&b, MU_MAX(n_own, 1), &x->random);
     bool is_own = a->failure == MU_FAILURE_APPLICATION || a->failure == MU_FAILURE_STORAGE;
     return (double)(is_own ? ns : MU_MIN(ns, a->delay_ns)) * 1e-9;
@@ -103,17 +101,25 @@ static int replan(struct mu_orchestration *x, int task, enum mu_failure f, const
     return mu_orchestra_device_down(x, h->device[0], why, e);
 }
 
+/* Of what was ended from outside for the first time, goes elsewhere or on with less, nobody is let go first. */
+static bool keeps_its_place(const struct mu_action *a, int n_own)
+{
+    return a->kind == MU_ACTION_DEGRADE || a->kind == MU_ACTION_REPLAN ||
+           (a->kind == MU_ACTION_RETRY && a->failure == MU_FAILURE_KILLED && n_own <= 1);
+}
+
 static int try_again(struct mu_orchestration *x, int task, const struct mu_action *a, int n_own, const char *why,
                      double seconds, struct mu_err *e)
 {
     struct mu_work *w = &x->work[task];
-    double delay_s = delay_of(x, a, &mu_orchestra_task(x, task)->policy.retries, n_own);
+    double delay_s = delay_of(x, a, &mu_orchestra_task(x, task)->policy.retries, n_own), now_s = mu_orchestra_now(x);
+    bool is_next = keeps_its_place(a, n_own);
     if (a->kind == MU_ACTION_DEGRADE)
         MU_TRY_RETURN(degrade(x, task, a, e));
     if (a->kind == MU_ACTION_REPLAN)
         MU_TRY_RETURN(replan(x, task, a->failure, why, e));
-    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), mu_orchestra_now(x) + delay_s, mu_orchestra_now(x));
-    mu_orchestra_tell(x, MU_EVENT_ATTEMPT_FAILED, task, why, seconds, delay_s);
+    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), is_next ? -INFINITY : now_s + delay_s, now_s);
+    mu_orchestra_tell(x, MU_EVENT_ATTEMPT_FAILED, task, why, seconds, is_next ? 0 : delay_s);
     return MU_OK;
 }
 

@@ -194,7 +194,7 @@ void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why);
 struct mu_task_end {
     int exit_status, signal;
     const char *line; /* the last it said */
-    bool group_is_over, is_node_down;
+    bool group_is_over, is_node_down, is_refused;
 };
 int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_task_end *end, struct mu_err *e);
 

@@ -9,6 +9,7 @@
 #include "sched/orchestrate_int.h"
 #include "sched/worker_line.h"
 
+#define REFUSED_S   2                         /* before a worker is tried again for which there was no place */
 #define DEVICES_MAX (MU_TASK_DEVICES_MAX * 8) /* of their list as text */
 
 /* ---- ending ---- */
@@ -56,9 +57,10 @@ static int finish(struct mu_orchestration *x, int task, double seconds, struct m
     return MU_OK;
 }
 
-/* It was taken away rather than failed: it waits for its turn as before. */
-static int take_back(struct mu_orchestration *x, int task, const char *why, struct mu_err *e)
+/* It was taken away rather than failed: it waits for its turn as before, or for a while. */
+static int take_back(struct mu_orchestration *x, int task, const char *why, double delay_s, struct mu_err *e)
 {
+    double now_s = mu_orchestra_now(x);
     struct mu_work *w = &x->work[task];
     struct mu_event ev = {.kind = MU_EVENT_ATTEMPT_FAILED,
                           .task = w->number,
@@ -66,7 +68,7 @@ static int take_back(struct mu_orchestration *x, int task, const char *why, stru
                           .value = MU_FAILURE_CANCELLED,
                           .text = why};
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
-    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), -INFINITY, mu_orchestra_now(x));
+    mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), delay_s > 0 ? now_s + delay_s : -INFINITY, now_s);
     return MU_OK;
 }
 
@@ -128,11 +130,11 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
     enum mu_failure f = mu_failure_classify(&seen, why);
     switch (x->work[task].asked) {
     case MU_ASKED_STOP:
-        return take_back(x, task, "the orchestrator was stopped", e);
+        return take_back(x, task, "the orchestrator was stopped", 0, e);
     case MU_ASKED_PREEMPTED:
-        return take_back(x, task, "it made room for a task of higher priority", e);
+        return take_back(x, task, "it made room for a task of higher priority", 0, e);
     case MU_ASKED_MOVED:
-        return take_back(x, task, "its device or node is out", e);
+        return take_back(x, task, "its device or node is out", 0, e);
     case MU_ASKED_LATE:
         snprintf(text, sizeof text, "it was stopped after its time-out of %.0f s", timeout_s);
         f = MU_FAILURE_APPLICATION;
@@ -143,8 +145,10 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         f = end->is_node_down ? MU_FAILURE_NODE : MU_FAILURE_KILLED;
         break;
     default:
+        if (end->is_refused)
+            return take_back(x, task, "there was no place for its worker just now", REFUSED_S, e);
         if (end->exit_status == mu_code_exit_status(MU_ECANCELED))
-            return take_back(x, task, "its worker was asked to stop by somebody else", e);
+            return take_back(x, task, "its worker was asked to stop by somebody else", 0, e);
         snprintf(text, sizeof text, "%s", why);
         mu_orchestra_make_valid(text);
     }

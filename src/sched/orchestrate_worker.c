@@ -250,7 +250,8 @@ static int take_end(struct mu_orchestration *x, struct mu_hand *h, const struct 
                               .signal = told->signal,
                               .line = told->line,
                               .group_is_over = true,
-                              .is_node_down = told->is_node_down};
+                              .is_node_down = told->is_node_down,
+                              .is_refused = told->is_refused};
     int task = h->task;
     h->task = -1;
     if (task < 0)

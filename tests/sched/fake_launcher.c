@@ -117,6 +117,11 @@ static bool act(struct fake_launcher *f, struct fake_worker *w, struct mu_worker
     }
     if (status == FAKE_NODE && f->n_down < FAKE_NODES)
         snprintf(f->down[f->n_down++], sizeof f->down[0], "%s", w->node);
+    if (status == FAKE_REFUSED) {
+        end_worker(f, w, 14, out);
+        out->is_refused = true;
+        return true;
+    }
     if (status == FAKE_NODE || (status >= FAKE_DIES && status < FAKE_SILENT)) {
         end_worker(f, w, status == FAKE_NODE ? 128 + SIGKILL : status - FAKE_DIES, out);
         return true;

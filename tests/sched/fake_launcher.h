@@ -15,6 +15,7 @@
 #define FAKE_SILENT   2000
 #define FAKE_NODE     2001
 #define FAKE_STUBBORN 2002
+#define FAKE_REFUSED  2003 /* there was no place for it */
 
 struct fake_script {
     const char *task;

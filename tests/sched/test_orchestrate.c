@@ -158,6 +158,7 @@ XT_TEST(a_killed_worker_is_replaced_soon)
     int64_t from = mu_now_ns(&p.f.clock);
     XT_EQ(play(&p), MU_OK);
     XT_EQ(p.counts.failures[MU_FAILURE_KILLED], 1);
+    XT_CHECKF(strncmp(p.f.order, "a/x a/x ", 8) == 0, "%s", p.f.order); /* nobody goes first */
     XT_CHECKF(mu_now_ns(&p.f.clock) - from <= 9 * SEC, "%.1f s", (double)(mu_now_ns(&p.f.clock) - from) * 1e-9);
     end(&p);
 }
@@ -496,6 +497,18 @@ XT_TEST(a_worker_that_somebody_else_stopped_is_no_failure)
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 4, 0, 0);
     XT_EQ(p.f.tries[0], 3);
+    end(&p);
+}
+
+XT_TEST(no_place_for_a_worker_is_no_failure)
+{
+    static const struct fake_script s[] = {
+        {"a/x", {FAKE_REFUSED, FAKE_REFUSED, FAKE_REFUSED, FAKE_REFUSED, FAKE_REFUSED, FAKE_REFUSED, 0}, 1}};
+    struct play p;
+    begin(&p, "refused", TWO_BY_TWO "  - {retries: {limit: 0}}\n", s, 1);
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 4, 0, 0);
+    XT_EQ(p.f.tries[0], 7);
     end(&p);
 }
 

@@ -443,11 +443,12 @@ static void set_status(struct mu_worker_told *out)
 
 /* Slurm 22.05 may give a job that was queued again while a node died no step with GPUs ever ("Invalid generic
  * resource"). Its next turn has them: so it is warned as before the end of its time, drains, and is queued again. */
-static void note_refusal(struct steps *s, const struct step *t, const struct mu_worker_told *out)
+static void note_refusal(struct steps *s, const struct step *t, struct mu_worker_told *out)
 {
     static const char refused[] = "srun: error: Unable to create step";
     if (t->heard_ns > 0 || out->exit_status != 1 || strncmp(out->line, refused, sizeof refused - 1) != 0)
         return;
+    out->is_refused = true;
     if (s->refused_ns == 0 || strstr(out->line, "contact slurm controller"))
         s->refused_ns = now_ns();
     if (now_ns() - s->refused_ns < REFUSED_NS)
