@@ -92,9 +92,9 @@ submit "$dir/mpirun" --wait --nodes 2 --layout dp=2 --site "$dir/mpirun.yaml"
 ended "mpirun on two nodes" 0 $?
 same_as_calm "$dir/mpirun" "dp=2 by mpirun on two nodes"
 
-# Warned as Slurm warns before the end of the time.
+# Warned as Slurm warns before the end of the time; slow, so that it is still at work then.
 rm -rf "$dir/wild"
-submit "$dir/wild" --layout tp=2
+submit "$dir/wild" --layout tp=2 --eval level=ref
 ended "submitting" 0 $?
 id=$(cat "$dir/id")
 is_queued() { squeue --noheader --jobs "$id" | grep -q .; }
