@@ -46,23 +46,7 @@ start_slurm() {
         scontrol reconfigure
     fi
     echo "Slurm $(sinfo --version | cut -d ' ' -f 2), $(scontrol show config | sed -n 's/^\(SchedulerParameters\) *= /\1=/p')"
-    cat >"$dir/site.yaml" <<S
-name: fixture
-muster: $muster
-gres: {CPU: "gpu:fake"}
-signal_lead: 60s
-restarts: 2
-partitions:
-  - name: cpu
-    nodes: 2
-    cpus: 2
-    ranks: 2
-    machine:
-      gpus: {name: CPU, count: 1, memory: 8GiB, memory_rate: 10GB/s, f32: 50GFLOPS}
-      links: {kind: memory, rate: 5GB/s, latency: 3us}
-      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
-      host: {memory: 16GiB, is_device: true, cores: 2}
-S
+    slurm_site "$muster" 2 2 8GiB 2 'signal_lead: 60s' 'restarts: 2' >"$dir/site.yaml"
 }
 
 # ---- campaigns ----

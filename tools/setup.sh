@@ -6,7 +6,7 @@ set -eu
 packages="cmake ninja-build gcc clang clang-format libclang-rt-dev pkg-config git man-db
 libjansson-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libhwloc-dev
 libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev nettle-dev bubblewrap python3 curl
-openmpi-bin libopenmpi-dev iproute2 valgrind
+openmpi-bin libopenmpi-dev iproute2 procps valgrind
 slurmctld slurmd slurm-client munge slurm-wlm-basic-plugins"
 daemons="munge slurmctld slurmd"
 policy=/usr/sbin/policy-rc.d # Debian asks it before it starts a daemon of a package

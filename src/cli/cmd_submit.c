@@ -195,20 +195,11 @@ static int make_command(struct submission *x, char layout[64], char threads[16],
 
 static int make_script(struct submission *x, struct mu_err *e)
 {
-    const struct mu_submit_args *a = x->args;
     char layout[64], threads[16], title[256];
-    struct mu_slurm_script s = {.site = x->job.site,
-                                .title = title,
-                                .name = a->name ? a->name : x->name,
-                                .folder = x->job.folder.p,
-                                .dependency = a->dependency,
-                                .time_s = x->fit.time_s,
-                                .n_parts = 1};
     MU_TRY_RETURN(make_command(x, layout, threads, e));
     snprintf(title, sizeof title, "muster submit: %.100s on %.60s, %s", x->name, x->job.site->name, layout);
     x->fit.part.argv = x->argv;
-    s.part[0] = x->fit.part;
-    return mu_slurm_script_write(&x->job.script, &s, e);
+    return mu_submit_make_script(&x->job, title, x->name, &x->fit.part, x->fit.time_s, e);
 }
 
 /* ---- the report ---- */

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "cli/opt.h"
 #include "sched/slurm/jobs.h"
+#include "sched/slurm/script.h"
 #include "sched/slurm/site.h"
 
 #define MU_SUBMIT_PATH_MAX 4096 /* bytes */
@@ -50,6 +51,10 @@ struct mu_submit_face {
 /* With the script made: the report to standard error; script, number or JSON to standard output; the script into the
  * folder and to Slurm, and its end awaited, as the options say. */
 int mu_submit_act(struct mu_submit_job *j, const struct mu_submit_face *face, struct mu_err *e);
+
+/* The job's script: one part with its command, under the name asked for, else this one. */
+int mu_submit_make_script(struct mu_submit_job *j, const char *title, const char *name,
+                          const struct mu_slurm_part *part, int64_t time_s, struct mu_err *e);
 
 int mu_submit_count_names(const char *tasks); /* "arc,gsm8k": 2 */
 

@@ -109,25 +109,16 @@ static int fit(struct submission *x, struct mu_err *e)
 
 static int make_script(struct submission *x, struct mu_err *e)
 {
-    const struct mu_submit_args *a = x->job.args;
     const struct mu_campaign *c = x->campaign;
     char devices[16], lead[24], title[256];
     const char *argv[] = {x->job.site->muster, "run",   x->path,  "--launcher", "steps",
                           "--devices",         devices, "--lead", lead,         "--output",
                           x->job.folder.p,     NULL};
-    struct mu_slurm_script s = {.site = x->job.site,
-                                .title = title,
-                                .name = a->name ? a->name : c->name,
-                                .folder = x->job.folder.p,
-                                .dependency = a->dependency,
-                                .time_s = x->fit.time_s,
-                                .n_parts = 1};
     snprintf(devices, sizeof devices, "%d", x->fit.devices_per_node);
     snprintf(lead, sizeof lead, "%" PRId64, x->job.site->signal_lead_s);
     snprintf(title, sizeof title, "muster submit: campaign %.100s on %.60s", c->name, x->job.site->name);
     x->fit.part.argv = argv;
-    s.part[0] = x->fit.part;
-    return mu_slurm_script_write(&x->job.script, &s, e);
+    return mu_submit_make_script(&x->job, title, c->name, &x->fit.part, x->fit.time_s, e);
 }
 
 /* ---- the report ---- */

@@ -41,6 +41,20 @@ void mu_submit_job_fini(struct mu_submit_job *j)
     mu_site_free(j->site);
 }
 
+int mu_submit_make_script(struct mu_submit_job *j, const char *title, const char *name,
+                          const struct mu_slurm_part *part, int64_t time_s, struct mu_err *e)
+{
+    const struct mu_slurm_script s = {.site = j->site,
+                                      .title = title,
+                                      .name = j->args->name ? j->args->name : name,
+                                      .folder = j->folder.p,
+                                      .dependency = j->args->dependency,
+                                      .time_s = time_s,
+                                      .part = {*part},
+                                      .n_parts = 1};
+    return mu_slurm_script_write(&j->script, &s, e);
+}
+
 int mu_submit_count_names(const char *tasks)
 {
     int n = 0;

@@ -31,7 +31,7 @@ struct mu_work {
     int hand;       /* that runs it; -1 */
     int last_hand;  /* that ran it last, while its place is not another's */
     int run;        /* in the fleet */
-    int64_t started_ns, asked_ns;
+    int64_t started_ns;
     int64_t charged_ns; /* of its time, that is in the log already */
     enum mu_asked asked;
     double done, total, per_s; /* requests, as its worker said last; total 0: not known yet */
@@ -175,7 +175,7 @@ void mu_orchestra_end_silent(struct mu_orchestration *x);
 void mu_orchestra_forgive(struct mu_orchestration *x, int64_t ns);
 
 /* For how long this one may say nothing. */
-double mu_orchestra_silence_ns(const struct mu_hand *h);
+int64_t mu_orchestra_silence_ns(const struct mu_hand *h);
 
 /* No work for it is left: idle ones end. */
 int mu_orchestra_dismiss(struct mu_orchestration *x, struct mu_err *e);

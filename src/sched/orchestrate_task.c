@@ -141,7 +141,7 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         break;
     case MU_ASKED_SILENT:
         snprintf(text, sizeof text, "its worker gave no sign of life for %.0f s and was ended",
-                 mu_orchestra_silence_ns(&x->hand[x->work[task].last_hand]) * 1e-9);
+                 (double)mu_orchestra_silence_ns(&x->hand[x->work[task].last_hand]) * 1e-9);
         f = end->is_node_down ? MU_FAILURE_NODE : MU_FAILURE_KILLED;
         break;
     default:
@@ -177,7 +177,6 @@ void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why)
     if (w->hand < 0 || w->asked != MU_ASKED_NOT)
         return;
     w->asked = why;
-    w->asked_ns = mu_now_ns(x->o->clock);
     mu_orchestra_stop_hand(x, w->hand, false);
 }
 

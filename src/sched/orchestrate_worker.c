@@ -81,14 +81,14 @@ void mu_orchestra_make_room(struct mu_orchestration *x)
             x->failed = e;
 }
 
-double mu_orchestra_silence_ns(const struct mu_hand *h)
+int64_t mu_orchestra_silence_ns(const struct mu_hand *h)
 {
     return h->heard_ns ? MU_WORKER_SILENT_NS : MU_LAUNCH_START_NS;
 }
 
 static int64_t silent_from(const struct mu_hand *h)
 {
-    return (h->heard_ns ? h->heard_ns : h->started_ns) + (int64_t)mu_orchestra_silence_ns(h);
+    return (h->heard_ns ? h->heard_ns : h->started_ns) + mu_orchestra_silence_ns(h);
 }
 
 void mu_orchestra_forgive(struct mu_orchestration *x, int64_t ns)
@@ -100,8 +100,6 @@ void mu_orchestra_forgive(struct mu_orchestration *x, int64_t ns)
         if (h->heard_ns)
             h->heard_ns += ns;
     }
-    for (int i = 0; i < x->n_running; i++)
-        x->work[x->running[i]].asked_ns += ns;
 }
 
 void mu_orchestra_end_silent(struct mu_orchestration *x)

@@ -94,9 +94,8 @@ fault() {
     esac 2>/dev/null
 }
 
-mkdir "$dir/small" "$dir/bin" # a program of its own name: its processes are told from others'
-cp "$muster" "$(dirname "$muster")/muster_mpi.so" "$dir/bin/"
-muster=$dir/bin/muster
+mkdir "$dir/small"
+own_program
 mount -t tmpfs -o size=48m tmpfs "$dir/small" 2>/dev/null || echo "no small file system may be mounted here: no full disk"
 out=$dir/whole
 campaign "$out" >"$dir/whole.yaml"

@@ -18,9 +18,7 @@ fail() {
     exit 1
 }
 
-mkdir "$dir/bin" # a program of its own name: its processes are told from others'
-cp "$muster" "$dir/bin/muster"
-muster=$dir/bin/muster
+own_program
 
 campaign() { # OUTPUT
     cat <<END

@@ -27,28 +27,9 @@ slurm_gpus c 4 fake 2
 slurm_partition "PartitionName=cpu Nodes=c[1-4] Default=YES MaxTime=INFINITE"
 slurm_start
 
-mkdir "$dir/bin" # a program of its own name: its processes are told from others'
-cp "$muster" "$dir/bin/muster"
-cp "$(dirname "$muster")"/*.so "$dir/bin/" 2>/dev/null
-muster=$dir/bin/muster
+own_program
 
-cat >"$dir/site.yaml" <<S
-name: fixture
-muster: $muster
-gres: {CPU: "gpu:fake"}
-signal_lead: 60s
-restarts: 2
-partitions:
-  - name: cpu
-    nodes: 2
-    cpus: 8
-    ranks: 2
-    machine:
-      gpus: {name: CPU, count: 1, memory: 16GiB, memory_rate: 10GB/s, f32: 50GFLOPS}
-      links: {kind: memory, rate: 5GB/s, latency: 3us}
-      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
-      host: {memory: 16GiB, is_device: true, cores: 8}
-S
+slurm_site "$muster" 2 8 16GiB 8 'signal_lead: 60s' 'restarts: 2' >"$dir/site.yaml"
 # One sequence at a time and nothing shared, so that small models take their time.
 cat >"$dir/campaign.yaml" <<C
 name: fixture
@@ -75,16 +56,6 @@ same_as_calm() { # OUTPUT WHAT
     same "$dir/want" "$dir/got" "$2" || fail "$2: other bytes than an undisturbed run's"
     rm -rf "$dir/got"
 }
-await() { # SECONDS WHAT COMMAND...
-    latest=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@"; do
-        [ $SECONDS -lt $latest ] || fail "$what"
-        sleep 0.1
-    done
-}
-state_is() { [ "$(squeue --noheader --states=all --jobs "$1" --format=%T 2>/dev/null)" = "$2" ]; } # JOB STATE
-restarts_are() { [ "$(squeue --noheader --states=all --jobs "$1" --Format=RestartCnt:8 | tr -d ' ')" = "$2" ]; }
 submit() { # FOLDER options...: $id
     into=$1
     shift

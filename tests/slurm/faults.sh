@@ -47,26 +47,8 @@ slurm_partition "PartitionName=cpu Nodes=c[1-3] Default=YES MaxTime=INFINITE Pri
 slurm_partition "PartitionName=urgent Nodes=c[1-3] MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF"
 slurm_start
 
-mkdir "$dir/bin" # a program of its own name: its processes are told from others'
-cp "$muster" "$(dirname "$muster")"/*.so "$dir/bin/"
-muster=$dir/bin/muster
-cat >"$dir/site.yaml" <<S
-name: fixture
-muster: $muster
-gres: {CPU: "gpu:fake"}
-signal_lead: 60s
-restarts: 1000
-partitions:
-  - name: cpu
-    nodes: 2
-    cpus: 8
-    ranks: 2
-    machine:
-      gpus: {name: CPU, count: 1, memory: 16GiB, memory_rate: 10GB/s, f32: 50GFLOPS}
-      links: {kind: memory, rate: 5GB/s, latency: 3us}
-      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
-      host: {memory: 16GiB, is_device: true, cores: 8}
-S
+own_program
+slurm_site "$muster" 2 8 16GiB 8 'signal_lead: 60s' 'restarts: 1000' >"$dir/site.yaml"
 # One sequence at a time and nothing shared, so that small models take their time.
 cat >"$dir/campaign.yaml" <<C
 output: $dir/whole

@@ -114,3 +114,37 @@ slurm_stop() {
     # shellcheck disable=SC2086
     kill -9 $slurm_pids 2>/dev/null || true
 }
+
+# ---- what jobs of tests share ----
+
+# The fixture as a site: NODES of its partition "cpu" with so many CPUS, a node being a device of MEMORY and CORES; and lines
+# of the profile's own.
+slurm_site() { # MUSTER NODES CPUS MEMORY CORES LINE...
+    cat <<S
+name: fixture
+muster: $1
+gres: {CPU: "gpu:fake"}
+$([ $# -le 5 ] || printf '%s\n' "${@:6}")
+partitions:
+  - name: cpu
+    nodes: $2
+    cpus: $3
+    ranks: 2
+    machine:
+      gpus: {name: CPU, count: 1, memory: $4, memory_rate: 10GB/s, f32: 50GFLOPS}
+      links: {kind: memory, rate: 5GB/s, latency: 3us}
+      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
+      host: {memory: $4, is_device: true, cores: $5}
+S
+}
+await() { # SECONDS WHAT COMMAND...: until that is true; `fail` is the script's own
+    latest=$((SECONDS + $1)) what=$2
+    shift 2
+    until "$@"; do
+        [ $SECONDS -lt $latest ] || fail "$what"
+        sleep 0.1
+    done
+}
+state_is() { [ "$(squeue --noheader --states=all --jobs "$1" --format=%T 2>/dev/null)" = "$2" ]; } # JOB STATE
+restarts() { squeue --noheader --states=all --jobs "$1" --Format=RestartCnt:8 | tr -d ' '; }       # JOB
+restarts_are() { [ "$(restarts "$1")" = "$2" ]; }                                                 # JOB N

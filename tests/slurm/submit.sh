@@ -25,17 +25,6 @@ slurm_partition "PartitionName=batch Nodes=h[1-4] MaxTime=2-00:00:00"
 slurm_partition "PartitionName=large Nodes=h[1-4] MaxTime=12:00:00"
 slurm_start
 
-await_true() { # SECONDS WHAT COMMAND...
-    latest=$(($(now_ms) + $1 * 1000)) what=$2
-    shift 2
-    until "$@"; do
-        [ "$(now_ms)" -lt $latest ] || fail "$what"
-        sleep 0.2
-    done
-}
-state_is() { [ "$(squeue --noheader --states=all --jobs "$1" --format=%T)" = "$2" ]; } # JOB STATE
-restarts_are() { [ "$(squeue --noheader --states=all --jobs "$1" --Format=RestartCnt:8 | tr -d ' ')" = "$2" ]; }
-
 scripts=0
 for script in "$here"/golden/{a100,h100,cpu,forms}/*.sh; do
     sbatch --test-only "$script" >"$dir/out" 2>&1 && grep -q 'to start at' "$dir/out" ||
@@ -46,24 +35,7 @@ done
 
 # The fixture as a site: small nodes, and a folder whose name must be quoted everywhere.
 odd="$dir/odd \$(touch pwned) 'na%me"
-cat >"$dir/site.yaml" <<S
-name: fixture
-muster: $muster
-launch: {by: srun, mpi: pmix}
-gres: {CPU: "gpu:fake"}
-signal_lead: 60s
-restarts: 2
-partitions:
-  - name: cpu
-    nodes: 2
-    cpus: 4
-    ranks: 2
-    machine:
-      gpus: {name: CPU, count: 1, memory: 8GiB, memory_rate: 10GB/s, f32: 50GFLOPS}
-      links: {kind: memory, rate: 5GB/s, latency: 3us}
-      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
-      host: {memory: 8GiB, is_device: true, cores: 2}
-S
+slurm_site "$muster" 2 4 8GiB 2 'launch: {by: srun, mpi: pmix}' 'signal_lead: 60s' 'restarts: 2' >"$dir/site.yaml"
 submit() { # FOLDER options...: the evaluation of arguments(), as a job
     into=$1
     shift
@@ -100,10 +72,10 @@ id=$(cat "$dir/id")
 is_queued() { squeue --noheader --jobs "$id" | grep -q .; }
 await_answers "a job" is_queued
 scancel --signal=USR1 --batch "$id" || fail "scancel cannot warn job $id"
-await_true 30 "job $id was not queued again" restarts_are "$id" 1
+await 30 "job $id was not queued again" restarts_are "$id" 1
 had=$(committed "$dir/wild")
 grep -q 'stopped by a signal' "$dir"/wild/*.log || fail "job $id did not drain"
-await_true 90 "job $id does not end" state_is "$id" COMPLETED
+await 90 "job $id does not end" state_is "$id" COMPLETED
 again=$(sed -nE 's/^in the journal already: ([0-9]+) answers.*/\1/p' "$dir"/wild/*.log)
 [ "${again:-0}" -ge "$had" ] || fail "$had answers were committed, and the job that went on found ${again:-0}"
 same_as_calm "$dir/wild" "a job queued again"
@@ -118,8 +90,8 @@ sed "s|^muster: .*|muster: $dir/sleeper|" "$dir/site.yaml" >"$dir/sleep.yaml"
 timeout 60 "$muster" submit --site "$dir/sleep.yaml" --model "$model" --tasks x --output "$dir/dead" --wait >"$dir/id" \
     2>"$dir/err" &
 waiter=$!
-await_true 20 "no job was submitted" test -s "$dir/id"
-await_true 20 "the sleeper does not run" state_is "$(cat "$dir/id")" RUNNING
+await 20 "no job was submitted" test -s "$dir/id"
+await 20 "the sleeper does not run" state_is "$(cat "$dir/id")" RUNNING
 scancel "$(cat "$dir/id")"
 wait $waiter
 ended "a cancelled job" 13 $?

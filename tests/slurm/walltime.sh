@@ -28,25 +28,9 @@ slurm_gpus c 1 fake 2
 slurm_partition "PartitionName=cpu Nodes=c1 Default=YES MaxTime=INFINITE PriorityTier=1 PreemptMode=REQUEUE GraceTime=30"
 slurm_partition "PartitionName=urgent Nodes=c1 MaxTime=INFINITE PriorityTier=10 PreemptMode=OFF"
 slurm_start
-mkdir "$dir/bin" # a program of its own name: its processes are told from others'
-cp "$muster" "$dir/bin/muster"
-muster=$dir/bin/muster
+own_program
 
-cat >"$dir/site.yaml" <<S
-name: fixture
-muster: $muster
-gres: {CPU: "gpu:fake"}
-signal_lead: 30s
-partitions:
-  - name: cpu
-    cpus: 8
-    ranks: 2
-    machine:
-      gpus: {name: CPU, count: 1, memory: 16GiB, memory_rate: 10GB/s, f32: 50GFLOPS}
-      links: {kind: memory, rate: 5GB/s, latency: 3us}
-      network: {kind: ethernet, cards: 1, card_rate: 10Gb/s, latency: 30us}
-      host: {memory: 16GiB, is_device: true, cores: 8}
-S
+slurm_site "$muster" 1 8 16GiB 8 'signal_lead: 30s' >"$dir/site.yaml"
 cat >"$dir/campaign.yaml" <<C
 output: $dir/calm
 site: $dir/site.yaml
@@ -59,7 +43,6 @@ C
 tasks() { echo one/long two/long; }
 gather() { for t in $(tasks); do collect "$1/$t" "$2/$t" || return 1; done; }
 of_job() { squeue --noheader --states=all --jobs "$id" --format="$1"; }
-restarts() { squeue --noheader --states=all --jobs "$id" --Format=RestartCnt:8 | tr -d ' '; }
 submit() { # OUTPUT
     out=$1
     "$muster" submit "$dir/campaign.yaml" --nodes 1 --output "$out" >"$dir/id" 2>"$dir/err" || fail "submitting"
@@ -95,9 +78,9 @@ begun=$SECONDS
 finish
 gather "$out" "$dir/got" && same "$dir/want" "$dir/got" "a short job" || fail "a short job: other bytes"
 rm -rf "$dir/got"
-echo "limit of $minutes min: $((SECONDS - begun)) s, queued again $(restarts) times, the same bytes"
+echo "limit of $minutes min: $((SECONDS - begun)) s, queued again $(restarts "$id") times, the same bytes"
 told
-[ "$(restarts)" -gt 0 ] || fail "the job was not short of time"
+[ "$(restarts "$id")" -gt 0 ] || fail "the job was not short of time"
 
 submit "$dir/preempted"
 begun=$SECONDS
@@ -105,7 +88,7 @@ until grep -q '"done": *[1-9][0-9]' "$out/now.json" 2>/dev/null; do sleep 0.2; d
 sbatch --quiet --partition=urgent --nodes=1 --exclusive --time=1 --output=/dev/null --wrap "sleep 2"
 finish
 gather "$out" "$dir/got" && same "$dir/want" "$dir/got" "a preempted job" || fail "a preempted job: other bytes"
-echo "preempted: $((SECONDS - begun)) s, queued again $(restarts) times, the same bytes"
+echo "preempted: $((SECONDS - begun)) s, queued again $(restarts "$id") times, the same bytes"
 told
-[ "$(restarts)" -gt 0 ] || fail "the job was not preempted"
+[ "$(restarts "$id")" -gt 0 ] || fail "the job was not preempted"
 echo "ok"

@@ -127,14 +127,15 @@ out:
     return rc;
 }
 
-int mu_children_start(struct mu_children *c, const char *const *argv, const char *log, pid_t *pid, struct mu_err *e)
+int mu_children_start(struct mu_children *c, const char *const *argv, const char *log, bool has_own, pid_t *pid,
+                      struct mu_err *e)
 {
     struct mu_child *p = &c->child[c->n];
     if (c->n == MU_WORKERS_MAX)
         return mu_fail(e, MU_ELIMIT, "%d workers at a time, no more", MU_WORKERS_MAX);
     if (strlen(log) >= sizeof p->log)
         return mu_fail(e, MU_ELIMIT, "the path of a worker's log is longer than %zu bytes", sizeof p->log - 1);
-    *p = (struct mu_child){.watch = -1, .in = -1, .out = -1};
+    *p = (struct mu_child){.watch = -1, .in = -1, .out = -1, .has_own = has_own};
     MU_TRY_RETURN(start(p, argv, log, e));
     *pid = p->pid;
     c->n++;

@@ -36,8 +36,9 @@ struct mu_children {
 int mu_children_open(struct mu_children *c, struct mu_err *e);
 void mu_children_close(struct mu_children *c); /* kills what still runs */
 
-/* argv[0] is looked for in PATH. */
-int mu_children_start(struct mu_children *c, const char *const *argv, const char *log, pid_t *pid, struct mu_err *e);
+/* argv[0] is looked for in PATH. has_own: it will have processes in groups of their own. */
+int mu_children_start(struct mu_children *c, const char *const *argv, const char *log, bool has_own, pid_t *pid,
+                      struct mu_err *e);
 void mu_children_say(struct mu_children *c, pid_t pid, const char *line);
 void mu_children_hang_up(struct mu_children *c, pid_t pid); /* its input ends */
 bool mu_children_wait(struct mu_children *c, int64_t timeout_ns, struct mu_worker_told *out);

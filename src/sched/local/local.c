@@ -20,9 +20,7 @@ static struct mu_children *children_of(struct mu_launcher *l)
 static int start(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e)
 {
     pid_t pid;
-    struct mu_children *c = children_of(l);
-    MU_TRY_RETURN(mu_children_start(c, o->argv, o->log, &pid, e));
-    c->child[c->n - 1].has_own = o->ranks > 1;
+    MU_TRY_RETURN(mu_children_start(children_of(l), o->argv, o->log, o->ranks > 1, &pid, e));
     *worker = pid;
     return MU_OK;
 }

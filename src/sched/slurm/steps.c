@@ -268,7 +268,7 @@ static int run(struct steps *s, const struct words *w, const struct mu_worker_or
     MU_TRY_RETURN(MU_NEW_ARRAY(&argv, w->n + own + 1, "the words of a worker", e));
     memcpy(argv, w->argv, sizeof *argv * (size_t)w->n);
     memcpy(argv + w->n, o->argv, sizeof *argv * (size_t)own);
-    int rc = mu_children_start(&s->children, argv, o->log, pid, e);
+    int rc = mu_children_start(&s->children, argv, o->log, false, pid, e);
     mu_free(argv);
     return rc;
 }
