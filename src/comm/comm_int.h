@@ -326,9 +326,6 @@ struct mu_comm_scratch {
 int mu_comm_in_tree(struct mu_comm *c, const struct mu_tree *t, enum mu_reduce op, void *y, void *own, int64_t n,
                     struct mu_err *e);
 
-/* Roots side by side, each of them one subtree. */
-bool mu_comm_is_tree(const struct mu_tree *t, int size);
-
 /* What one of a group came to, in a number that grows with the code: the largest of all names a rank that failed. */
 static inline int64_t mu_comm_fault(const struct mu_comm *c, int rc)
 {

@@ -6,7 +6,7 @@
  * exchange roots and everybody finishes the one tree that a single rank would have computed: the same bits for every
  * number of ranks and every cut. Leaves are tiles of a product: a leaf run may be empty.
  *
- * Pure but for mu_tree_all_reduce() and the sum in two steps. */
+ * Pure but for mu_tree_all_reduce(). */
 #ifndef MU_COMM_TREE_H
 #define MU_COMM_TREE_H
 
@@ -43,29 +43,5 @@ struct mu_tree {
 /* y[n] = the tree's sum on every rank of c. own: this rank's roots, [its number][n] f32 side by side in order (may be
  * changed). y may be own when the rank has at least one root. Scratch is the group's. */
 int mu_tree_all_reduce(struct mu_comm *c, const struct mu_tree *t, float *y, float *own, int64_t n, struct mu_err *e);
-
-/* ---- in two steps: what a rank computes in between hides that others are late ---- */
-
-/* Every rank gets all roots, so that none waits for another's adding: few ranks, or the bytes grow. */
-#define MU_TREE_EARLY_RANKS 8
-
-struct mu_tree_sum {
-    struct mu_comm *c;
-    const struct mu_tree *t;
-    float *roots;
-    int64_t n;
-    struct mu_comm_op *op[2 * (MU_TREE_EARLY_RANKS - 1)];
-    int n_ops;
-};
-
-/* roots: [all ranks' in order][n] f32, this rank's filled in. They are the sum's, and s and t stay where they are,
- * until mu_tree_finish() or mu_tree_drop(). All ranks start and finish their sums in one order. */
-int mu_tree_start(struct mu_tree_sum *s, struct mu_comm *c, const struct mu_tree *t, float *roots, int64_t n,
-                  struct mu_err *e);
-
-/* y[n] = the tree's sum, the same bits as mu_tree_all_reduce()'s. */
-int mu_tree_finish(struct mu_tree_sum *s, float *y, struct mu_err *e);
-void mu_tree_drop(
-    struct mu_tree_sum *s); /* instead, where this rank fails: its world has to end. None started: nothing */
 
 #endif

@@ -251,7 +251,8 @@ static int run_by_nodes(const struct job *j, const struct by_nodes *v, struct mu
 
 /* ---- the calls ---- */
 
-bool mu_comm_is_tree(const struct mu_tree *t, int size)
+/* Roots side by side, each of them one subtree. */
+static bool is_tree(const struct mu_tree *t, int size)
 {
     struct mu_span roots[MU_TREE_ROOTS_MAX];
     int32_t at = 0;
@@ -287,7 +288,7 @@ int mu_comm_in_tree(struct mu_comm *c, const struct mu_tree *t, enum mu_reduce o
 
 int mu_tree_all_reduce(struct mu_comm *c, const struct mu_tree *t, float *y, float *own, int64_t n, struct mu_err *e)
 {
-    if (n < 0 || !mu_comm_is_tree(t, c->size))
+    if (n < 0 || !is_tree(t, c->size))
         return mu_fail(e, MU_EINVAL, "group %s: the roots of %d ranks do not make a tree of %d leaves", c->name,
                        c->size, t->n);
     MU_TRY_RETURN(mu_comm_begin(c, "tree_all_reduce", e));

@@ -4,7 +4,7 @@
  *   chosen rows -> final norm -> head -> logits
  *
  * A rank with a part of the network runs the same code on its runs; where ranks meet is said in split.c, lookup.c,
- * logits.c, moe.c and moe_lanes.c; halves.c runs the layers of long prompts so that ranks wait less for each other.
+ * logits.c, moe.c and moe_lanes.c.
  *
  * A layer is attention and MLP, joined as its block kind says; the MLP may be experts (moe.c, cut at dispatch, experts
  * and combine). A step allocates nothing. Rows are independent of each other except through the KV cache, and every op
@@ -31,7 +31,7 @@ int mu_norm(struct mu_model *m, struct mu_layer *l, enum mu_slot slot, float *y,
     return m->d->ops->rmsnorm(m->d, y, D, x, D, l->vector[slot], s->is_zero_centred ? 1 : 0, s->eps, n, D, e);
 }
 
-int mu_add_to(struct mu_model *m, float *y, const float *x, int64_t n, struct mu_err *e)
+static int add_to(struct mu_model *m, float *y, const float *x, int64_t n, struct mu_err *e)
 {
     int64_t D = m->spec.hidden;
     return m->d->ops->add(m->d, y, D, y, D, x, D, n, D, e);
@@ -47,10 +47,10 @@ static int run_sequential(struct mu_model *m, int i, const struct mu_rows *rows,
 
     MU_TRY_RETURN(mu_norm(m, l, MU_SLOT_NORM_ATTN, b->normed, m->step_x, rows->n, e));
     MU_TRY_RETURN(mu_attention(m, i, b->attn_out, b->normed, rows, e));
-    MU_TRY_RETURN(mu_add_to(m, m->step_x, b->attn_out, rows->n, e));
+    MU_TRY_RETURN(add_to(m, m->step_x, b->attn_out, rows->n, e));
     MU_TRY_RETURN(mu_norm(m, l, MU_SLOT_NORM_MLP, b->normed, m->step_x, rows->n, e));
     MU_TRY_RETURN(mu_mlp(m, i, b->mlp_out, b->normed, rows->n, e));
-    return mu_add_to(m, m->step_x, b->mlp_out, rows->n, e);
+    return add_to(m, m->step_x, b->mlp_out, rows->n, e);
 }
 
 /* x += mlp(norm(x)) + attn(norm(x)), one norm or one each */
@@ -67,8 +67,8 @@ static int run_parallel(struct mu_model *m, int i, const struct mu_rows *rows, s
     }
     MU_TRY_RETURN(mu_attention(m, i, b->attn_out, b->normed, rows, e));
     MU_TRY_RETURN(mu_mlp(m, i, b->mlp_out, mlp_in, rows->n, e));
-    MU_TRY_RETURN(mu_add_to(m, b->mlp_out, b->attn_out, rows->n, e));
-    return mu_add_to(m, m->step_x, b->mlp_out, rows->n, e);
+    MU_TRY_RETURN(add_to(m, b->mlp_out, b->attn_out, rows->n, e));
+    return add_to(m, m->step_x, b->mlp_out, rows->n, e);
 }
 
 static int attend(struct mu_model *m, int i, const float *x, const struct mu_rows *rows, struct mu_err *e)
@@ -80,20 +80,13 @@ static int attend(struct mu_model *m, int i, const float *x, const struct mu_row
     return mu_attention_grouped(m, i, x, rows, e);
 }
 
-int mu_attention_inner(struct mu_model *m, int i, const float *x, const struct mu_rows *rows, struct mu_inner *out,
-                       struct mu_err *e)
-{
-    const struct mu_layer *l = &m->layers[i];
-    *out =
-        (struct mu_inner){&l->sum[mu_slot_sum(MU_SLOT_O)], m->b.heads, (int64_t)l->own.n_heads * m->spec.layers[i].dv};
-    return attend(m, i, x, rows, e);
-}
-
 int mu_attention(struct mu_model *m, int i, float *y, const float *x, const struct mu_rows *rows, struct mu_err *e)
 {
-    struct mu_inner in;
-    MU_TRY_RETURN(mu_attention_inner(m, i, x, rows, &in, e));
-    return mu_split_linear(m, in.sum, y, in.x, in.ld, rows->n, e);
+    const struct mu_layer *l = &m->layers[i];
+    int64_t width = (int64_t)l->own.n_heads * m->spec.layers[i].dv;
+
+    MU_TRY_RETURN(attend(m, i, x, rows, e));
+    return mu_split_linear(m, &l->sum[mu_slot_sum(MU_SLOT_O)], y, m->b.heads, width, rows->n, e);
 }
 
 /* ---- rotation of the step ---- */
@@ -201,7 +194,7 @@ static int embed(struct mu_model *m, const int32_t *ids, const struct mu_rows *r
     if (m->spec.position != MU_POS_LEARNED)
         return MU_OK;
     MU_TRY_RETURN(m->d->ops->embed(m->d, m->b.attn_out, D, &table[MU_SLOT_POSITIONS], rows->pos, rows->n, e));
-    return mu_add_to(m, m->step_x, m->b.attn_out, rows->n, e);
+    return add_to(m, m->step_x, m->b.attn_out, rows->n, e);
 }
 
 int mu_defer(struct mu_model *m, int rc, struct mu_err *e)
@@ -224,8 +217,6 @@ static int deferred(const struct mu_model *m, struct mu_err *e)
 
 static int run_layers(struct mu_model *m, const struct mu_rows *rows, struct mu_err *e)
 {
-    if (mu_halves_pay(m, rows->n))
-        return mu_run_halves(m, rows, e);
     for (int i = m->shard.layer_begin; i < m->shard.layer_end; i++) {
         int rc = m->spec.layers[i].block == MU_BLOCK_SEQUENTIAL ? run_sequential(m, i, rows, e)
                                                                 : run_parallel(m, i, rows, e);

@@ -224,38 +224,32 @@ static void sum_of(const struct mu_layer_spec *l, int i, int64_t *n_in, int64_t 
     *tile = mu_shard_down_tile(*n_in);
 }
 
-/* Of ranks [begin, end). */
-static int count_roots(int64_t n_in, int64_t tile, int tp_size, int begin, int end)
+static int count_roots(int64_t n_in, int64_t tile, const struct mu_shard *sh)
 {
     int32_t cuts[MU_COMM_RANKS_MAX + 1], tiles = mu_shard_tiles(n_in, tile);
     struct mu_span root[MU_TREE_ROOTS_MAX];
-    int n = 0;
 
-    mu_tree_cut(tiles, tp_size, cuts);
-    for (int r = begin; r < end; r++)
-        n += mu_tree_roots(tiles, cuts[r], cuts[r + 1], root);
-    return n;
+    mu_tree_cut(tiles, sh->tp_size, cuts);
+    return mu_tree_roots(tiles, cuts[sh->tp_rank], cuts[sh->tp_rank + 1], root);
 }
 
-static void widen_roots(const struct mu_layer_spec *l, const struct mu_shard *sh, bool needs_all, struct mu_widths *w)
+static void widen_roots(const struct mu_layer_spec *l, const struct mu_shard *sh, struct mu_widths *w)
 {
     int64_t n_in, tile;
     for (int i = 0; sh && sh->tp_size > 1 && i < MU_SLOT_SUMS; i++) {
-        int begin = needs_all ? 0 : sh->tp_rank, end = needs_all ? sh->tp_size : begin + 1;
         sum_of(l, i, &n_in, &tile);
-        widen(&w->roots, n_in > 0 ? count_roots(n_in, tile, sh->tp_size, begin, end) : 0);
+        widen(&w->roots, n_in > 0 ? count_roots(n_in, tile, sh) : 0);
     }
 }
 
 void mu_widths_of(const struct mu_spec *s, const struct mu_model_opts *o, struct mu_widths *w)
 {
-    bool needs_all = o->shard && mu_shard_in_halves(o->shard, s);
     *w = (struct mu_widths){.heads = 1};
     for (int i = mu_first_layer(o); i < mu_end_layer(s, o); i++) {
         const struct mu_layer_spec *l = &s->layers[i];
         widen_attention(s, l, o, w);
         widen_shared(s, l, o, w);
-        widen_roots(l, o->shard, needs_all, w);
+        widen_roots(l, o->shard, w);
         w->is_parallel_norms |= l->block == MU_BLOCK_PARALLEL_NORMS;
         if (l->mlp == MU_MLP_MOE)
             widen_experts(s, i, o, w);
@@ -296,7 +290,6 @@ size_t mu_layout_activations(const struct mu_spec *s, const struct mu_model_opts
     b->normed2 = take(base, &at, w.is_parallel_norms ? n * D : 0, f);
     b->attn_out = take(base, &at, n * D, f);
     b->mlp_out = take(base, &at, n * D, f);
-    b->n_roots = w.roots;
     b->partial = take(base, &at, w.roots * n * D, f);
     b->q = take(base, &at, n * w.q, f);
     b->k = take(base, &at, n * w.k, f);

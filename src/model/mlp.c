@@ -21,26 +21,19 @@ static int plain(struct mu_model *m, const struct mu_matrix *up, enum mu_act act
     return m->d->ops->act(m->d, m->b.up, up->n_out, m->b.up, up->n_out, act, n, up->n_out, e);
 }
 
-int mu_mlp_inner(struct mu_model *m, int layer, const float *x, int64_t n, struct mu_inner *out, struct mu_err *e)
+int mu_mlp(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e)
 {
     const struct mu_layer_spec *s = &m->spec.layers[layer];
     const struct mu_layer *l = &m->layers[layer];
     const struct mu_matrix *gate = &l->matrix[MU_SLOT_GATE], *up = &l->matrix[MU_SLOT_UP];
     const struct mu_split *down = &l->sum[mu_slot_sum(MU_SLOT_DOWN)];
 
-    if (s->mlp == MU_MLP_PLAIN) {
-        *out = (struct mu_inner){down, m->b.up, up->n_out};
-        return plain(m, up, s->act, x, n, e);
-    }
-    *out = (struct mu_inner){down, m->b.gate, gate->n_out};
-    return mu_gate(m, s->act, gate, up, x, n, e);
-}
-
-int mu_mlp(struct mu_model *m, int layer, float *y, const float *x, int64_t n, struct mu_err *e)
-{
-    struct mu_inner in;
-    if (m->spec.layers[layer].mlp == MU_MLP_MOE)
+    if (s->mlp == MU_MLP_MOE)
         return mu_moe(m, layer, y, x, n, e);
-    MU_TRY_RETURN(mu_mlp_inner(m, layer, x, n, &in, e));
-    return mu_split_linear(m, in.sum, y, in.x, in.ld, n, e);
+    if (s->mlp == MU_MLP_PLAIN) {
+        MU_TRY_RETURN(plain(m, up, s->act, x, n, e));
+        return mu_split_linear(m, down, y, m->b.up, up->n_out, n, e);
+    }
+    MU_TRY_RETURN(mu_gate(m, s->act, gate, up, x, n, e));
+    return mu_split_linear(m, down, y, m->b.gate, gate->n_out, n, e);
 }

@@ -52,8 +52,7 @@ struct mu_buffers {
     float *scores;                        /* [n_experts] router logits */
     float *dispatched, *expert_out;       /* [rows_max * top_k][hidden]; see moe.c and moe_lanes.c for several ranks */
     float *sent, *arrived;                /* rows on their way between lanes */
-    float *partial;                       /* [n_roots][rows_max][hidden] of a sum that ranks share */
-    int64_t n_roots;                      /* this rank's, or, for halves.c, those of all */
+    float *partial;                       /* [roots][rows_max][hidden] of a sum that ranks share */
     float *combined;                      /* [hidden] of the shared experts, before it is added */
     float *choice_weights;                /* [rows_max * top_k] */
     float *rope_rows;                     /* [rope dim] this step's cosines and sines, when they are by length */
@@ -209,7 +208,6 @@ static inline struct mu_comm *mu_load_group(const struct mu_shard *sh)
 }
 
 /* Parts of a layer. x, y: [n, hidden]. */
-int mu_add_to(struct mu_model *m, float *y, const float *x, int64_t n, struct mu_err *e); /* y += x */
 int mu_attention(struct mu_model *m, int layer, float *y, const float *x, const struct mu_rows *rows, struct mu_err *e);
 int mu_attention_grouped(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_err *e);
 int mu_attention_latent(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_err *e);
@@ -247,26 +245,6 @@ int mu_moe_put_together(struct mu_model *m, float *y, int64_t n, struct mu_err *
 /* b.gate = act(x gate) * (x up), [n, gate->n_out]; the matrices' biases included. Uses b.up. */
 int mu_gate(struct mu_model *m, enum mu_act act, const struct mu_matrix *gate, const struct mu_matrix *up,
             const float *x, int64_t n, struct mu_err *e);
-
-/* What a part of a layer comes to before its sum over inputs: rows of x, ld apart, in memory of the step. */
-struct mu_inner {
-    const struct mu_split *sum;
-    const float *x;
-    int64_t ld;
-};
-int mu_attention_inner(struct mu_model *m, int layer, const float *x, const struct mu_rows *rows, struct mu_inner *out,
-                       struct mu_err *e);
-int mu_mlp_inner(struct mu_model *m, int layer, const float *x, int64_t n, struct mu_inner *out,
-                 struct mu_err *e); /* not of experts */
-
-/* split.c: roots [n_roots][n, hidden] = this rank's of the sum, handed to other ranks next; y += the sum's bias. */
-int mu_split_roots(struct mu_model *m, const struct mu_split *s, float *roots, const float *x, int64_t ldx, int64_t n,
-                   struct mu_err *e);
-int mu_split_bias(struct mu_model *m, const struct mu_split *s, float *y, int64_t n, struct mu_err *e);
-
-/* halves.c: all layers held, over step_x, where a step of n rows gains by it. */
-bool mu_halves_pay(const struct mu_model *m, int n);
-int mu_run_halves(struct mu_model *m, const struct mu_rows *rows, struct mu_err *e);
 
 /* split.c: y [n, hidden] = this sum of x, whose rows hold this rank's inputs, finished over the tensor ranks. */
 int mu_split_linear(struct mu_model *m, const struct mu_split *s, float *y, const float *x, int64_t ldx, int64_t n,

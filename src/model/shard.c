@@ -158,17 +158,3 @@ int mu_shard_expert_rank(const struct mu_shard *sh, const struct mu_moe_spec *m,
 {
     return (int)(((expert + 1) * expert_ranks(sh) - 1) / m->n_experts);
 }
-
-/* ---- halves ---- */
-
-#define HALVES_RANKS_MAX 4 /* every rank gets the roots of all */
-
-bool mu_shard_in_halves(const struct mu_shard *sh, const struct mu_spec *s)
-{
-    if (sh->tp_size < 2 || sh->tp_size > HALVES_RANKS_MAX || sh->n_lanes > 1 || mu_shard_cp(sh) > 1)
-        return false;
-    for (int i = sh->layer_begin; i < sh->layer_end; i++)
-        if (s->layers[i].block != MU_BLOCK_SEQUENTIAL || s->layers[i].mlp == MU_MLP_MOE)
-            return false;
-    return true;
-}

@@ -93,10 +93,6 @@ int64_t mu_shard_o_tile(const struct mu_layer_spec *l);
 int64_t mu_shard_down_tile(int64_t ffn);
 int32_t mu_shard_tiles(int64_t n_in, int64_t tile); /* how many */
 
-/* Whether the tensor ranks of a stage run long steps in two halves of their rows (halves.c): where they are few, have
- * caches of their own and no experts, and the MLP follows attention. Then each has room for the roots of all. */
-bool mu_shard_in_halves(const struct mu_shard *sh, const struct mu_spec *s);
-
 /* Rows of logits that the first of several tensor ranks puts together at a time: what it takes beyond its result stays
  * small. */
 #define MU_LOGITS_GATHER_ROWS 16

@@ -60,11 +60,8 @@ static size_t shared_sum(struct counting *c, int64_t n_out, int64_t n_in, int64_
     if (c->sh.tp_size == 1)
         return bytes + matrix_in(c, c->w->weights, n_out, n_in, tile);
     mu_tree_cut(tiles, c->sh.tp_size, cuts);
-    int all = 0;
-    for (int r = 0; r < c->sh.tp_size; r++)
-        all += mu_tree_roots(tiles, cuts[r], cuts[r + 1], root);
     int n = mu_tree_roots(tiles, cuts[c->sh.tp_rank], cuts[c->sh.tp_rank + 1], root);
-    c->roots = MU_MAX(c->roots, mu_shard_in_halves(&c->sh, c->s) ? all : n);
+    c->roots = MU_MAX(c->roots, n);
     for (int i = 0; i < n; i++) {
         int64_t end = MU_MIN(root[i].end * tile, n_in);
         bytes += matrix_in(c, c->w->weights, n_out, end - root[i].begin * tile, tile);

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "comm/fake/fake.h"
-#include "comm/tree.h"
 #include "ranks.h"
 
 #define RANKS      4
@@ -13,17 +12,12 @@
 #define TIMEOUT_NS 20000000000ll
 
 /* A fixed program with every kind of call. Its calls are numbered 1 to N_CALLS on every rank. */
-enum { N_CALLS = 15 };
+enum { N_CALLS = 13 };
 
 static int program(void *arg, struct mu_comm *world, struct mu_err *e)
 {
     struct mu_comm *tp = NULL;
     struct mu_comm_op *ops[2] = {NULL, NULL};
-    struct mu_tree pair = {.n = 2,
-                           .cuts = (int32_t[]){0, 1, 2},
-                           .root = (struct mu_span[]){{0, 1}, {1, 2}},
-                           .first = (int32_t[]){0, 1, 2}};
-    struct mu_tree_sum sum = {0};
     size_t bytes[RANKS];
     int64_t n[RANKS];
     float *a = NULL, *b = NULL;
@@ -42,8 +36,6 @@ static int program(void *arg, struct mu_comm *world, struct mu_err *e)
     MU_TRY(mu_comm_broadcast(world, a, bytes[0], 1, e));
     MU_TRY(mu_comm_all_gather(world, a, bytes, e));
     MU_TRY(mu_comm_all_reduce(tp, a, N, MU_REDUCE_SUM_F32, e));
-    MU_TRY(mu_tree_start(&sum, tp, &pair, a, N, e));
-    MU_TRY(mu_tree_finish(&sum, b, e));
     MU_TRY(mu_comm_all_to_all(world, a, bytes, b, bytes, e));
     MU_TRY(mu_comm_reduce_scatter(world, b, a, n, MU_REDUCE_SUM_F32, e));
     MU_TRY(mu_comm_gather(world, me == 2 ? b : NULL, a, bytes, 2, e));
@@ -51,7 +43,6 @@ static int program(void *arg, struct mu_comm *world, struct mu_err *e)
     MU_TRY(mu_comm_start_recv(&ops[1], world, last, 1, b, bytes[0], e));
     MU_TRY(mu_comm_barrier(tp, e));
 out:
-    mu_tree_drop(&sum);
     for (int i = 0; i < 2; i++) {
         int rc_wait = mu_comm_wait(ops[i], rc ? NULL : e);
         rc = rc ? rc : rc_wait;

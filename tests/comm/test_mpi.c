@@ -64,7 +64,6 @@ XT_TEST(sums_over_a_tree)
             t.seed = (uint64_t)(n * 1000 + kind);
             set_cuts(&t, ranks, kind);
             run_body(sum_up, &t);
-            run_body(sum_up_early, &t);
         }
 }
 

@@ -132,12 +132,8 @@ XT_TEST(powers_of_two_have_one_root_a_rank)
 static int sum_up_kinds(void *arg, struct mu_comm *world, struct mu_err *e)
 {
     struct sum_test *t = arg;
-    int ranks = mu_comm_size(world);
-    for (int kind = 0; kind < KINDS; kind++) {
+    for (int kind = 0; kind < KINDS; kind++)
         MU_TRY_RETURN(sum_up(&t[kind], world, e));
-        if (ranks <= MU_TREE_EARLY_RANKS && (!XT_ASAN || ranks % 3 == 2))
-            MU_TRY_RETURN(sum_up_early(&t[kind], world, e));
-    }
     return MU_OK;
 }
 
@@ -222,46 +218,6 @@ static int not_a_tree(void *arg, struct mu_comm *world, struct mu_err *e)
 XT_TEST(roots_that_make_no_tree_are_refused)
 {
     run_ranks(2, NULL, not_a_tree, NULL);
-}
-
-static int start_only(void *arg, struct mu_comm *world, struct mu_err *e)
-{
-    struct sum_test *t = arg;
-    struct mu_tree tree = {t->n, t->cuts, t->root, t->first};
-    struct mu_tree_sum sum;
-    float roots[RANKS_MAX] = {0};
-    SAME(mu_tree_start(&sum, world, &tree, roots, 1, e), MU_EINVAL);
-    return MU_OK;
-}
-
-XT_TEST(sums_in_two_steps_are_for_few_ranks)
-{
-    struct sum_test t = {.n = MU_TREE_EARLY_RANKS + 1};
-    set_cuts(&t, MU_TREE_EARLY_RANKS + 1, 0);
-    run_ranks(MU_TREE_EARLY_RANKS + 1, NULL, start_only, &t);
-}
-
-/* Both are dropped: their roots are this rank's own again, and other sums go on. */
-static int drop_one(void *arg, struct mu_comm *world, struct mu_err *e)
-{
-    struct sum_test *t = arg;
-    struct mu_tree tree = {t->n, t->cuts, t->root, t->first};
-    struct mu_tree_sum sum = {0};
-    mu_tree_drop(&sum); /* never started */
-    if (mu_comm_rank(world) == 0) {
-        float roots[RANKS_MAX] = {0};
-        MU_TRY_RETURN(mu_tree_start(&sum, world, &tree, roots, 1, e));
-        mu_tree_drop(&sum);
-        mu_tree_drop(&sum);
-    }
-    return MU_OK;
-}
-
-XT_TEST(a_sum_can_be_dropped)
-{
-    struct sum_test t = {.n = 5};
-    set_cuts(&t, 3, 0);
-    run_ranks(3, NULL, drop_one, &t);
 }
 
 XT_MAIN()

@@ -67,40 +67,6 @@ out:
     return rc;
 }
 
-/* Two sums on their way at once, in the roots' own memory; the second of fewer elements. */
-static inline int sum_up_early(void *arg, struct mu_comm *world, struct mu_err *e)
-{
-    struct sum_test *t = arg;
-    struct mu_tree tree = {t->n, t->cuts, t->root, t->first};
-    struct mu_tree_sum sum[2];
-    int me = mu_comm_rank(world), all = t->first[mu_comm_size(world)], rc = MU_OK;
-    int64_t n[2] = {t->width, (t->width + 1) / 2};
-    float *roots[2] = {NULL, NULL}, *y = NULL;
-    MU_TRY(MU_NEW_ARRAY(&y, t->width + 1, "a sum", e));
-    for (int s = 0; s < 2; s++) {
-        MU_TRY(MU_NEW_ARRAY(&roots[s], all * n[s] + 1, "roots", e));
-        for (int k = t->first[me]; k < t->first[me + 1]; k++)
-            for (int64_t i = 0; i < n[s]; i++)
-                roots[s][k * n[s] + i] = serial(t, t->root[k].begin, t->root[k].end, i);
-        roots[s][all * n[s]] = 42;
-        MU_TRY(mu_tree_start(&sum[s], world, &tree, roots[s], n[s], e));
-    }
-    for (int s = 0; s < 2; s++) {
-        y[n[s]] = 42;
-        MU_TRY(mu_tree_finish(&sum[s], y, e));
-        for (int64_t i = 0; i < n[s]; i++) {
-            float want = serial(t, 0, t->n, i);
-            TRUE_OR_FAIL(memcmp(&want, &y[i], sizeof want) == 0);
-        }
-        TRUE_OR_FAIL(y[n[s]] == 42 && roots[s][all * n[s]] == 42);
-    }
-out:
-    mu_free(roots[0]);
-    mu_free(roots[1]);
-    mu_free(y);
-    return rc;
-}
-
 static inline void set_roots(struct sum_test *t, int ranks)
 {
     int n = 0;

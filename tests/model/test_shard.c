@@ -237,7 +237,7 @@ XT_TEST(long_texts_with_shared_int8_caches)
     }
 }
 
-/* Few tensor ranks run them in two halves; of the last plan a stage gets half of the rows, an odd number. */
+/* Of the last plan a stage gets half of the rows, an odd number. */
 XT_TEST(long_steps)
 {
     static const struct shard_plan plans[] = {
