@@ -35,6 +35,7 @@
 #define MU_CAMPAIGN_SETS_MAX     200000
 #define MU_CAMPAIGN_MEMBERS_MAX  (4 << 20) /* tasks of all sets, counted each time */
 #define MU_CAMPAIGN_WAITS_MAX    (4 << 20) /* sets that all tasks wait for, counted each time */
+#define MU_CAMPAIGN_LOOKS_MAX    (1 << 25) /* of patterns at names and tasks: seconds */
 #define MU_CAMPAIGN_NAME_MAX     128       /* bytes of a model's or suite's name, variations included */
 #define MU_CAMPAIGN_TEXT_MAX     65536     /* bytes of any other text */
 #define MU_CAMPAIGN_MEMORY_MAX   ((size_t)1 << 30)

@@ -61,6 +61,7 @@ struct mu_campaign_reader {
     struct mu_campaign_side model_side, suite_side;
     struct mu_campaign_list hits; /* what the last pattern named */
     size_t cap_models, cap_suites, cap_tasks, cap_sets, n_members;
+    int64_t n_looks; /* of patterns at names and tasks */
     struct mu_err *e;
 };
 
@@ -219,6 +220,9 @@ int mu_campaign_texts(struct mu_campaign_reader *r, const struct mu_campaign_nod
 /* Whether a part of a pattern names `name`, a variation of `base`: a part without a comma is held against the base, one
  * that ends in a comma names what stands before it, without variations. */
 bool mu_campaign_part_matches(const char *part, const char *name, const char *base);
+
+/* That many names or tasks are held against patterns next: MU_ELIMIT where that is too much work in all. */
+int mu_campaign_look(struct mu_campaign_reader *r, int64_t n);
 
 /* "MODEL/SUITE" cut in two; false: it has no slash or two. "*" is both. */
 struct mu_campaign_parts {

@@ -27,6 +27,18 @@ bool mu_campaign_part_matches(const char *part, const char *name, const char *ba
     return has_wildcard(part) ? fnmatch(part, held, FNM_NOESCAPE) == 0 : strcmp(part, held) == 0;
 }
 
+int mu_campaign_look(struct mu_campaign_reader *r, int64_t n)
+{
+    r->n_looks += n;
+    if (r->n_looks <= MU_CAMPAIGN_LOOKS_MAX)
+        return MU_OK;
+    return mu_fail(
+        r->e, MU_ELIMIT,
+        "its patterns would look at names and tasks more than %d times: name more with fewer patterns, or cut "
+        "the campaign into several",
+        MU_CAMPAIGN_LOOKS_MAX);
+}
+
 bool mu_campaign_parts(const char *pattern, struct mu_campaign_parts *out)
 {
     const char *slash = strchr(pattern, '/');
@@ -150,6 +162,7 @@ static int hit_part(struct mu_campaign_reader *r, bool is_model, struct mu_campa
     const struct mu_campaign *c = r->c;
     if (!has_wildcard(part))
         return hit_name(r, is_model, s, part);
+    MU_TRY_RETURN(mu_campaign_look(r, s->n));
     for (int i = 0; i < s->n; i++) {
         if (mu_campaign_part_matches(part, name_of(c, is_model, i), name_of(c, is_model, base_of(c, is_model, i))))
             MU_TRY_RETURN(hit(r, s, i));
@@ -183,6 +196,7 @@ static int collect(struct mu_campaign_reader *r, const struct mu_campaign_side *
                    const struct mu_campaign_side *other)
 {
     bool is_sorted = true;
+    MU_TRY_RETURN(mu_campaign_look(r, (int64_t)tasks_of_hits(s)));
     for (size_t i = 0; i < s->hit.n; i++) {
         for (int32_t k = s->at[s->hit.p[i]]; k < s->at[s->hit.p[i] + 1]; k++) {
             int32_t t = s->task[k];

@@ -197,6 +197,7 @@ static int vary_named(struct mu_campaign_reader *r, const struct product *x, boo
 {
     const struct mu_campaign *c = r->c;
     bool any = false;
+    MU_TRY_RETURN(mu_campaign_look(r, n));
     for (int i = 0; i < n; i++) {
         const char *name = is_model ? c->model[i].name : c->suite[i].name;
         if (!mu_campaign_part_matches(pattern, name, name))
@@ -293,6 +294,7 @@ static int read_exclude(struct mu_campaign_reader *r, struct product *x)
 static int make_tasks(struct mu_campaign_reader *r, struct product *x)
 {
     for (size_t i = 0; i < x->models.n; i++) {
+        MU_TRY_RETURN(mu_campaign_look(r, (int64_t)x->suites.n * x->n_exclude));
         for (size_t k = 0; k < x->suites.n; k++) {
             if (!is_excluded(r->c, x, x->models.p[i], x->suites.p[k]))
                 MU_TRY_RETURN(add_task(r, x, x->models.p[i], x->suites.p[k]));

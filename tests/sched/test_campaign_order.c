@@ -203,6 +203,24 @@ XT_TEST(more_tasks_than_there_may_be)
     free(text);
 }
 
+/* Each says something of every task. */
+XT_TEST(more_patterns_than_anybody_waits_for)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_campaign *c = NULL;
+    if (XT_ASAN || XT_TSAN)
+        xt_skip("33 million looks are too many for sanitizers");
+    char *text = calloc(1, 1 << 20);
+    strcpy(text, "output: o\n");
+    add_names(text, "models", 'm', 500);
+    add_names(text, "suites", 's', 400);
+    strcat(text, "settings:\n");
+    for (int i = 0; i < MU_CAMPAIGN_LOOKS_MAX / 200000 + 1; i++)
+        strcat(text, "- {for: 'm*/s*'}\n");
+    XT_FAILS(mu_campaign_parse(&c, mu_str(text), "c.yaml", NULL, &faults, &err), MU_ELIMIT, "more than 33554432 times");
+    free(text);
+}
+
 /* Circles of any length are found and told with a bound. */
 XT_TEST(a_long_circle)
 {
