@@ -61,15 +61,11 @@ static int get_machine(struct mu_machine *m, const struct plan_args *a, struct m
     return MU_OK;
 }
 
-static int get_formats(struct mu_workload *w, const struct plan_args *a, const struct mu_spec *s,
+static int get_formats(struct mu_workload *w, const char *model, const struct plan_args *a, const struct mu_spec *s,
                        const struct mu_machine *m, struct mu_err *e)
 {
-    w->weights = MU_WBF16;
     w->kv_dtype = m->is_host ? MU_F32 : MU_BF16;
-    if (a->weights)
-        MU_TRY_RETURN(mu_wformat_from_name(&w->weights, a->weights, e));
-    else if (mu_wformat_from_name(&w->weights, s->default_dtype, NULL) != MU_OK)
-        w->weights = MU_WBF16;
+    MU_TRY_RETURN(mu_plan_weights(&w->weights, model, s, a->weights, e));
     if (a->kv_dtype)
         MU_TRY_RETURN(mu_kv_type_from_name(&w->kv_dtype, a->kv_dtype, e));
     return mu_model_check_kv(s, w->kv_dtype, e);
@@ -130,7 +126,7 @@ static int plan_run(void *args, int n_operands, char **operands, struct mu_err *
     MU_TRY(mu_strategy_from_name(&ask.strategy, a->strategy, e));
     MU_TRY(mu_plan_spec_open(&spec, operands[0], e));
     MU_TRY(get_machine(&machine, a, e));
-    MU_TRY(get_formats(&ask.work, a, &spec, &machine, e));
+    MU_TRY(get_formats(&ask.work, operands[0], a, &spec, &machine, e));
     get_lengths(&ask.work, a, &spec);
     if (a->layout && strcmp(a->layout, "auto") != 0) {
         MU_TRY(get_layout(&layout, a, &machine, e));

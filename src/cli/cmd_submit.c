@@ -79,11 +79,7 @@ static int make_work(struct submission *x, struct mu_plan_ask *ask, struct mu_er
     const struct mu_spec *s = &x->spec;
     struct mu_workload *w = &ask->work;
     *ask = (struct mu_plan_ask){.spec = s};
-    w->weights = MU_WBF16;
-    if (a->weights)
-        MU_TRY_RETURN(mu_wformat_from_name(&w->weights, a->weights, e));
-    else if (mu_wformat_from_name(&w->weights, s->default_dtype, NULL) != MU_OK)
-        w->weights = MU_WBF16;
+    MU_TRY_RETURN(mu_plan_weights(&w->weights, a->model, s, a->weights, e));
     w->output = a->output_tokens;
     w->prompt = a->prompt > 0 ? a->prompt : MU_MAX(MU_MIN(MU_SUBMIT_PROMPT, s->context / 2), 1);
     w->scored = w->output > 0 ? 0 : MU_MIN(MU_SUBMIT_SCORED, w->prompt);

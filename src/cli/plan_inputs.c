@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "base/yaml.h"
 #include "fmt/weights.h"
+#include "model/packed.h"
 #include "model/presets.h"
 
 #define PATH_BYTES_MAX 4096
@@ -66,6 +67,34 @@ int mu_plan_spec_open(struct mu_spec *out, const char *model, struct mu_err *e)
     if (mu_path_is_dir(model))
         return from_folder(out, model, e);
     return ends_with(model, ".gguf") ? from_gguf(out, model, e) : from_config(out, model, e);
+}
+
+static int packed_format(enum mu_wformat *out, const char *folder, struct mu_err *e)
+{
+    struct mu_weights *w = NULL;
+    enum mu_mla_form mla;
+    MU_TRY_RETURN(mu_weights_open(&w, folder, MU_READ_DIRECT, e));
+    const struct mu_packed_head *head = mu_weights_packed(w);
+    int rc = head ? mu_packed_formats(head, out, &mla, folder, e) : MU_OK;
+    mu_weights_close(w);
+    return rc;
+}
+
+int mu_plan_weights(enum mu_wformat *out, const char *model, const struct mu_spec *s, const char *asked,
+                    struct mu_err *e)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES_MAX);
+    int rc = MU_OK;
+    if (asked)
+        return mu_wformat_from_name(out, asked, e);
+    if (mu_wformat_from_name(out, s->default_dtype, NULL) != MU_OK)
+        *out = MU_WBF16;
+    MU_TRY(mu_path_join(&path, model, MU_PACKED_NAME, e));
+    if (mu_path_exists(path.p))
+        MU_TRY(packed_format(out, model, e));
+out:
+    mu_buf_fini(&path);
+    return rc;
 }
 
 /* ---- the machine ---- */

@@ -5,9 +5,14 @@
 #include "base/buf.h"
 #include "model/spec.h"
 #include "plan/machine.h"
+#include "tensor/matrix.h"
 
 /* A checkpoint folder (its config.json is enough), a config.json, a .gguf file, or a model known by name. */
 int mu_plan_spec_open(struct mu_spec *out, const char *model, struct mu_err *e);
+
+/* The format it would run in: as asked (NULL: not), else that of a packed folder, else the config's own, else bf16. */
+int mu_plan_weights(enum mu_wformat *out, const char *model, const struct mu_spec *s, const char *asked,
+                    struct mu_err *e);
 
 int mu_plan_machine_load(struct mu_machine *out, const char *path, struct mu_err *e); /* a cluster file */
 

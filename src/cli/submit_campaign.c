@@ -54,11 +54,7 @@ static int ask_model(struct submission *x, int model, struct mu_err *e)
         return MU_OK;
     MU_TRY_RETURN(mu_plan_spec_open(s, m->model, e));
     x->plan[model].spec = s;
-    w->weights = MU_WBF16;
-    if (m->weights)
-        MU_TRY_RETURN(mu_wformat_from_name(&w->weights, m->weights, e));
-    else if (mu_wformat_from_name(&w->weights, s->default_dtype, NULL) != MU_OK)
-        w->weights = MU_WBF16;
+    MU_TRY_RETURN(mu_plan_weights(&w->weights, m->model, s, m->weights, e));
     w->prompt = MU_MAX(MU_MIN(MU_SUBMIT_PROMPT, s->context / 2), 1);
     w->scored = MU_MIN(MU_SUBMIT_SCORED, w->prompt);
     w->requests = MU_SUBMIT_REQUESTS;

@@ -13,6 +13,8 @@ mapping_of() { # RANK: permissions
 run_calm
 "$muster" convert --quiet --model "$model" --output "$dir/packed" --packed --weights int8 >"$dir/out" || fail "packing: status $?"
 model=$dir/packed
+"$muster" plan "$model" --machine h100 >"$dir/out" 2>&1 || fail "a plan: $(cat "$dir/out")"
+grep -qE '^  weights .* int8$' "$dir/out" || fail "the plan is of other weights: $(grep weights "$dir/out")"
 start --layout dp=2
 await_answers "dp=2" runs $job
 for r in 0 1; do
