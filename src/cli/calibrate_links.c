@@ -3,14 +3,16 @@
  * A sum of n elements over two ranks is one round of the tree: each sends all of it to the other. What larger ones take
  * beyond the smallest one is the link's rate.
  *
- * Latency is what a meeting adds to work: ranks compute between sums, arrive one after the other, and who has waited
- * long is slow to wake. So the same work is timed with and without a small sum after each piece of it. Ranks that
- * outnumber the cores wait for each other's turns too: that is a latency of its own. */
+ * Latency is what a meeting adds to work: ranks work between sums, arrive one after the other, and who has waited
+ * long is slow to wake. So the same work is timed with and without a small sum after each piece of it. The work is
+ * reading memory, as a decoding step's is: while one rank waits the others read the faster. Ranks that outnumber the
+ * cores wait for each other's turns too: that is a latency of its own. */
 #include "cli/calibrate.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -23,7 +25,9 @@
 #define MEETINGS    100
 #define TRIES       5
 #define TRIES_QUICK 2
-#define WORK_TURNS  600000 /* about a millisecond of one core: a layer's part of a decoding step */
+#define WORK_BYTES  ((size_t)8 << 20) /* a piece of work: a layer's part of a decoding step */
+#define WORK_PIECES 8                 /* before one comes again: it is in no cache any more */
+#define LINE        64
 
 static const int64_t sizes[] = {64, 8192, 65536, 524288, 4194304}; /* bytes */
 
@@ -39,25 +43,27 @@ static int by_size(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void work(void)
+/* memory: [WORK_PIECES][WORK_BYTES] */
+static void work(const unsigned char *memory, int piece)
 {
-    volatile uint64_t out;
-    uint64_t x = 1;
-    for (int i = 0; i < WORK_TURNS; i++)
-        x = x * 6364136223846793005u + 1442695040888963407u;
+    const unsigned char *p = memory + (size_t)(piece % WORK_PIECES) * WORK_BYTES;
+    volatile unsigned out;
+    unsigned x = 0;
+    for (size_t i = 0; i < WORK_BYTES; i += LINE)
+        x += p[i];
     out = x;
     (void)out;
 }
 
 /* All pieces of work, met after each or only at the end. */
-static int time_work(struct mu_comm *c, bool meets, double *least, struct mu_err *e)
+static int time_work(struct mu_comm *c, const unsigned char *memory, bool meets, double *least, struct mu_err *e)
 {
     struct mu_clock *clock = mu_clock_real();
     float p[16] = {0};
     MU_TRY_RETURN(mu_comm_barrier(c, e));
     int64_t t = mu_now_ns(clock);
     for (int i = 0; i < MEETINGS; i++) {
-        work();
+        work(memory, i);
         if (meets)
             MU_TRY_RETURN(mu_comm_all_reduce(c, p, MU_COUNT(p), MU_REDUCE_SUM_F32, e));
     }
@@ -69,12 +75,18 @@ static int time_work(struct mu_comm *c, bool meets, double *least, struct mu_err
 static int time_meetings(struct mu_comm *c, int tries, double *seconds, struct mu_err *e)
 {
     double alone = 1e9, met = 1e9;
+    unsigned char *memory = NULL;
+    int rc = MU_OK;
+    MU_TRY(MU_NEW_ARRAY(&memory, WORK_PIECES * WORK_BYTES, "a calibration", e));
+    memset(memory, 1, WORK_PIECES * WORK_BYTES);
     for (int i = 0; i < tries; i++) {
-        MU_TRY_RETURN(time_work(c, false, &alone, e));
-        MU_TRY_RETURN(time_work(c, true, &met, e));
+        MU_TRY(time_work(c, memory, false, &alone, e));
+        MU_TRY(time_work(c, memory, true, &met, e));
     }
     *seconds = MU_MAX(0, (met - alone) / MEETINGS);
-    return MU_OK;
+out:
+    mu_free(memory);
+    return rc;
 }
 
 /* The clock runs from before the barrier's last moment on: ranks leave it one after the other, and wait in the sum. */
