@@ -112,6 +112,15 @@ struct mu_eval_size {
 /* context: the engine's, where max_length was left open. */
 void mu_eval_measure(const mu_eval *ev, int64_t context, struct mu_eval_size *out);
 
+/* What it comes to when equal requests are merged and common beginnings computed once: all texts are tokenised for it.
+ */
+struct mu_eval_count {
+    int64_t n_requests, n_outputs; /* things to compute; of these, texts to be generated */
+    int64_t rows, drawn;           /* tokens fed to the model; tokens of these texts, at most */
+};
+/* context: the model's, where max_length was left open. */
+int mu_eval_count(const mu_eval *ev, int64_t context, struct mu_eval_count *out, struct mu_err *e);
+
 /* Compute what the journal does not hold, and score. MU_ECANCELED: stopped by on_progress; what is done is kept. */
 int mu_eval_run(mu_eval *ev, mu_engine *eng, struct mu_err *e);
 

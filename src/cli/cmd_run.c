@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cli/campaign_status.h"
 #include "cli/campaign_machine.h"
+#include "cli/campaign_plan_page.h"
 #include "cli/campaign_world.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
@@ -28,66 +29,6 @@ struct run_args {
     const char *output, *launcher;
     int64_t devices, lead;
 };
-
-/* ---- the plan ---- */
-
-static void print_seconds(double s)
-{
-    if (s < 0)
-        printf("  %9s", "unknown");
-    else
-        printf("  %8.0fs", s);
-}
-
-static void print_plan(const struct mu_campaign *c, const struct mu_campaign_plan *p)
-{
-    printf("%s: %d tasks, %d models, %d suites, results in %s\n", c->name, p->n, c->n_models, c->n_suites, c->output);
-    printf("  %4s  %-40s  %-10s  %7s  %9s  %s\n", "", "task", "priority", "devices", "predicted", "waits for");
-    for (int i = 0; i < p->n; i++) {
-        const struct mu_campaign_plan_row *r = &p->row[i];
-        const struct mu_campaign_task *t = &c->task[r->task];
-        printf("  %4d  %-40s  %-10s  %7d", i + 1, t->id, mu_priority_name(t->urgency), MU_MAX(r->devices, 1));
-        print_seconds(r->seconds);
-        for (int w = 0; w < t->n_wait; w++)
-            printf("%s%s", w ? ", " : "  ", c->set[t->wait[w]].pattern);
-        printf("\n");
-    }
-    if (p->n_unknown < p->n)
-        printf("predicted: %.0f s one after the other, %.0f s of waits at least, %.2f device hours\n", p->seconds,
-               p->chain_s, p->gpu_hours);
-    if (p->n_unknown > 0)
-        printf("%d tasks have no prediction: their amount of work is not known before their tasks are read\n",
-               p->n_unknown);
-}
-
-static int print_plan_json(const struct mu_campaign *c, const struct mu_campaign_plan *p, struct mu_err *e)
-{
-    json_t *rows = json_array();
-    for (int i = 0; i < p->n; i++) {
-        const struct mu_campaign_plan_row *r = &p->row[i];
-        const struct mu_campaign_task *t = &c->task[r->task];
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:i, s:i, s:o}", "task", t->id, "priority",
-                                              mu_priority_name(t->urgency), "depth", r->depth, "devices", r->devices,
-                                              "seconds", r->seconds < 0 ? json_null() : json_real(r->seconds)));
-    }
-    return mu_print_json(json_pack("{s:s, s:s, s:i, s:i, s:o}", "campaign", c->name, "output", c->output, "tasks", p->n,
-                                   "without_prediction", p->n_unknown, "order", rows),
-                         "the plan", e);
-}
-
-static int show_plan(const struct mu_campaign *c, bool as_json, struct mu_err *e)
-{
-    struct mu_campaign_world world = mu_campaign_world_here();
-    struct mu_campaign_plan *p = NULL;
-    int rc = MU_OK;
-    MU_TRY_RETURN(mu_campaign_plan(c, &world, &p, e));
-    if (as_json)
-        rc = print_plan_json(c, p, e);
-    else
-        print_plan(c, p);
-    mu_campaign_plan_free(p);
-    return rc;
-}
 
 /* ---- running ---- */
 
@@ -250,7 +191,7 @@ static int run_run(void *args, int n_operands, char **operands, struct mu_err *e
     if (!has_begun(c->output))
         MU_TRY(mu_campaign_check_dates(c, e));
     if (a->plan)
-        MU_TRY(show_plan(c, a->json, e));
+        MU_TRY(mu_campaign_show_plan(c, a->launcher, a->devices, a->json, e));
     if (a->plan)
         goto out;
     if (a->again)

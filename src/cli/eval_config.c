@@ -17,7 +17,7 @@ struct config {
     const struct mu_cmd *cmd;
     void *args;
     const char *path;
-    struct mu_yaml *yaml;
+    struct mu_yaml *yaml; /* NULL: there are no lines */
     json_t *keep; /* array of texts */
 };
 
@@ -58,7 +58,9 @@ static int set(struct config *c, const char *name, const json_t *v, struct mu_er
     int rc = MU_OK;
 
     MU_TRY(json_is_array(v) ? add_list(&text, v, e) : add_plain(&text, v, e));
-    MU_TRY(mu_buf_printf(&where, e, "%s, line %d", c->path, mu_yaml_key_line(c->yaml, mu_yaml_root(c->yaml), name)));
+    MU_TRY(mu_buf_printf(&where, e, "%s", c->path));
+    if (c->yaml)
+        MU_TRY(mu_buf_printf(&where, e, ", line %d", mu_yaml_key_line(c->yaml, mu_yaml_root(c->yaml), name)));
     json_t *kept = json_stringn(text.p ? text.p : "", text.n);
     if (json_array_append_new(c->keep, kept) != 0)
         rc = mu_fail_nomem(e, text.n, "a value");
@@ -100,11 +102,27 @@ static int set_member(struct config *c, const char *name, const json_t *v, struc
     return MU_OK;
 }
 
+static int set_all(struct config *c, const json_t *options, struct mu_err *e)
+{
+    const char *name;
+    json_t *v;
+    json_object_foreach((json_t *)(uintptr_t)options, name, v)
+    {
+        MU_TRY_RETURN(set_member(c, name, v, e));
+    }
+    return MU_OK;
+}
+
+int mu_eval_config_set(const struct mu_cmd *cmd, void *args, const json_t *options, const char *where, json_t *keep,
+                       struct mu_err *e)
+{
+    struct config c = {cmd, args, where, NULL, keep};
+    return set_all(&c, options, e);
+}
+
 int mu_eval_config_apply(const struct mu_cmd *cmd, void *args, int argc, char **argv, json_t **keep, struct mu_err *e)
 {
     struct config c = {cmd, args, path_in(argc, argv), NULL, NULL};
-    const char *name;
-    json_t *v;
     int rc = MU_OK;
 
     *keep = NULL;
@@ -116,10 +134,7 @@ int mu_eval_config_apply(const struct mu_cmd *cmd, void *args, int argc, char **
         rc = mu_fail(e, MU_EUSAGE, "%s: options by name are needed, such as \"tasks: arc_easy\"", c.path);
         goto out;
     }
-    json_object_foreach(mu_yaml_root(c.yaml), name, v)
-    {
-        MU_TRY(set_member(&c, name, v, e));
-    }
+    MU_TRY(set_all(&c, mu_yaml_root(c.yaml), e));
 out:
     mu_yaml_free(c.yaml);
     return rc;

@@ -10,4 +10,9 @@
  * lie in, the caller's to json_decref() when args are done with; may be NULL. */
 int mu_eval_config_apply(const struct mu_cmd *cmd, void *args, int argc, char **argv, json_t **keep, struct mu_err *e);
 
+/* Sets args from an object of options by name; where: what sentences call it. keep: an array, which the texts are added
+ * to. */
+int mu_eval_config_set(const struct mu_cmd *cmd, void *args, const json_t *options, const char *where, json_t *keep,
+                       struct mu_err *e);
+
 #endif

@@ -310,6 +310,17 @@ void mu_eval_measure(const mu_eval *ev, int64_t context, struct mu_eval_size *ou
         *out = (struct mu_eval_size){size.n, size.longest, size.tokens};
 }
 
+int mu_eval_count(const mu_eval *ev, int64_t context, struct mu_eval_count *out, struct mu_err *e)
+{
+    struct mu_run_engine re = {.tok = ev->tok, .max_gen_toks = MAX_GEN_TOKS};
+    struct mu_run_size size;
+    *out = (struct mu_eval_count){.rows = 0};
+    re.max_length = ev->o.max_length ? ev->o.max_length : context;
+    MU_TRY_RETURN(mu_run_count(&re, ev->works, ev->set->n_tasks, &size, e));
+    *out = (struct mu_eval_count){size.n_unique, size.n_outputs, size.rows, size.drawn};
+    return MU_OK;
+}
+
 /* ---- running ---- */
 
 static void tell_plan(struct mu_eval *ev)

@@ -176,9 +176,25 @@ static int run(struct mu_run_state *s, struct mu_err *e)
     return mu_run_respond(s, e);
 }
 
+static int count(struct mu_run_state *s, struct mu_run_size *out, struct mu_err *e)
+{
+    MU_TRY_RETURN(mu_run_merge(s, e));
+    MU_TRY_RETURN(mu_run_plan(s, e));
+    out->rows = s->audit->tokens_shared;
+    for (int64_t i = 0; i < s->n_items; i++) {
+        const struct mu_run_item *it = &s->item[i];
+        if (!it->is_unique)
+            continue;
+        out->n_unique++;
+        out->n_outputs += it->params >= 0;
+        out->drawn += it->params >= 0 ? s->params[it->params]->max_tokens : 0;
+    }
+    return MU_OK;
+}
+
 /* Whatever model may come: any token is one, and no answer is kept under the keys. */
-int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
-                   struct mu_err *e)
+static int measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, bool counts,
+                   struct mu_run_size *out, struct mu_err *e)
 {
     const struct mu_run_opts plain = {.naive = false};
     struct mu_run_engine g = *eng;
@@ -196,8 +212,22 @@ int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works
         out->tokens += mu_run_item_tokens(&s, &s.item[i]);
     out->n = rc == MU_OK ? s.n_items : 0;
     out->longest = rc == MU_OK ? s.longest : 0;
+    if (rc == MU_OK && counts)
+        rc = count(&s, out, e);
     finish(&s);
     return rc;
+}
+
+int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
+                   struct mu_err *e)
+{
+    return measure(eng, works, n_works, false, out, e);
+}
+
+int mu_run_count(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
+                 struct mu_err *e)
+{
+    return measure(eng, works, n_works, true, out, e);
 }
 
 static void audit_engine(const struct mu_run_state *s)

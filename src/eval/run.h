@@ -50,15 +50,21 @@ struct mu_run_opts {
     void *arg;
 };
 
-/* What all requests come to when each is computed alone. */
+/* What all requests come to. */
 struct mu_run_size {
+    /* When each is computed alone: */
     int64_t n;               /* things to compute: a rolling text has one a window */
     int64_t longest, tokens; /* tokens of KV cache: of the longest, of all together */
+    /* When equal ones are merged and common beginnings computed once; mu_run_count() only: */
+    int64_t n_unique, n_outputs; /* things to compute; of these, texts */
+    int64_t rows, drawn;         /* tokens fed to the model; tokens of these texts, at most */
 };
 
 /* Of an engine with this tokenizer, max_length and max_gen_toks, open or not: its other fields do not count. */
 int mu_run_measure(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
                    struct mu_err *e);
+int mu_run_count(const struct mu_run_engine *eng, struct mu_work *const *works, int n_works, struct mu_run_size *out,
+                 struct mu_err *e);
 
 #define MU_RUN_SLOWEST_MAX 20
 

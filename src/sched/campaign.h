@@ -190,6 +190,7 @@ struct mu_campaign {
 struct mu_campaign_guess {
     double seconds; /* of the task with all its devices, loading included; below 0: not known */
     int devices;    /* 0: not known */
+    double load_s;  /* of the seconds, loading */
 };
 
 /* Every member may be NULL or 0: then nothing is held against it. */
@@ -251,6 +252,7 @@ struct mu_campaign_plan_row {
     int depth;             /* tasks before it on the longest chain of waits */
     int devices;           /* 0: not known */
     double seconds;        /* below 0: not known */
+    double load_s;         /* of them, loading */
     double start_s, end_s; /* the earliest, from the start, with what is not known counted as 0 */
     double gpu_hours;
 };

@@ -223,7 +223,7 @@ static int find_ends(struct held *h, struct mu_err *e)
     const struct mu_campaign *c = h->c;
     MU_TRY_RETURN(MU_NEW_ARRAY(&h->guess, c->n_tasks, "a campaign's predictions", e));
     for (int i = 0; i < c->n_tasks; i++) {
-        h->guess[i] = (struct mu_campaign_guess){-1, 0};
+        h->guess[i] = (struct mu_campaign_guess){.seconds = -1};
         if (h->w->predict)
             h->w->predict(h->w->arg, c, i, &h->guess[i]);
     }

@@ -108,10 +108,11 @@ static void fill_row(const struct heap *h, const struct mu_campaign_world *w, st
 {
     const struct mu_campaign_task *t = &h->c->task[row->task];
     int64_t devices = mu_campaign_devices(h->c, row->task);
-    struct mu_campaign_guess g = {-1, 0};
+    struct mu_campaign_guess g = {.seconds = -1};
     if (w && w->predict)
         w->predict(w->arg, h->c, row->task, &g);
     row->seconds = g.seconds;
+    row->load_s = g.load_s;
     row->devices = devices > 0 ? (int)devices : g.devices;
     for (int i = 0; i < t->n_wait; i++) {
         row->start_s = MU_MAX(row->start_s, h->set_end[t->wait[i]]);

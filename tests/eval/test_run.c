@@ -398,13 +398,14 @@ XT_TEST(a_cache_for_the_measured_work_gives_the_same_bits)
     struct mu_work *works[] = {mixed_work(&plain), mixed_work(&twice)};
     struct mu_run_opts o = {.seed = 7};
     struct mu_run_audit a;
-    struct mu_run_size size;
+    struct mu_run_size size, counted;
     struct mu_engine_info info;
     struct mu_err err = MU_ERR_INIT;
     struct rig r;
 
     open_model(&r, large);
     XT_OK(mu_run_measure(&r.run, works, 2, &size, &err));
+    XT_OK(mu_run_count(&r.run, works, 2, &counted, &err));
     char *x = answers_of(&r, &o, &a);
     mu_engine_info(r.eng, &info);
     int64_t usual = info.kv_pages;
@@ -412,6 +413,11 @@ XT_TEST(a_cache_for_the_measured_work_gives_the_same_bits)
     XT_EQ(size.n, a.n_requests);
     XT_EQ(size.tokens, kv_tokens(works[0]) + 2 * kv_tokens(works[1]));
     XT_EQ(size.longest, works[0]->request[N_SCORES + 4].n_context - 1 + 20);
+    XT_EQ(counted.tokens, size.tokens);
+    XT_EQ(counted.n_unique, a.n_unique);
+    int64_t drawn = a.tokens_shared - counted.rows; /* what is left of the plan's tokens are those of texts */
+    XT_CHECKF(drawn > 0 && drawn <= counted.drawn, "%" PRId64 " drawn, %" PRId64 " at most", drawn, counted.drawn);
+    XT_CHECK(counted.n_outputs > 0 && counted.n_outputs < counted.n_unique);
 
     small.context_max = info.context_max;
     small.work = (struct mu_engine_work){.requests = size.n, .longest = size.longest, .tokens = size.tokens};

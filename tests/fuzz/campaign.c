@@ -8,7 +8,7 @@ static void predict(void *arg, const struct mu_campaign *c, int task, struct mu_
 {
     (void)arg;
     (void)c;
-    *out = (struct mu_campaign_guess){task % 7 * 1000.0 - 1, task % 3};
+    *out = (struct mu_campaign_guess){task % 7 * 1000.0 - 1, task % 3, 0};
 }
 
 static void plan(const struct mu_campaign *c, const struct mu_campaign_world *w)

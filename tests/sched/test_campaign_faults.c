@@ -169,7 +169,7 @@ static void predict(void *arg, const struct mu_campaign *c, int task, struct mu_
     (void)arg;
     (void)c;
     (void)task;
-    *out = (struct mu_campaign_guess){3600, 2};
+    *out = (struct mu_campaign_guess){3600, 2, 0};
 }
 
 static const struct mu_machine machines[] = {

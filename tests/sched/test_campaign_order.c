@@ -67,7 +67,7 @@ static void predict(void *arg, const struct mu_campaign *c, int task, struct mu_
 {
     (void)arg;
     const char *suite = c->suite[c->task[task].suite].name;
-    *out = (struct mu_campaign_guess){strcmp(suite, "y") == 0 ? -1 : strcmp(suite, "x") == 0 ? 3600 : 60, 2};
+    *out = (struct mu_campaign_guess){strcmp(suite, "y") == 0 ? -1 : strcmp(suite, "x") == 0 ? 3600 : 60, 2, 0};
 }
 
 XT_TEST(a_plan_is_a_table)
@@ -127,7 +127,7 @@ static void predict_all(void *arg, const struct mu_campaign *c, int task, struct
     (void)arg;
     (void)c;
     (void)task;
-    *out = (struct mu_campaign_guess){60, 1};
+    *out = (struct mu_campaign_guess){60, 1, 0};
 }
 
 /* 400 models x 250 suites; each model's suites after its first one, each model's first one after that of the model ten

@@ -1,0 +1,48 @@
+/* campaign_predict.h - how long a campaign's tasks take on this machine: what they ask is counted, the planner says how
+ * long that takes
+ *
+ * Tasks of one suite are counted once, with the tokenizer of the first model that has them: another one cuts the same
+ * texts a little differently. A text that is generated counts with all the tokens it may have, so tasks that generate
+ * are predicted too long rather than too short. */
+#ifndef MU_CLI_CAMPAIGN_PREDICT_H
+#define MU_CLI_CAMPAIGN_PREDICT_H
+
+#include <muster/eval.h>
+
+#include "model/spec.h"
+#include "plan/machine.h"
+#include "sched/campaign.h"
+#include "tensor/matrix.h"
+
+/* Work of a suite, looked at when it is first asked for; n_requests 0: nothing is known, such as without its data. */
+struct mu_campaign_suite_work {
+    bool is_counted;
+    struct mu_eval_count count;
+};
+
+struct mu_campaign_predict_model {
+    bool is_read, is_there;
+    struct mu_spec spec;
+    enum mu_wformat weights;
+};
+
+struct mu_campaign_predictor {
+    const struct mu_campaign *c; /* borrowed */
+    struct mu_machine machine;
+    int devices; /* of a node */
+    struct mu_campaign_suite_work *suite;
+    struct mu_campaign_predict_model *model;
+    char how[256]; /* a clause: where the machine's numbers come from */
+};
+
+/* devices: of this machine, 0: its GPUs, else one. Measures the machine for half a second where it is not calibrated.
+ * Release it also after a failure. */
+int mu_campaign_predictor_open(struct mu_campaign_predictor *p, const struct mu_campaign *c, int64_t devices,
+                               struct mu_err *e);
+void mu_campaign_predictor_release(struct mu_campaign_predictor *p);
+
+/* As mu_campaign_world asks; arg: a predictor. What cannot be predicted is not known: a model behind an endpoint, one
+ * that is not here, a suite without its data. */
+void mu_campaign_predict(void *arg, const struct mu_campaign *c, int task, struct mu_campaign_guess *out);
+
+#endif
