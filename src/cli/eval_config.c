@@ -18,7 +18,7 @@ struct config {
     void *args;
     const char *path;
     struct mu_yaml *yaml; /* NULL: there are no lines */
-    json_t *keep; /* array of texts */
+    json_t *keep;         /* array of texts */
 };
 
 static const char *path_in(int argc, char **argv)
