@@ -53,6 +53,7 @@ struct mu_http_request {
     char *path;
     struct mu_buf body;
     size_t n_dropped; /* bytes of a refused body read and thrown away */
+    bool is_known;    /* gave a key, where one is asked for */
     int refused;      /* status of a refusal found before the handler; 0: none */
     const char *refusal, *refusal_code;
     char allow[64];

@@ -104,6 +104,7 @@ void mu_http_check_headers(struct mu_http_request *r, struct MHD_Connection *c, 
         find_route(r, method);
     if (!r->refused && !r->route->is_open && !mu_http_key_is_good(r->s, header(c, "Authorization")))
         refuse(r, 401, "invalid_api_key", "a key is needed: send Authorization: Bearer KEY with one this server knows");
+    r->is_known = !r->refused && !r->route->is_open;
     if (!r->refused && strcmp(r->route->method, "POST") == 0)
         check_body(r, c);
 }

@@ -48,6 +48,8 @@ bool mu_http_add_headers(const struct mu_http_request *r, struct MHD_Response *r
 {
     bool is_good = MHD_add_response_header(response, "Content-Type", content_type) == MHD_YES &&
                    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    if (is_good && r->is_known && r->s->o.mark[0])
+        is_good = MHD_add_response_header(response, r->s->o.mark[0], r->s->o.mark[1]) == MHD_YES;
     for (int i = 0; i < r->n_header && is_good; i++)
         is_good = MHD_add_response_header(response, r->header[i][0], r->header[i][1]) == MHD_YES;
     return is_good;

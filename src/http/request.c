@@ -1,9 +1,11 @@
 /* request.c - one exchange, from the first header to the end: reading, handing over, waiting for the answer */
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "http/http_int.h"
 
@@ -246,6 +248,33 @@ const char *mu_http_path(const struct mu_http_request *r)
 const char *mu_http_query(const struct mu_http_request *r, const char *name)
 {
     return r->c ? MHD_lookup_connection_value(r->c, MHD_GET_ARGUMENT_KIND, name) : NULL;
+}
+
+static uint64_t hash_address(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *a = info ? info->client_addr : NULL;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    if (a && a->sa_family == AF_INET) {
+        memcpy(&v4, a, sizeof v4);
+        return mu_hash64(&v4.sin_addr, sizeof v4.sin_addr, 0);
+    }
+    if (!a || a->sa_family != AF_INET6)
+        return 0;
+    memcpy(&v6, a, sizeof v6);
+    return mu_hash64(&v6.sin6_addr, sizeof v6.sin6_addr, 0);
+}
+
+uint64_t mu_http_client(const struct mu_http_request *r)
+{
+    const char *wanted = r->s->o.client_header, *key, *name;
+    if (!r->c)
+        return 0;
+    key = MHD_lookup_connection_value(r->c, MHD_HEADER_KIND, "Authorization");
+    name = wanted ? MHD_lookup_connection_value(r->c, MHD_HEADER_KIND, wanted) : NULL;
+    uint64_t who = name ? mu_hash64(name, strlen(name), 1) : hash_address(r->c);
+    return key ? mu_hash64(key, strlen(key), who) : who;
 }
 
 struct mu_str mu_http_body(const struct mu_http_request *r)

@@ -34,6 +34,9 @@ struct mu_http_opts {
                                  * within MU_HTTP_READ_IDLES times as long, so that one byte now and then is no way to
                                  * hold a connection */
     int threads;                /* 0: 2 */
+    const char *mark[2];        /* a header's name and value, in every answer to who gave a key, and in no other;
+                                 * NULL: none. Borrowed */
+    const char *client_header;  /* of requests: clients of one key call themselves by it; NULL: none. Borrowed */
 };
 
 /* How a handler ends: respond, or open a stream and feed it from any thread. */
@@ -60,6 +63,9 @@ void mu_http_close(struct mu_http_server *s);
 
 const char *mu_http_path(const struct mu_http_request *r);
 const char *mu_http_query(const struct mu_http_request *r, const char *name); /* NULL: absent */
+/* Who asks: the same number for the same key with the same client header or, without one, from the same address. In the
+ * handler alone. */
+uint64_t mu_http_client(const struct mu_http_request *r);
 struct mu_str mu_http_body(const struct mu_http_request *r);
 void mu_http_body_drop(struct mu_http_request *r); /* frees the body early; it is empty then */
 

@@ -116,10 +116,20 @@ static void flood(void *arg, struct mu_http_request *r)
     run_later(arg, r, feed_flood);
 }
 
+/* Whom the server takes the client for. */
+static void client(void *arg, struct mu_http_request *r)
+{
+    char text[32];
+    (void)arg;
+    snprintf(text, sizeof text, "client %016llx", (unsigned long long)mu_http_client(r));
+    mu_http_respond(r, 200, "text/plain", mu_str(text));
+}
+
 static const struct mu_http_route routes[] = {
-    {"GET", "/hello", hello, false}, {"GET", "/open", hello, true},       {"POST", "/echo", echo, false},
-    {"GET", "/later", later, false}, {"GET", "/forever", forever, false}, {"GET", "/lines", lines, false},
-    {"GET", "/flood", flood, false}, {"GET", "/tree/*", hello, false},    {NULL, NULL, NULL, false},
+    {"GET", "/client", client, false}, {"GET", "/hello", hello, false}, {"GET", "/open", hello, true},
+    {"POST", "/echo", echo, false},    {"GET", "/later", later, false}, {"GET", "/forever", forever, false},
+    {"GET", "/lines", lines, false},   {"GET", "/flood", flood, false}, {"GET", "/tree/*", hello, false},
+    {NULL, NULL, NULL, false},
 };
 
 /* ---- a server for a test ---- */
@@ -184,6 +194,69 @@ XT_TEST(routes_are_found_by_method_and_path)
     XT_CHECK(strstr(r.text, "Content-Length: 12"));
     XT_STREQ(r.body, "");
     hc_free(&r);
+    close_server(&f);
+}
+
+/* The mark is a secret between the server and who gave a key. */
+XT_TEST(who_gave_a_key_gets_the_mark_and_nobody_else)
+{
+    struct fixture f;
+    const char *const keys[] = {"first", NULL};
+    struct mu_http_opts o = plain;
+    o.mark[0] = "X-Mark";
+    o.mark[1] = "secret";
+    open_server(&f, &o, keys);
+    static const struct {
+        const char *request;
+        int status;
+        bool has_mark;
+    } cases[] = {{"GET /hello HTTP/1.1\r\n", 401, false},
+                 {"GET /hello HTTP/1.1\r\nAuthorization: Bearer other\r\n", 401, false},
+                 {"GET /hello HTTP/1.1\r\nAuthorization: Bearer first\r\n", 200, true},
+                 {"GET /lines HTTP/1.1\r\nAuthorization: Bearer first\r\n", 200, true},
+                 {"GET /nowhere HTTP/1.1\r\n", 404, false},
+                 {"POST /echo HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n", 401, false},
+                 {"POST /echo HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n"
+                  "Authorization: Bearer first\r\n",
+                  415, true},
+                 {"GET /open HTTP/1.1\r\n", 200, false},
+                 {"GET /open HTTP/1.1\r\nAuthorization: Bearer first\r\n", 200, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char raw[256];
+        snprintf(raw, sizeof raw, "%sHost: t\r\nConnection: close\r\n\r\n", cases[i].request);
+        struct hc_reply r = hc_exchange(f.port, raw);
+        XT_CHECKF(r.status == cases[i].status, "%s: %s", cases[i].request, r.text);
+        XT_CHECKF((strstr(r.text, "X-Mark: secret") != NULL) == cases[i].has_mark, "%s: %s", cases[i].request, r.text);
+        hc_free(&r);
+    }
+    close_server(&f);
+}
+
+static unsigned long long ask_client(const struct fixture *f, const char *headers)
+{
+    unsigned long long who = 0;
+    char raw[256];
+    snprintf(raw, sizeof raw, "GET /client HTTP/1.1\r\nHost: t\r\nConnection: close\r\n%s\r\n", headers);
+    struct hc_reply r = hc_exchange(f->port, raw);
+    XT_CHECKF(sscanf(r.body, "client %llx", &who) == 1, "%s", r.text);
+    hc_free(&r);
+    return who;
+}
+
+XT_TEST(clients_are_told_apart_by_key_and_name_or_address)
+{
+    struct fixture f;
+    const char *const keys[] = {"first", "second", NULL};
+    struct mu_http_opts o = plain;
+    o.client_header = "X-Who";
+    open_server(&f, &o, keys);
+    unsigned long long a = ask_client(&f, "Authorization: Bearer first\r\nX-Who: a\r\n"),
+                       b = ask_client(&f, "Authorization: Bearer first\r\nX-Who: b\r\n"),
+                       other_key = ask_client(&f, "Authorization: Bearer second\r\nX-Who: a\r\n"),
+                       address = ask_client(&f, "Authorization: Bearer first\r\n");
+    XT_CHECK(a != b && a != other_key && a != address && b != address);
+    XT_CHECK(a == ask_client(&f, "Authorization: Bearer first\r\nX-Who: a\r\n"));
+    XT_CHECK(address == ask_client(&f, "Authorization: Bearer first\r\n"));
     close_server(&f);
 }
 
