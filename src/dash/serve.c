@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "dash/serve_int.h"
 #include "engine/resident/engine.h"
+#include "engine/service/record.h"
 
 #define QUEUE_WANTED   1024
 #define WORKERS_WANTED 2
@@ -129,6 +130,15 @@ static void describe_one(struct mu_serve *s)
 
 /* ---- opening ---- */
 
+static struct mu_http_opts http_opts(const struct mu_serve_opts *o)
+{
+    struct mu_http_opts h = o->http;
+    h.client_header = MU_SERVICE_CLIENT_HEADER;
+    h.mark[0] = o->service_id ? MU_SERVICE_HEADER : NULL;
+    h.mark[1] = o->service_id;
+    return h;
+}
+
 static int start_threads(struct mu_serve *s, struct mu_err *e)
 {
     if (pthread_create(&s->engine, NULL, mu_serve_engine, s) != 0)
@@ -171,6 +181,7 @@ int mu_serve_open(struct mu_serve **out, const struct mu_serve_opts *o, struct m
     MU_TRY(read_table(s, e));
     describe_one(s);
     MU_TRY(start_threads(s, e));
+    s->o.http = http_opts(&s->o);
     MU_TRY(mu_http_open(&s->http, &s->o.http, routes, s->o.keys, s, e));
     *out = s;
     s = NULL;

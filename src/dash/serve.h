@@ -7,6 +7,9 @@
  * request is for. It is held from before its tokenizer is needed until the answer is given, so it is never evicted
  * meanwhile. A request for one that is not open waits in a line of bounded length until it is, or its time is up.
  *
+ * Clients are told apart by key and name or address, and what they ask is computed in turn: one that has sent much does
+ * not keep the others waiting (serve_turn.c).
+ *
  * Threads: the HTTP server's move bytes, a few workers read bodies, tokenise and write answers, one polls the engines
  * in turn, one opens models and looks at the machine's memory. A request passes from one to the next and waits in
  * queues of bounded length and memory. */
@@ -36,6 +39,7 @@ struct mu_serve_model {
 struct mu_serve_opts {
     struct mu_http_opts http;
     const char *const *keys; /* bearer keys, NULL-terminated; NULL: none is asked for. Borrowed */
+    const char *service_id;  /* what answers carry for clients of a service (engine/service/record.h); NULL. Borrowed */
 
     /* One model: the name clients call it by, and what it is. */
     const char *name;                   /* borrowed */

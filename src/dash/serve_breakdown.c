@@ -26,7 +26,8 @@ void mu_serve_drop_calls(struct mu_serve *s, struct mu_served *m, const struct m
     struct mu_api_error x;
     mu_api_fail(&x, 503, NULL, "engine_error", "the model %s broke down: %s", m->name, info->why.text);
     x.retry_s = mu_serve_retry_s(info);
-    drop_list(s, &m->waiting, &x);
+    for (int i = 0; i < MU_SERVE_LANES; i++)
+        drop_list(s, &m->waiting.lane[i], &x);
     drop_list(s, &m->running, &x);
     m->n_in_flight = 0;
     m->is_suspect = false;

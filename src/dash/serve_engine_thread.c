@@ -3,9 +3,10 @@
  * Models that have something to do take a step each in turn: one computes at a time, with all threads of its own.
  *
  * It never waits for a client: tokens of streams are copied into bounded buffers, whole answers are written by workers.
- * Calls that the engine has no room for wait here in order. A call with log-probabilities looks for end tokens itself
- * and cancels its request at one: the engine would end before reporting it, and clients count on a log-probability for
- * every token that was drawn (the evaluation harness drops the last one, whatever it is).
+ * Calls that the engine has no room for wait here, and clients take turns (serve_turn.c). A call with log-probabilities
+ * looks for end tokens itself and cancels its request at one: the engine would end before reporting it, and clients
+ * count on a log-probability for every token that was drawn (the evaluation harness drops the last one, whatever it
+ * is).
  *
  * An engine is broken when its poll says so. One that lost its ranks first hands out what it had, as failures; so an
  * engine that failed requests through no fault of theirs is polled once more when it has none in hand. */
@@ -15,7 +16,8 @@
 #include "base/log.h"
 #include "dash/serve_int.h"
 
-#define TICK_NS 50000000ll /* how often deadlines and clients that left are looked for */
+#define TICK_NS    50000000ll /* how often deadlines and clients that left are looked for */
+#define WINDOW_MIN 16         /* requests inside an engine, at least */
 
 /* ---- tokens ---- */
 
@@ -56,7 +58,7 @@ void mu_call_leave_engine(struct mu_call *c)
 {
     struct mu_serve *s = c->s;
     struct mu_served *m = c->served;
-    mu_call_remove(c->n_sent == c->n_parts ? &m->running : &m->waiting, c);
+    mu_call_remove(c->n_sent == c->n_parts ? &m->running : &m->waiting.lane[c->lane], c);
     s->n_at_engine--;
     mu_call_to_worker(c, mu_call_finish);
 }
@@ -95,7 +97,7 @@ static void stop_call(struct mu_call *c)
         return;
     c->is_stopped = true;
     if (c->n_sent < c->n_parts) {
-        mu_call_remove(&m->waiting, c);
+        mu_call_remove(&m->waiting.lane[c->lane], c);
         mu_call_push(&m->running, c);
     }
     for (int i = 0; i < c->n_parts; i++) {
@@ -209,15 +211,13 @@ static bool send_part(struct mu_part *p)
     return true;
 }
 
-/* False: the engine has no room now. */
-static bool send_call(struct mu_call *c)
+/* One part of it, and the call goes on to those that run with its last one. False: the engine has no room now. */
+static bool send_next(struct mu_call *c)
 {
-    while (c->n_sent < c->n_parts) {
-        if (!send_part(&c->parts[c->n_sent]))
-            return false;
-    }
-    if (!c->is_stopped) {
-        mu_call_remove(&c->served->waiting, c);
+    if (!send_part(&c->parts[c->n_sent]))
+        return false;
+    if (!c->is_stopped && c->n_sent == c->n_parts) {
+        mu_call_remove(&c->served->waiting.lane[c->lane], c);
         mu_call_push(&c->served->running, c);
     }
     if (c->n_done == c->n_parts)
@@ -251,7 +251,8 @@ static void tick(struct mu_serve *s)
         return;
     s->tick_ns = now;
     for (int i = 0; i < s->n_served; i++) {
-        tick_list(&s->served[i].waiting, now);
+        for (int k = 0; k < MU_SERVE_LANES; k++)
+            tick_list(&s->served[i].waiting.lane[k], now);
         tick_list(&s->served[i].running, now);
     }
     mu_serve_tick_opening(s, now);
@@ -270,7 +271,8 @@ static void fail_list(struct mu_call_list *l, const char *code, const char *sent
 static void fail_all(struct mu_serve *s, const char *code, const char *sentence)
 {
     for (int i = 0; i < s->n_served; i++) {
-        fail_list(&s->served[i].waiting, code, sentence);
+        for (int k = 0; k < MU_SERVE_LANES; k++)
+            fail_list(&s->served[i].waiting.lane[k], code, sentence);
         fail_list(&s->served[i].running, code, sentence);
     }
 }
@@ -317,20 +319,23 @@ static void step(struct mu_serve *s, struct mu_served *m)
 static void send_waiting(struct mu_serve *s, struct mu_served *m)
 {
     struct mu_resident_info info;
-    if (!m->waiting.head)
+    struct mu_call *c = mu_turns_next(&m->waiting);
+    if (!c)
         return;
     mu_residents_info(s->residents, (int)(m - s->served), &info);
     if (info.state == MU_RESIDENT_FAILED)
         mu_serve_drop_calls(s, m, &info);
-    while (m->waiting.head && send_call(m->waiting.head))
-        continue;
+    while (m->n_in_flight < m->window && (c = mu_turns_next(&m->waiting)) != NULL && send_next(c))
+        mu_turns_pass(&m->waiting);
 }
 
 static int count_unsent(const struct mu_served *m)
 {
     int n = 0;
-    for (const struct mu_call *c = m->waiting.head; c; c = c->next)
-        n += c->n_parts - c->n_sent;
+    for (int i = 0; i < MU_SERVE_LANES; i++) {
+        for (const struct mu_call *c = m->waiting.lane[i].head; c; c = c->next)
+            n += c->n_parts - c->n_sent;
+    }
     return n;
 }
 
@@ -345,12 +350,22 @@ static void await_calls(struct mu_serve *s)
                               : pthread_cond_wait(&s->has_calls, &s->lock);
 }
 
+/* What the engine computes at a time and as much again, so that it never waits for the next turn. */
+static int window_of(const struct mu_serve_model *model)
+{
+    struct mu_engine_info info;
+    mu_engine_info(model->eng, &info);
+    return MU_MAX(2 * info.sequences_max * MU_MAX(info.replicas, 1), WINDOW_MIN);
+}
+
 static void take_calls(struct mu_serve *s)
 {
     for (struct mu_call *c; (c = s->inbox.head) != NULL;) {
         mu_call_remove(&s->inbox, c);
+        if (c->served->model != c->model)
+            c->served->window = window_of(c->model);
         c->served->model = c->model;
-        mu_call_push(&c->served->waiting, c);
+        mu_call_push(&c->served->waiting.lane[c->lane], c);
         s->n_at_engine++;
     }
 }

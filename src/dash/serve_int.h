@@ -18,6 +18,7 @@
 #define MU_SERVE_TOTAL_MAX    ((size_t)1 << 30)   /* cost of all calls together */
 #define MU_SERVE_REPLY_MAX    ((size_t)512 << 20) /* one answer as JSON */
 #define MU_SERVE_ID_BYTES_MAX 48
+#define MU_SERVE_LANES        64 /* clients that are told apart at a time */
 
 struct mu_call;
 
@@ -38,6 +39,7 @@ struct mu_call {
     const struct mu_serve_model *model; /* held, until the call is let go */
     struct mu_api api;                  /* of this model */
     struct mu_call *prev, *next;
+    int lane; /* its client's, see serve_turn.c */
     struct mu_http_request *http;
     void (*work)(struct mu_call *c); /* what the next worker does with it */
 
@@ -60,15 +62,28 @@ struct mu_call_list {
     int n;
 };
 
+/* What waits, by client. */
+struct mu_turns {
+    struct mu_call_list lane[MU_SERVE_LANES];
+    int at; /* whose turn it is */
+};
+
+struct mu_lane {
+    uint64_t client; /* while it has calls */
+    int n_calls;     /* accepted and not yet let go */
+};
+
 /* One of the models that are known, open or not. */
 struct mu_served {
     char name[MU_RESIDENT_NAME_MAX];
     bool is_kept;
 
     /* the engine's thread only */
-    struct mu_call_list waiting, running;
+    struct mu_turns waiting;
+    struct mu_call_list running;
     const struct mu_serve_model *model; /* of these calls, which hold it */
     int n_in_flight;                    /* requests inside the engine */
+    int window;                         /* the most of them: what waits behind is computed in turn */
     bool is_suspect;                    /* requests failed through no fault of theirs */
 
     /* under the server's lock */
@@ -98,6 +113,7 @@ struct mu_serve {
     pthread_cond_t has_work, has_calls, has_opening, has_changed;
     struct mu_call_list work, inbox;
     int n_calls;
+    struct mu_lane lane[MU_SERVE_LANES];
     int n_opening;               /* calls that wait for models */
     struct mu_served *turn;      /* for whom the others make room, see serve_opener.c */
     uint64_t n_taken, n_refused; /* calls; refused: with 503 before their model was known */
@@ -120,6 +136,12 @@ void mu_call_to_engine(struct mu_call *c); /* from a worker; refused when the se
 void mu_call_free(struct mu_call *c);      /* after it was answered */
 int64_t mu_serve_now_ns(void);
 void *mu_serve_work(void *s); /* thread */
+
+/* serve_turn.c: under the lock; false: there is no room for another of this client */
+bool mu_lane_take(struct mu_serve *s, struct mu_call *c, uint64_t client);
+void mu_lane_leave(struct mu_serve *s, const struct mu_call *c);
+struct mu_call *mu_turns_next(struct mu_turns *t); /* on the engine's thread; NULL: nothing waits */
+void mu_turns_pass(struct mu_turns *t);            /* whose turn it was has had it */
 
 /* serve_hold.c: on a worker. False: the call waits for its model and comes back, or was refused: no longer ours. *o is
  * the body, the caller's; its raw bytes are gone. */

@@ -54,19 +54,21 @@ static const char *why_not(const struct mu_serve *s)
         return "no model is left; this server must be started again";
     if (s->is_draining || s->is_stopping)
         return "this server is about to stop";
-    return s->n_calls >= s->o.queue_max ? "the queue is full; try again a little later" : NULL;
+    return NULL;
 }
 
 void mu_serve_take(struct mu_serve *s, struct mu_http_request *r, void (*work)(struct mu_call *))
 {
     struct mu_call *c = call_new(s, r, work);
+    uint64_t client = mu_http_client(r);
     pthread_mutex_lock(&s->lock);
     const char *why = c ? why_not(s) : "there is no memory for another request; try again a little later";
     s->n_taken++;
+    if (!why && !mu_lane_take(s, c, client))
+        why = "the queue is full; try again a little later";
     if (why) {
         s->n_refused++;
     } else {
-        s->n_calls++;
         mu_call_push(&s->work, c);
         pthread_cond_signal(&s->has_work);
     }
@@ -127,12 +129,12 @@ void mu_call_free(struct mu_call *c)
     mu_buf_fini(&c->chunk);
     if (c->model)
         mu_residents_done(s->residents, (void *)(uintptr_t)c->model);
-    mu_free(c);
     pthread_mutex_lock(&s->lock);
-    s->n_calls--;
+    mu_lane_leave(s, c);
     s->cost -= cost;
     pthread_cond_broadcast(&s->has_changed);
     pthread_mutex_unlock(&s->lock);
+    mu_free(c);
 }
 
 void *mu_serve_work(void *arg)

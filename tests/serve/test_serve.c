@@ -667,6 +667,66 @@ XT_TEST(a_full_queue_refuses)
     close_all(&f);
 }
 
+/* ---- clients of one key take turns ---- */
+
+static int post_as(const struct fixture *f, const char *client, const char *body)
+{
+    int fd = hc_connect(f->port);
+    char head[256];
+    snprintf(head, sizeof head,
+             "POST /v1/completions HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/json\r\n"
+             "Muster-Client: %s\r\nContent-Length: %zu\r\n\r\n",
+             client, strlen(body));
+    XT_CHECK(hc_puts(fd, head) && hc_puts(fd, body));
+    return fd;
+}
+
+#define MANY        320
+#define SIX         "\"max_tokens\": 6, \"ignore_eos\": true}"
+#define MANY_TOKENS (MANY * 6)
+
+/* Behind everything that was sent before, its one request would end when nearly all tokens are drawn. */
+XT_TEST(a_client_that_sends_much_does_not_keep_another_waiting)
+{
+    struct fixture f;
+    char body[8192] = "{\"prompt\": [[0, 9]";
+    open_all(&f);
+    for (int i = 1; i < MANY; i++)
+        strcat(body, ", [0, 9]");
+    strcat(body, "], " SIX);
+    int much = post_as(&f, "much", body);
+    for (int i = 0; i < 2000 && metric(&f, "vllm:num_requests_running") < 1; i++)
+        sleep_ms(2);
+    json_decref(take_json(post_as(&f, "little", "{\"prompt\": [0, 9], " SIX)));
+    double drawn = metric(&f, "vllm:generation_tokens_total");
+    XT_CHECKF(drawn < MANY_TOKENS * 3 / 4, "%g of %d tokens were drawn before the other client's six", drawn,
+              MANY_TOKENS);
+    json_t *v = take_json(much);
+    XT_EQ(json_array_size(at(v, "choices")), MANY);
+    json_decref(v);
+    close_all(&f);
+}
+
+XT_TEST(a_client_that_fills_the_queue_does_not_keep_another_out)
+{
+    struct fixture f;
+    int fd[16];
+    open_model(&f);
+    struct mu_serve_opts o = plain(&f);
+    o.queue_max = 16;
+    open_with(&f, &o);
+    for (int i = 0; i < 16; i++)
+        fd[i] = post_as(&f, "much", SOME);
+    wait_open(&f, 16);
+    struct hc_reply r = hc_end(post_as(&f, "much", "{\"prompt\": [0, 9]}"));
+    XT_EQ(r.status, 503);
+    hc_free(&r);
+    json_decref(take_json(post_as(&f, "little", "{\"prompt\": [0, 9], " SIX)));
+    for (int i = 0; i < 16; i++)
+        json_decref(take_json(fd[i]));
+    close_all(&f);
+}
+
 XT_TEST(time_limits_end_requests)
 {
     struct fixture f;
