@@ -114,11 +114,12 @@ struct mu_engine_opts {
     const struct mu_machine *machine; /* borrowed, as `muster calibrate` keeps it; NULL: round numbers are guessed */
 
     /* remote: an OpenAI-compatible server computes. Without tokenizer no text is encoded; prompts are token ids. */
-    const char *endpoint;                        /* "http://host:8000/v1"; NULL: none */
-    const char *endpoint_model;                  /* the name it knows the model by; NULL: the only one it has */
-    const char *api_key_file;                    /* its first word is the key; NULL: OPENAI_API_KEY, if set */
-    int concurrency;                             /* requests under way at a time; 0: 8 */
-    int attempts_max;                            /* of one request; 0: 12 */
+    const char *endpoint;       /* "http://host:8000/v1", "service:NAME", "service:FOLDER/NAME" (docs/services.md) */
+    const char *endpoint_model; /* the name it knows the model by; NULL: the only one it has */
+    const char *endpoint_hash;  /* a service's weights must have this hash, or one that begins so; NULL: any */
+    const char *api_key_file;   /* its first word is the key; NULL: OPENAI_API_KEY, if set */
+    int concurrency;            /* requests under way at a time; 0: 8 */
+    int attempts_max;           /* of one request; 0: 12 */
     int64_t connect_ns, silence_ns, exchange_ns; /* to connect; without a byte; of a whole answer. 0: 10, 300, 1800 s */
     uint64_t retry_seed;                         /* of the random part of back-off; 0: another each time */
     bool will_score, will_generate;              /* tried once while opening; MU_EUNSUPPORTED: it cannot score */
@@ -139,6 +140,15 @@ struct mu_engine_opts {
         .model = NULL                                                                                                  \
     }
 
+/* remote: what a service says of itself. */
+struct mu_engine_service {
+    const char *name, *host, *model;
+    const char *weights_hash; /* as its engine's own mu_engine_info has it */
+    const char *weights, *kv_dtype, *mla;
+    int numerics; /* tensor/numerics.h */
+    int lives;    /* of it that were met: 1, and one more each time it was started again */
+};
+
 /* What is known of an open engine; strings live as long as it does. */
 struct mu_engine_info {
     const char *engine; /* "light", "distributed", "remote" */
@@ -153,8 +163,10 @@ struct mu_engine_info {
     /* Hexadecimal; of the content: every tensor read (name, type, shape, bytes) and the numbers of the network's
      * description. Not of paths, shards or the format the weights are computed in. "" for an engine without files.
      * remote: "endpoint-" and a hash of the address, the model's name and what the server says it loaded: it tells who
-     * was asked, and cannot tell that the server's weights changed under that name. */
+     * was asked, and cannot tell that the server's weights changed under that name. Of a service "service-" and a hash
+     * of what it computes with, wherever it runs. */
     const char *weights_hash;
+    const struct mu_engine_service *service; /* NULL: none is asked; as of the last request */
     int rows_max, sequences_max, prefill_chunk, threads;
     int64_t kv_pages;
     int32_t bos; /* -1: none named */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <strings.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -16,7 +17,7 @@ _Static_assert(sizeof((struct mu_exchange *)0)->curl_text >= CURL_ERROR_SIZE, "l
 
 struct mu_wire {
     CURLM *multi;
-    struct curl_slist *headers;
+    char *key;
     struct mu_wire_opts o;
 };
 
@@ -41,29 +42,59 @@ static void global_init(void)
     global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
-static int add_header(struct mu_wire *w, const char *line, struct mu_err *e)
+static int add_line(struct mu_exchange *x, const char *line, struct mu_err *e)
 {
-    struct curl_slist *more = curl_slist_append(w->headers, line);
+    struct curl_slist *more = curl_slist_append(x->lines, line);
     if (!more)
         return mu_fail_nomem(e, strlen(line), "a header");
-    w->headers = more;
+    x->lines = more;
     return MU_OK;
 }
 
-static int add_headers(struct mu_wire *w, const char *key, struct mu_err *e)
+/* Each exchange has its own, so that the key may be another one before it ends. */
+static int add_lines(struct mu_exchange *x, struct mu_err *e)
 {
+    const struct mu_wire *w = x->wire;
     struct mu_buf line = MU_BUF_INIT("a header", MU_WIRE_KEY_BYTES_MAX + 64);
     int rc;
-    MU_TRY(add_header(w, "Content-Type: application/json", e));
-    MU_TRY(add_header(w, "Expect:", e)); /* no round trip before a long body */
-    if (key) {
-        MU_TRY(mu_buf_printf(&line, e, "Authorization: Bearer %s", key));
-        rc = add_header(w, line.p, e);
+    MU_TRY(add_line(x, "Content-Type: application/json", e));
+    MU_TRY(add_line(x, "Expect:", e)); /* no round trip before a long body */
+    if (w->o.header)
+        MU_TRY(add_line(x, w->o.header, e));
+    if (w->key) {
+        MU_TRY(mu_buf_printf(&line, e, "Authorization: Bearer %s", w->key));
+        rc = add_line(x, line.p, e);
         explicit_bzero(line.p, line.n);
     }
 out:
     mu_buf_fini(&line);
     return rc;
+}
+
+static void drop_lines(struct mu_exchange *x)
+{
+    for (struct curl_slist *h = x->lines; h; h = h->next)
+        explicit_bzero(h->data, strlen(h->data)); /* the key is in one of them */
+    curl_slist_free_all(x->lines);
+    x->lines = NULL;
+}
+
+static void drop_key(struct mu_wire *w)
+{
+    if (w->key)
+        explicit_bzero(w->key, strlen(w->key));
+    mu_free(w->key);
+    w->key = NULL;
+}
+
+int mu_wire_rekey(struct mu_wire *w, const char *key, struct mu_err *e)
+{
+    char *copy = key ? mu_strdup(key) : NULL;
+    if (key && !copy)
+        return mu_fail_nomem(e, strlen(key), "a key");
+    drop_key(w);
+    w->key = copy;
+    return MU_OK;
 }
 
 int mu_wire_open(struct mu_wire **out, const struct mu_wire_opts *o, struct mu_err *e)
@@ -84,7 +115,7 @@ int mu_wire_open(struct mu_wire **out, const struct mu_wire_opts *o, struct mu_e
         goto out;
     }
     curl_multi_setopt(w->multi, CURLMOPT_MAXCONNECTS, (long)o->exchanges_max);
-    MU_TRY(add_headers(w, o->key, e));
+    MU_TRY(mu_wire_rekey(w, o->key, e));
     *out = w;
     w = NULL;
 out:
@@ -96,19 +127,34 @@ void mu_wire_close(struct mu_wire *w)
 {
     if (!w)
         return;
-    for (struct curl_slist *h = w->headers; h; h = h->next)
-        explicit_bzero(h->data, strlen(h->data)); /* the key is in one of them */
-    curl_slist_free_all(w->headers);
+    drop_key(w);
     curl_multi_cleanup(w->multi);
     mu_free(w);
 }
 
 /* ---- what comes in ---- */
 
+/* "Name: value" and the end of the line; the last one of its name counts. */
+static void keep_header(struct mu_exchange *x, struct mu_str line)
+{
+    size_t n = strlen(x->wanted);
+    if (line.n <= n || strncasecmp(line.p, x->wanted, n) != 0 || line.p[n] != ':')
+        return;
+    struct mu_str v = {line.p + n + 1, line.n - n - 1};
+    while (v.n > 0 && strchr(" \t", v.p[0]))
+        v.p++, v.n--;
+    while (v.n > 0 && strchr(" \t\r\n", v.p[v.n - 1]))
+        v.n--;
+    v.n = v.n < sizeof x->header ? v.n : 0;
+    memcpy(x->header, v.p, v.n);
+    x->header[v.n] = 0;
+}
+
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
     struct mu_exchange *x = arg;
-    (void)p;
+    if (x->wanted)
+        keep_header(x, (struct mu_str){p, size * n});
     x->moved_ns = mu_now_ns(x->wire->o.clock);
     x->header_bytes += size * n;
     if (x->header_bytes <= MU_WIRE_HEADER_BYTES_MAX)
@@ -164,7 +210,9 @@ static int set_up(struct mu_exchange *x, struct mu_err *e)
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_QUICK_EXIT, 1L); /* a name server that hangs does not hold up who stops the exchange */
-    SET(CURLOPT_HTTPHEADER, x->wire->headers);
+    SET(CURLOPT_HTTPHEADER, x->lines);
+    if (x->wire->o.no_proxy)
+        SET(CURLOPT_NOPROXY, "*");
     SET(CURLOPT_USERAGENT, "muster/" MU_VERSION);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)(x->wire->o.connect_ns / NS_PER_MS));
     SET(CURLOPT_ERRORBUFFER, x->curl_text);
@@ -193,12 +241,13 @@ int mu_wire_start(struct mu_wire *w, struct mu_exchange *x, struct mu_err *e)
     x->told_ns = 0;
     x->header_bytes = 0;
     x->is_done = false;
-    x->curl_text[0] = 0;
+    x->curl_text[0] = x->header[0] = 0;
     x->start_ns = x->moved_ns = mu_now_ns(w->o.clock);
     mu_buf_clear(&x->answer);
     x->easy = curl_easy_init();
     if (!x->easy)
         return mu_fail_nomem(e, sizeof *x, "libcurl");
+    MU_TRY(add_lines(x, e));
     MU_TRY(set_up(x, e));
     if (curl_multi_add_handle(w->multi, x->easy) != CURLM_OK)
         rc = mu_fail_nomem(e, sizeof *x, "libcurl");
@@ -206,6 +255,7 @@ out:
     if (rc != MU_OK) {
         curl_easy_cleanup(x->easy);
         x->easy = NULL;
+        drop_lines(x);
     }
     return rc;
 }
@@ -217,6 +267,7 @@ void mu_wire_stop(struct mu_exchange *x)
     curl_multi_remove_handle(x->wire->multi, x->easy);
     curl_easy_cleanup(x->easy);
     x->easy = NULL;
+    drop_lines(x);
 }
 
 /* A certificate that is not trusted or a URL that is none will be so next time. */

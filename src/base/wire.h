@@ -6,12 +6,15 @@
 #ifndef MU_BASE_WIRE_H
 #define MU_BASE_WIRE_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/clock.h"
 #include <muster/err.h>
 
 #define MU_WIRE_HEADER_BYTES_MAX ((size_t)64 << 10)
 #define MU_WIRE_KEY_BYTES_MAX    4096
+#define MU_WIRE_VALUE_BYTES      128
 
 /* What a failed attempt means. */
 enum mu_verdict {
@@ -26,7 +29,9 @@ enum mu_verdict mu_verdict_of_status(int http_status);
 struct mu_wire;
 
 struct mu_wire_opts {
-    const char *key; /* bearer; NULL: none. Copied; never part of a sentence */
+    const char *key;    /* bearer; NULL: none. Copied; never part of a sentence */
+    const char *header; /* a whole line that goes with every request; NULL: none. Borrowed */
+    bool no_proxy;      /* the host is asked itself, whatever the environment says of proxies */
     int exchanges_max;
     int64_t connect_ns;
     const struct mu_clock *clock; /* borrowed */
@@ -34,6 +39,7 @@ struct mu_wire_opts {
 
 int mu_wire_open(struct mu_wire **out, const struct mu_wire_opts *o, struct mu_err *e);
 void mu_wire_close(struct mu_wire *w); /* no exchange may be under way; NULL is fine */
+int mu_wire_rekey(struct mu_wire *w, const char *key, struct mu_err *e); /* of exchanges that begin from now on */
 
 /* One exchange; the memory is the caller's and stays where it is until it is done or stopped. */
 struct mu_exchange {
@@ -44,6 +50,7 @@ struct mu_exchange {
     /* An error code stops the exchange with it. */
     int (*on_data)(void *arg, struct mu_str piece, struct mu_err *e);
     void *arg;
+    const char *wanted; /* the name of a header whose value is kept; NULL: none. Borrowed */
 
     /* The answer: code MU_OK when one came, whatever its status. */
     struct mu_buf answer; /* init by the caller, with the maximum; more is MU_ELIMIT, or dropped */
@@ -54,10 +61,11 @@ struct mu_exchange {
     int64_t told_ns;            /* Retry-After; 0: none */
     int64_t start_ns, moved_ns; /* when it was sent, and when a byte last came */
     bool is_done;
+    char header[MU_WIRE_VALUE_BYTES]; /* of the name wanted; "": it was not there, or too long */
 
     /* wire.c's own */
     struct mu_wire *wire;
-    void *easy;
+    void *easy, *lines;
     size_t header_bytes;
     char curl_text[256]; /* CURL_ERROR_SIZE */
 };

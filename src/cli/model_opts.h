@@ -17,7 +17,7 @@ struct mu_model_args {
     int64_t threads, batch_size, batch_tokens, context, ranks;
     uint64_t max_memory;
     bool no_prefix_sharing, quiet;
-    const char *endpoint, *endpoint_model, *api_key_file, *engine;
+    const char *endpoint, *endpoint_model, *endpoint_hash, *api_key_file, *engine;
     int64_t concurrency, redundant_experts;
     const char *expert_loads, *write_expert_loads, *weights_from;
     struct mu_engine_work work;     /* no options, these two: what the command knows of its requests, */
@@ -57,9 +57,13 @@ struct mu_session {
 
 /* A server that computes in place of this machine; the last of the table below. */
 #define MU_ENDPOINT_OPTS(base)                                                                                         \
-    {MU_OPT_TEXT, "endpoint",                                                                                          \
-     0,           (base) + offsetof(struct mu_model_args, endpoint),                                                   \
-     "URL",       .help = "Let this OpenAI-compatible server compute; of --model only the tokenizer is used."},        \
+    {MU_OPT_TEXT,                                                                                                      \
+     "endpoint",                                                                                                       \
+     0,                                                                                                                \
+     (base) + offsetof(struct mu_model_args, endpoint),                                                                \
+     "URL",                                                                                                            \
+     .help = "Let this OpenAI-compatible server compute, or service:NAME (muster serve --service); of "                \
+             "--model only the tokenizer is used."},                                                                   \
         {MU_OPT_TEXT,                                                                                                  \
          "endpoint-model",                                                                                             \
          0,                                                                                                            \
@@ -67,6 +71,9 @@ struct mu_session {
          "NAME",                                                                                                       \
          .help = "The name the server knows the model by.",                                                            \
          .dflt = "the only one it has"},                                                                               \
+        {MU_OPT_TEXT, "endpoint-hash",                                                                                 \
+         0,           (base) + offsetof(struct mu_model_args, endpoint_hash),                                          \
+         "HASH",      .help = "Ask a service only while its weights have this hash, or one that begins so."},          \
         {MU_OPT_TEXT,                                                                                                  \
          "api-key-file",                                                                                               \
          0,                                                                                                            \

@@ -164,6 +164,7 @@ struct mu_engine_opts mu_session_engine_opts(const struct mu_model_args *args)
     o.no_prefix_sharing = args->no_prefix_sharing;
     o.endpoint = args->endpoint;
     o.endpoint_model = args->endpoint_model;
+    o.endpoint_hash = args->endpoint_hash;
     o.api_key_file = args->api_key_file;
     o.concurrency = (int)args->concurrency;
     o.will_score = args->will_score;

@@ -59,9 +59,9 @@ static int text_key(char out[MU_SESSION_KEY_MAX], const struct mu_model_args *a,
  * will ask of it. */
 static void add_options(struct mu_key_maker *k, const struct mu_model_args *a)
 {
-    const char *const texts[] = {a->dtype,    a->weights,        a->kv_dtype,     a->mla,          a->level,
-                                 a->layout,   a->cluster,        a->weights_from, a->expert_loads, a->engine,
-                                 a->endpoint, a->endpoint_model, a->api_key_file};
+    const char *const texts[] = {a->dtype,    a->weights,        a->kv_dtype,      a->mla,          a->level,
+                                 a->layout,   a->cluster,        a->weights_from,  a->expert_loads, a->engine,
+                                 a->endpoint, a->endpoint_model, a->endpoint_hash, a->api_key_file};
     const int64_t numbers[] = {a->threads,
                                a->batch_size,
                                a->batch_tokens,

@@ -80,6 +80,23 @@ static int set_generation(json_t *audit, const struct mu_engine_info *info, stru
     return mu_results_set(o, "repetition_penalty", mu_results_number(info->repetition), e);
 }
 
+/* Who answered; where it ran and how often it was started is the run's affair. */
+static int set_service(json_t *audit, const struct mu_engine_service *v, struct mu_err *e)
+{
+    json_t *o;
+    if (!v)
+        return MU_OK;
+    o = json_object();
+    MU_TRY_RETURN(mu_results_set(audit, "service", o, e));
+    MU_TRY_RETURN(set_text(o, "name", v->name, e));
+    MU_TRY_RETURN(set_text(o, "model", v->model, e));
+    MU_TRY_RETURN(set_text(o, "weights_hash", v->weights_hash, e));
+    MU_TRY_RETURN(set_text(o, "weights", v->weights, e));
+    MU_TRY_RETURN(set_text(o, "kv_dtype", v->kv_dtype, e));
+    MU_TRY_RETURN(set_text(o, "mla", v->mla, e));
+    return set_int(o, "numerics_version", v->numerics, e);
+}
+
 /* How the numbers come about; of a server's nothing is known but what we do with them. */
 static int set_arithmetic(json_t *o, const struct mu_eval *ev, const struct mu_engine_info *info, struct mu_err *e)
 {
@@ -110,6 +127,7 @@ static int make_audit(struct mu_eval *ev, const struct mu_engine_info *info, str
     MU_TRY_RETURN(set_text(o, "architecture", info->arch, e));
     MU_TRY_RETURN(set_text(o, "weights", info->weights, e));
     MU_TRY_RETURN(set_text(o, "weights_hash", info->weights_hash, e));
+    MU_TRY_RETURN(set_service(o, info->service, e));
     MU_TRY_RETURN(set_arithmetic(o, ev, info, e));
     MU_TRY_RETURN(set_text(o, "numerics", ev->numerics, e)); /* part of the journal's keys */
     MU_TRY_RETURN(set_text(o, "journal_key", MU_RUN_KEY_VERSION, e));
@@ -162,6 +180,10 @@ static int set_engine(json_t *o, const struct mu_eval *ev, struct mu_err *e)
     MU_TRY_RETURN(set_text(o, "level", eng ? info->level : NULL, e));
     MU_TRY_RETURN(mu_results_set(o, "threads", eng ? json_integer(info->threads) : json_null(), e));
     MU_TRY_RETURN(set_text(o, "layout", eng && info->layout ? info->layout : NULL, e));
+    if (eng && info->service) {
+        MU_TRY_RETURN(set_text(o, "service_host", info->service->host, e)); /* the last one */
+        MU_TRY_RETURN(set_int(o, "service_lives", info->service->lives, e));
+    }
     MU_TRY_RETURN(mu_results_set(o, "ranks", eng ? json_integer(MU_MAX(info->ranks, 1)) : json_null(), e));
     MU_TRY_RETURN(mu_results_set(o, "batch_size", eng ? json_integer(info->sequences_max) : json_null(), e));
     return mu_results_set(o, "batch_tokens", eng ? json_integer(info->rows_max) : json_null(), e);

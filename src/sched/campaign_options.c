@@ -49,6 +49,7 @@ const struct mu_campaign_row mu_campaign_model_rows[] = {
     ROW("no_prefix_sharing", BOOL, NOWHERE, VARIES),
     ROW("endpoint", TEXT, M(endpoint), DECIDES),
     ROW("endpoint_model", TEXT, NOWHERE, DECIDES),
+    ROW("endpoint_hash", TEXT, NOWHERE, DECIDES),
     ROW("api_key_file", TEXT, NOWHERE),
     ROW("concurrency", INT, NOWHERE, RANGE(0, MU_CONCURRENCY_MAX)),
     ROW("engine", ENGINE, M(engine), .choices = "auto|light|distributed|remote", VARIES),

@@ -94,7 +94,35 @@ static int join(char **out, const char *base, const char *path, struct mu_err *e
     return MU_OK;
 }
 
+static int replace(char **out, const char *base, const char *path, struct mu_err *e)
+{
+    char *text;
+    MU_TRY_RETURN(join(&text, base, path, e));
+    mu_free(*out);
+    *out = text;
+    return MU_OK;
+}
+
+int mu_remote_set_address(struct mu_remote *r, const char *base_url, struct mu_err *e)
+{
+    MU_TRY_RETURN(replace(&r->models_url, base_url, "/models", e));
+    MU_TRY_RETURN(replace(&r->completions_url, base_url, "/completions", e));
+    return replace(&r->base_url, base_url, "", e);
+}
+
 /* ---- the key ---- */
+
+int mu_remote_set_key(struct mu_remote *r, const char *key, struct mu_err *e)
+{
+    char *copy = mu_strdup(key);
+    if (!copy)
+        return mu_fail_nomem(e, strlen(key), "a key");
+    if (r->key)
+        explicit_bzero(r->key, strlen(r->key));
+    mu_free(r->key);
+    r->key = copy;
+    return mu_wire_rekey(r->wire, copy, e);
+}
 
 static int keep_key(struct mu_remote *r, const char *text, const char *from, struct mu_err *e)
 {
@@ -158,12 +186,29 @@ static int wait_until(struct mu_remote *r, int64_t due_ns, struct mu_err *e)
     return MU_OK;
 }
 
+/* One attempt; of a service, by what its record says now. */
+static int try_models(struct mu_remote *r, struct mu_exchange *x, struct mu_err *e)
+{
+    bool may_pass = true;
+    x->told_ns = 0;
+    if (r->service && (x->code = mu_remote_service_look(r, &may_pass, &x->err)) != MU_OK) {
+        x->verdict = may_pass ? MU_VERDICT_RETRY : MU_VERDICT_ENDPOINT;
+        return MU_OK;
+    }
+    x->url = r->models_url;
+    MU_TRY_RETURN(run_exchange(r, x, e));
+    if (r->service && x->code == MU_OK &&
+        (x->code = mu_remote_service_answered(r, x, r->service->now.id, &x->err)) != MU_OK)
+        x->verdict = MU_VERDICT_RETRY;
+    return MU_OK;
+}
+
 /* Until the server answers, or gave no answer too often; a server may still be starting. */
 static int ask_models(struct mu_remote *r, struct mu_exchange *x, bool has_name, struct mu_err *e)
 {
     for (int n_failed = 1;; n_failed++) {
         struct mu_err why = MU_ERR_INIT;
-        MU_TRY_RETURN(run_exchange(r, x, e));
+        MU_TRY_RETURN(try_models(r, x, e));
         if (x->code == MU_OK && (x->status == 200 || x->status == 404 || x->status == 405 || x->status == 501))
             return MU_OK; /* not every server has the route */
         int rc = x->code != MU_OK ? mu_fail(&why, x->code, "%s", x->err.text) : mu_remote_refusal(r, x, &why);
@@ -257,31 +302,39 @@ out:
 
 static int meet_server(struct mu_remote *r, const struct mu_engine_opts *o, struct mu_err *e)
 {
-    struct mu_exchange x = {.answer = MU_BUF_INIT("the list of models", MODELS_BYTES_MAX)};
-    char *url = NULL;
-    int rc;
-    MU_TRY(join(&url, r->base_url, "/models", e));
-    x.url = url;
-    MU_TRY(ask_models(r, &x, o->endpoint_model != NULL, e));
-    rc = learn_model(r, o, &x, e);
-out:
+    struct mu_exchange x = {.answer = MU_BUF_INIT("the list of models", MODELS_BYTES_MAX),
+                            .wanted = r->service ? MU_SERVICE_HEADER : NULL};
+    int rc = ask_models(r, &x, o->endpoint_model != NULL, e);
+    if (rc == MU_OK && r->service) {
+        rc = mu_remote_service_check(r, o, e);
+        rc = rc == MU_OK ? MU_OK : mu_remote_blame(r, rc, e);
+    }
+    if (rc == MU_OK)
+        rc = learn_model(r, o, &x, e);
     mu_wire_stop(&x);
     mu_buf_fini(&x.answer);
-    mu_free(url);
     return rc;
 }
 
 /* ---- all ---- */
 
+/* Of a service what it computes with, wherever and however often it was started; of another server whom we asked. */
 static void identify(struct mu_remote *r)
 {
+    const struct mu_service_record *v = r->service ? &r->service->first : NULL;
     uint64_t a = 0, b = 1;
-    const char *const parts[] = {r->base_url, r->model, r->root};
-    for (size_t i = 0; i < MU_COUNT(parts); i++) {
-        a = mu_hash64(parts[i], strlen(parts[i]) + 1, a);
-        b = mu_hash64(parts[i], strlen(parts[i]) + 1, b);
+    char numerics[24];
+    snprintf(numerics, sizeof numerics, "v%" PRId64, v ? v->numerics : 0);
+    const char *const asked[] = {r->base_url, r->model, r->root};
+    const char *const known[] = {v ? v->weights_hash : "", v ? v->weights : "", v ? v->kv_dtype : "", v ? v->mla : "",
+                                 numerics};
+    size_t n = v ? MU_COUNT(known) : MU_COUNT(asked);
+    for (size_t i = 0; i < n; i++) {
+        const char *part = v ? known[i] : asked[i];
+        a = mu_hash64(part, strlen(part) + 1, a);
+        b = mu_hash64(part, strlen(part) + 1, b);
     }
-    snprintf(r->identity, sizeof r->identity, "endpoint-%016" PRIx64 "%016" PRIx64, a, b);
+    snprintf(r->identity, sizeof r->identity, "%s-%016" PRIx64 "%016" PRIx64, v ? "service" : "endpoint", a, b);
 }
 
 static int check_opts(const struct mu_engine_opts *o, struct mu_err *e)
@@ -340,13 +393,31 @@ static int make_slots(struct mu_remote *r, int n, struct mu_err *e)
     return MU_OK;
 }
 
+static int find_server(struct mu_remote *r, const struct mu_engine_opts *o, struct mu_err *e)
+{
+    char *url = NULL;
+    if (mu_remote_service_is_named(o->endpoint))
+        return mu_remote_service_open(r, o, e);
+    if (o->endpoint_hash)
+        return mu_fail(e, MU_EUSAGE, "only a service tells the hash of its weights, and %.200s is an address",
+                       o->endpoint);
+    MU_TRY_RETURN(mu_remote_base_url(o->endpoint, &url, e));
+    int rc = mu_remote_set_address(r, url, e);
+    r->title = r->base_url;
+    mu_free(url);
+    return rc == MU_OK ? read_key(r, o, e) : rc;
+}
+
 static int set_up(struct mu_remote *r, const struct mu_engine_opts *o, struct mu_err *e)
 {
     int n_slots = o->concurrency ? o->concurrency : SLOTS_WANTED;
-    MU_TRY_RETURN(mu_remote_base_url(o->endpoint, &r->base_url, e));
-    MU_TRY_RETURN(join(&r->completions_url, r->base_url, "/completions", e));
-    MU_TRY_RETURN(read_key(r, o, e));
-    struct mu_wire_opts w = {r->key, n_slots, r->connect_ns, r->clock};
+    MU_TRY_RETURN(find_server(r, o, e));
+    struct mu_wire_opts w = {.key = r->key,
+                             .header = r->service ? r->service->client_line : NULL,
+                             .no_proxy = r->service != NULL,
+                             .exchanges_max = n_slots,
+                             .connect_ns = r->connect_ns,
+                             .clock = r->clock};
     MU_TRY_RETURN(mu_wire_open(&r->wire, &w, e));
     MU_TRY_RETURN(meet_server(r, o, e));
     identify(r);

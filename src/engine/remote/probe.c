@@ -64,8 +64,8 @@ static int try_score(struct mu_remote *r, const struct mu_ids *ids, struct mu_er
     mu_breaker_worked(&r->breaker);
     if (rc == MU_ENOMEM || generate(r, ids, &other) != MU_OK)
         return mu_fail(e, rc, "%s", why.text);
-    size_t n = strlen(r->base_url);
-    const char *reason = strncmp(why.text, r->base_url, n) == 0 ? why.text + n + 2 : why.text;
+    size_t n = strlen(r->title);
+    const char *reason = strncmp(why.text, r->title, n) == 0 ? why.text + n + 2 : why.text;
     mu_fail(e, MU_EUNSUPPORTED,
             "this server generates text and cannot score it: tasks of output_type generate_until run on it, "
             "multiple_choice, loglikelihood and loglikelihood_rolling do not (%.400s)",

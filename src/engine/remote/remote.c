@@ -69,7 +69,7 @@ int mu_remote_blame(const struct mu_remote *r, int rc, struct mu_err *e)
         return rc;
     memcpy(text, e->text, sizeof text);
     hide_key(r->key, text);
-    return mu_fail(e, rc, "%s: %s", r->base_url, text);
+    return mu_fail(e, rc, "%s: %s", r->title, text);
 }
 
 int mu_remote_refusal(const struct mu_remote *r, const struct mu_exchange *x, struct mu_err *e)
@@ -329,6 +329,8 @@ static void try_other_form(struct mu_remote_slot *s, int code, struct mu_err *wh
 
 static void take_failure(struct mu_remote_slot *s, int code, struct mu_err *why, enum mu_verdict verdict)
 {
+    if (s->r->service && verdict != MU_VERDICT_REFUSED)
+        s->r->service->is_doubted = true;
     if (code == MU_ECANCELED)
         fail_ticket(s->r, s->ticket, code, why);
     else if (verdict == MU_VERDICT_REFUSED && (code == MU_EINVAL || code == MU_EUNSUPPORTED))
@@ -369,10 +371,21 @@ static bool may_be_refusal(const struct mu_remote_slot *s)
            mu_answer_complaint(mu_buf_str(&s->x.answer), complaint);
 }
 
+/* Of a service: an answer that is not its own is none. */
+static int answered(const struct mu_remote_slot *s, struct mu_err *e)
+{
+    return s->r->service ? mu_remote_service_answered(s->r, &s->x, s->life, e) : MU_OK;
+}
+
 static void take_end(struct mu_remote_slot *s)
 {
     struct mu_exchange *x = &s->x;
     struct mu_err why = x->err;
+    if (x->code == MU_OK && answered(s, &why) != MU_OK) {
+        x->told_ns = 0;
+        take_failure(s, MU_EPEER, &why, MU_VERDICT_RETRY);
+        return;
+    }
     bool was_enough = x->code == MU_ECANCELED && s->ticket->job->result.stop_string >= 0; /* of a stream */
     if ((x->code == MU_OK && x->status == 200) || was_enough)
         take_body(s);
@@ -389,6 +402,7 @@ static void take_end(struct mu_remote_slot *s)
 static int on_data(void *arg, struct mu_str piece, struct mu_err *e)
 {
     struct mu_remote_slot *s = arg;
+    MU_TRY_RETURN(answered(s, e));
     return mu_event_stream_add(&s->events, piece, e);
 }
 
@@ -450,6 +464,7 @@ static int compose(struct mu_remote_slot *s, struct mu_err *e)
     mu_event_stream_clear(&s->events);
     s->x.url = r->completions_url;
     s->x.is_stream = is_generation && j->req.on_token;
+    s->x.wanted = r->service ? MU_SERVICE_HEADER : NULL;
     s->x.on_data = on_data;
     s->x.arg = s;
     s->x.answer.max = mu_answer_bytes_max(n_positions, j->req.n_top);
@@ -463,11 +478,28 @@ static int compose(struct mu_remote_slot *s, struct mu_err *e)
     return MU_OK;
 }
 
+/* False: it is not to be found now, which counts as an attempt. */
+static bool find_service(struct mu_remote_slot *s)
+{
+    struct mu_remote *r = s->r;
+    struct mu_err why = MU_ERR_INIT;
+    bool may_pass = true;
+    int rc = r->service->is_doubted ? mu_remote_service_look(r, &may_pass, &why) : MU_OK;
+    memcpy(s->life, r->service->now.id, sizeof s->life);
+    s->x.told_ns = 0;
+    if (rc != MU_OK)
+        take_failure(s, rc, &why, may_pass ? MU_VERDICT_RETRY : MU_VERDICT_ENDPOINT);
+    return rc == MU_OK;
+}
+
 static void send_part(struct mu_remote_slot *s)
 {
     struct mu_remote *r = s->r;
     struct mu_err why = MU_ERR_INIT;
     int64_t now = mu_now_ns(r->clock);
+    s->first_ns = s->first_ns ? s->first_ns : now;
+    if (r->service && !find_service(s))
+        return;
     int rc = compose(s, &why);
     if (rc == MU_EUNSUPPORTED) {
         take_failure(s, rc, &why, MU_VERDICT_REFUSED);
@@ -482,7 +514,6 @@ static void send_part(struct mu_remote_slot *s)
     if (!s->ticket->job->start_ns)
         s->ticket->job->start_ns = now;
     s->is_sent = true;
-    s->first_ns = s->first_ns ? s->first_ns : now;
     pthread_mutex_lock(&r->lock);
     r->status.steps++;
     r->status.tokens_prompt += (uint64_t)s->ticket->job->n_given;
@@ -500,11 +531,11 @@ static void check_time(struct mu_remote_slot *s)
         mu_fail(&why, MU_ETIMEDOUT, "the server has sent nothing for %.3g s", (double)r->silence_ns * 1e-9);
     else if (now - s->x.start_ns >= r->exchange_ns)
         mu_fail(&why, MU_ETIMEDOUT, "the answer was not whole after %.3g s", (double)r->exchange_ns * 1e-9);
-    else
+    else if (!r->service || mu_remote_service_lives(r, s->life, &why) == MU_OK)
         return;
     mu_wire_stop(&s->x);
     s->x.told_ns = 0;
-    take_failure(s, MU_ETIMEDOUT, &why, MU_VERDICT_RETRY);
+    take_failure(s, why.code, &why, MU_VERDICT_RETRY);
 }
 
 /* The next part that waits goes into a slot that is free. */
@@ -588,6 +619,8 @@ static int step(struct mu_remote *r, int64_t left_ns, struct mu_err *e)
     int64_t start = mu_now_ns(r->clock);
     drop_cancelled(r);
     MU_TRY_RETURN(mu_wire_pump(r->wire, e));
+    if (r->service)
+        mu_remote_service_tick(r);
     for (int i = 0; i < r->n_slots; i++)
         step_slot(&r->slots[i]);
     MU_TRY_RETURN(mu_wire_pump(r->wire, e)); /* what was begun just now is on its way */
@@ -665,6 +698,7 @@ static void info(const mu_engine *eng, struct mu_engine_info *out)
                                    .vocab = r->job_limits.vocab,
                                    .context_max = r->job_limits.context_max,
                                    .weights_hash = r->identity,
+                                   .service = r->service ? &r->service->told : NULL,
                                    .sequences_max = r->n_slots,
                                    .kv_pages = r->job_limits.context_max,
                                    .bos = -1,
@@ -711,7 +745,8 @@ void mu_remote_close(mu_engine *eng)
     mu_wire_close(r->wire);
     if (r->key)
         explicit_bzero(r->key, strlen(r->key));
-    char *const texts[] = {r->base_url, r->completions_url, r->key, r->model, r->root};
+    mu_remote_service_close(r);
+    char *const texts[] = {r->base_url, r->models_url, r->completions_url, r->key, r->model, r->root};
     for (size_t i = 0; i < MU_COUNT(texts); i++)
         mu_free(texts[i]);
     mu_buf_fini(&r->out);

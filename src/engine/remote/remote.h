@@ -19,6 +19,7 @@
 #include "base/wire.h"
 #include "engine/remote/request.h"
 #include "engine/remote/retry.h"
+#include "engine/remote/service.h"
 #include "engine/remote/stream.h"
 #include <muster/tokenizer.h>
 
@@ -55,14 +56,17 @@ struct mu_remote_slot {
     bool has_hiccup;            /* a form was given up for an inner error, which may have been one */
     struct mu_buf body, prompt; /* prompt: as text, where servers take no token ids */
     struct mu_event_stream events;
-    struct mu_err refusal; /* of the first form that was refused; code 0: none */
+    char life[MU_SERVICE_ID_BYTES]; /* of the service that was asked */
+    struct mu_err refusal;          /* of the first form that was refused; code 0: none */
 };
 
 struct mu_remote {
     struct mu_engine base;
     const struct mu_clock *clock;
-    const struct mu_tokenizer *tok; /* NULL: none */
-    char *base_url, *completions_url, *key, *model, *root;
+    const struct mu_tokenizer *tok;    /* NULL: none */
+    struct mu_remote_service *service; /* NULL: an address was given */
+    const char *title;                 /* before sentences: the address, or the service */
+    char *base_url, *models_url, *completions_url, *key, *model, *root;
     char identity[64];                /* which server was asked for which model; see mu_engine_info */
     char others[MU_ANSWER_NAMES_MAX]; /* models in the list, when the one asked for is not; else "" */
     struct mu_job_limits job_limits;
@@ -91,12 +95,16 @@ int mu_remote_can_handle(const struct mu_engine_opts *o, struct mu_err *why);
 /* "http://host:8000/v1" out of what people give; the caller frees. MU_EUSAGE. */
 int mu_remote_base_url(const char *endpoint, char **out, struct mu_err *e);
 
+/* Where and by which key it is asked from now on; both are copied. */
+int mu_remote_set_address(struct mu_remote *r, const char *base_url, struct mu_err *e);
+int mu_remote_set_key(struct mu_remote *r, const char *key, struct mu_err *e);
+
 /* remote_probe.c: one request of each kind, to its end. MU_EUNSUPPORTED: the server generates and does not score. */
 int mu_remote_probe(struct mu_remote *r, bool will_score, bool will_generate, struct mu_err *e);
 
 /* remote.c */
 void mu_remote_close(mu_engine *eng);
-/* "ENDPOINT: " before a sentence, and nothing that looks like the key in it. */
+/* "ENDPOINT: ", or "service NAME: ", before a sentence, and nothing that looks like the key in it. */
 int mu_remote_blame(const struct mu_remote *r, int rc, struct mu_err *e);
 /* The failure of an answer whose status is not 200, as a sentence. */
 int mu_remote_refusal(const struct mu_remote *r, const struct mu_exchange *x, struct mu_err *e);
