@@ -10,6 +10,7 @@
     X(generate)                                                                                                        \
     X(score)                                                                                                           \
     X(serve)                                                                                                           \
+    X(services)                                                                                                        \
     X(tokenize)                                                                                                        \
     X(detokenize)                                                                                                      \
     X(report)                                                                                                          \

@@ -16,6 +16,7 @@
 #include "cli/lines.h"
 #include "cli/model_opts.h"
 #include "cli/serve_open.h"
+#include "cli/serve_service.h"
 #include "comm/mpi/mpi.h"
 #include "dash/serve.h"
 
@@ -24,7 +25,7 @@
 
 struct serve_args {
     struct mu_model_args model;
-    const char *host, *key_file, *name, *template;
+    const char *host, *key_file, *name, *template, *service, *advertise;
     struct mu_opt_list models, preload, keep, keys;
     int64_t port, connections, connections_per_client, queue, threads, workers, open_max, load_queue, breakdowns;
     int64_t mean_prompt, mean_output;
@@ -44,8 +45,9 @@ struct server {
     struct mu_residents *residents;
     int64_t context_max[MU_RESIDENTS_MAX];
 
-    const char *keys[2 * MU_OPT_LIST_MAX + 1];
-    char *owned[MU_OPT_LIST_MAX]; /* keys of the file */
+    struct mu_serve_service service;
+    const char *keys[2 * MU_OPT_LIST_MAX + 2]; /* the service's token among them */
+    char *owned[MU_OPT_LIST_MAX];              /* keys of the file */
     int n_keys, n_owned;
     struct mu_serve *serve;
 };
@@ -95,6 +97,47 @@ static int read_keys(struct server *v, struct mu_err *e)
         v->keys[v->n_keys++] = v->args->keys.item[i];
     }
     return v->args->key_file ? read_key_file(v, e) : MU_OK;
+}
+
+/* ---- as a service ---- */
+
+static int check_service(const struct serve_args *a, struct mu_err *e)
+{
+    if (a->advertise && !a->service)
+        return mu_fail(e, MU_EUSAGE, "--advertise is where a service is found: give --service NAME too");
+    if (a->service && a->models.n > 1)
+        return mu_fail(e, MU_EUSAGE, "a service is one model, and %d were given: start one service for each",
+                       a->models.n);
+    if (a->service && a->model.endpoint)
+        return mu_fail(e, MU_EUSAGE,
+                       "--service tells what computes, and of --endpoint that is not known: register that "
+                       "server itself");
+    return MU_OK;
+}
+
+/* Before the model is read: a name that is taken shows at once. */
+static int open_service(struct server *v, struct mu_err *e)
+{
+    const struct serve_args *a = v->args;
+    MU_TRY_RETURN(check_service(a, e));
+    if (!a->service)
+        return MU_OK;
+    MU_TRY_RETURN(mu_serve_service_open(&v->service, a->service, a->model.quiet, e));
+    if (v->service.announce)
+        v->keys[v->n_keys++] = mu_announce_token(v->service.announce);
+    return MU_OK;
+}
+
+static int publish_service(struct server *v, struct mu_err *e)
+{
+    const struct serve_args *a = v->args;
+    struct mu_serve_facts f = {.model = &v->one,
+                               .name = a->name,
+                               .mla = a->model.mla,
+                               .host = a->host,
+                               .address = a->advertise,
+                               .port = mu_serve_port(v->serve)};
+    return mu_serve_service_publish(&v->service, &f, e);
 }
 
 static bool is_loopback(const char *host)
@@ -246,6 +289,7 @@ static int open_server(struct server *v, struct mu_err *e)
                                        .idle_ns = (int64_t)(a->idle_timeout * 1e9),
                                        .threads = (int)a->threads},
                               .keys = v->keys,
+                              .service_id = v->service.announce ? mu_announce_id(v->service.announce) : NULL,
                               .name = a->name,
                               .model = &v->one,
                               .residents = v->residents,
@@ -255,7 +299,12 @@ static int open_server(struct server *v, struct mu_err *e)
                               .queue_max = (int)a->queue,
                               .request_ns = (int64_t)(a->request_timeout * 1e9),
                               .workers = (int)a->workers};
-    MU_TRY_RETURN(mu_serve_open(&v->serve, &o, e));
+    return mu_serve_open(&v->serve, &o, e);
+}
+
+static void say_where(const struct server *v)
+{
+    const struct serve_args *a = v->args;
     bool is_v6 = strchr(a->host, ':') != NULL;
     printf("listening on http://%s%s%s:%d (", is_v6 ? "[" : "", a->host, is_v6 ? "]" : "", mu_serve_port(v->serve));
     if (!v->residents)
@@ -263,14 +312,16 @@ static int open_server(struct server *v, struct mu_err *e)
     for (int i = 0; i < v->opener.n; i++)
         printf("%s%s%s", i ? ", " : "models ", v->opener.entry[i].name, i + 1 < v->opener.n ? "" : ")\n");
     fflush(stdout);
-    return MU_OK;
 }
 
 static int wait_for_end(struct server *v, struct mu_err *e)
 {
     struct timespec t = {0, WAKE_NS};
-    while (!mu_interrupted() && mu_serve_is_alive(v->serve))
+    int rc;
+    while ((rc = mu_serve_service_check(&v->service, e)) == MU_OK && !mu_interrupted() && mu_serve_is_alive(v->serve))
         nanosleep(&t, NULL);
+    mu_serve_service_close(&v->service); /* first: nobody comes any more */
+    MU_TRY_RETURN(rc);
     MU_TRY_RETURN(mu_serve_death(v->serve, e));
     if (!v->args->model.quiet)
         fprintf(stderr, "stopping: requests in hand have %g s to end; another signal ends at once\n",
@@ -296,6 +347,7 @@ static void server_free(struct server *v)
 {
     if (!v)
         return;
+    mu_serve_service_close(&v->service);
     mu_serve_close(v->serve);
     mu_residents_close(v->residents);
     mu_serve_chat_close(&v->chat);
@@ -317,6 +369,7 @@ static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
     v->args = a;
     a->model.work = (struct mu_engine_work){.prompt = a->mean_prompt, .output = a->mean_output};
     MU_TRY(read_keys(v, e));
+    MU_TRY(open_service(v, e));
     if (a->models.n < 2)
         MU_TRY(name_one(v, e));
     MU_TRY(a->models.n > 1 ? open_several(v, e) : open_one(v, e));
@@ -325,6 +378,8 @@ static int serve_run(void *p, int n_operands, char **operands, struct mu_err *e)
     allow_files(a->connections);
     warn_if_open(v);
     MU_TRY(open_server(v, e));
+    MU_TRY(publish_service(v, e));
+    say_where(v);
     MU_TRY(wait_for_end(v, e));
     MU_TRY(report(v, e));
 out:
@@ -359,6 +414,13 @@ static const struct mu_opt serve_opts[] = {
     {MU_OPT_LIST, "api-key", 0, FIELD(keys), "KEY",
      .help = "Answer only to this bearer key. May be repeated. Others on the machine can see it: see --api-key-file."},
     {MU_OPT_TEXT, "api-key-file", 0, FIELD(key_file), "FILE", .help = "Bearer keys, one a line."},
+    {MU_OPT_TEXT, "service", 0, FIELD(service), "[FOLDER/]NAME",
+     .help = "Register as a service of this name, which jobs of the same user ask by --endpoint service:NAME. A token "
+             "is made, and asked for as key.",
+     .dflt = "FOLDER is $MUSTER_SERVICES, else ~/.local/state/muster/services"},
+    {MU_OPT_TEXT, "advertise", 0, FIELD(advertise), "ADDRESS",
+     .help = "Name or number by which other nodes reach a service.",
+     .dflt = "--host; where that is every address, the node's name"},
     {MU_OPT_TEXT, "served-model-name", 0, FIELD(name), "NAME",
      .help = "What clients call the model, where there is one.", .dflt = "the name of its folder or file"},
     {MU_OPT_TEXT, "chat-template", 0, FIELD(template), "FILE", .help = "Chat template to use.",
@@ -435,12 +497,20 @@ const struct mu_cmd mu_cmd_serve = {
         "time, then after 10 s, twice as long each time up to 5 min; in between it answers 503 with Retry-After. After "
         "--max-breakdowns in a row it is given up, and when all are, the server ends. /health stays 200 and says "
         "\"degraded\", which models failed and when they are tried again; /v1/models has the reasons.\n\n"
+        "With --service the server is one that several jobs share: it makes a token, asks for it, and writes where it "
+        "is "
+        "found and what it computes with into a file of the user's own, NAME.json in FOLDER, which it renews every "
+        "five "
+        "seconds and takes away at its end. Started again, on whichever node, it is found again by who was asking it. "
+        "Other nodes reach it only with --host 0.0.0.0 or one of the node's addresses. Clients take turns. `muster "
+        "services` lists them.\n\n"
         "Without a key anybody who reaches the port may use it. All paths but /health ask for the key when there is "
         "one.",
     .examples =
         "  muster serve --model DIR --port 8000\n"
         "  muster serve --model small=DIR1 --model large=DIR2 --keep small --max-memory 100GB\n"
         "  muster serve --model DIR --host 0.0.0.0 --api-key-file keys.txt --request-timeout 600\n"
+        "  muster serve --model DIR --service nightly --host 0.0.0.0 --port 0\n"
         "  curl http://127.0.0.1:8000/v1/completions -H 'Content-Type: application/json' -d '{\"prompt\": \"Once\"}'\n"
         "  lm_eval --model local-completions --tasks arc_easy --model_args "
         "model=NAME,base_url=http://127.0.0.1:8000/v1/completions,tokenizer_backend=remote,"
