@@ -48,6 +48,10 @@ int mu_event_log_undo(struct mu_event_log *l, int rc);
 /* ---- event_owner.c ---- */
 
 int mu_owner_know_self(struct mu_owner_self *self, int64_t span_ns, struct mu_err *e);
+/* Its process is seen to have ended: only where both see the same processes, and the system says so. */
+bool mu_owner_is_gone(const struct mu_owner_self *self, const struct mu_owner_self *o);
+/* Its process is seen to live here: silence would not make it the less an owner. */
+bool mu_owner_is_here(const struct mu_owner_self *self, const struct mu_owner_self *o);
 /* Inside a transaction: still the owner, and the renewal counts with it. */
 int mu_owner_hold(struct mu_event_log *l, struct mu_err *e);
 

@@ -40,8 +40,7 @@ int mu_owner_know_self(struct mu_owner_self *self, int64_t span_ns, struct mu_er
     return make_token(self->token, e);
 }
 
-/* Only where both see the same processes, and the system says so. */
-static bool is_gone(const struct mu_owner_self *self, const struct mu_owner_self *o)
+bool mu_owner_is_gone(const struct mu_owner_self *self, const struct mu_owner_self *o)
 {
     if (!self->boot[0] || !self->space[0] || strcmp(self->boot, o->boot) != 0 || strcmp(self->space, o->space) != 0)
         return false;
@@ -199,7 +198,7 @@ static int take_if_free(struct mu_event_log *l, int64_t *fence, struct mu_err *e
 {
     struct mu_owner_self o;
     MU_TRY_RETURN(read_owner(l, &o, e));
-    bool is_free = o.pub.fence == 0 || o.pub.has_given_up || is_gone(&l->self, &o);
+    bool is_free = o.pub.fence == 0 || o.pub.has_given_up || mu_owner_is_gone(&l->self, &o);
     if (!is_silent(l, &o.pub) && !is_free)
         return fail_owned(l, &o.pub, e);
     *fence = o.pub.fence + 1;
@@ -236,8 +235,7 @@ out:
     return mu_event_log_undo(l, rc);
 }
 
-/* Whether its process is seen to live here: silence would not make it the less an owner. */
-static bool is_here(const struct mu_owner_self *self, const struct mu_owner_self *o)
+bool mu_owner_is_here(const struct mu_owner_self *self, const struct mu_owner_self *o)
 {
     return self->boot[0] && self->space[0] && strcmp(self->boot, o->boot) == 0 && strcmp(self->space, o->space) == 0 &&
            o->start > 0 && mu_process_start(o->pub.pid) == o->start;
@@ -249,7 +247,7 @@ static bool is_owned_still(struct mu_event_log *l, const struct mu_owner_self *f
     struct mu_owner_self now;
     if (read_owner(l, &now, NULL) != MU_OK)
         return false;
-    if (is_here(&l->self, &now))
+    if (mu_owner_is_here(&l->self, &now))
         return mu_now_ns(l->clock) - begin_ns >= MU_OWNER_HERE_NS;
     return now.pub.fence != first->pub.fence || now.pub.renewals != first->pub.renewals;
 }
@@ -294,9 +292,9 @@ static enum mu_owner_life life_of(const struct mu_event_log *l, const struct mu_
 {
     if (o->pub.fence == 0 || o->pub.has_given_up)
         return MU_OWNER_NOBODY;
-    if (is_gone(&l->self, o))
+    if (mu_owner_is_gone(&l->self, o))
         return MU_OWNER_GONE;
-    return is_here(&l->self, o) ? MU_OWNER_ALIVE : MU_OWNER_AWAY;
+    return mu_owner_is_here(&l->self, o) ? MU_OWNER_ALIVE : MU_OWNER_AWAY;
 }
 
 int mu_event_log_look(struct mu_event_log *l, struct mu_owner *out, enum mu_owner_life *life, struct mu_err *e)
