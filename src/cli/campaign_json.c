@@ -94,9 +94,10 @@ static json_t *devices(const struct mu_now *now)
     json_t *out = json_array();
     for (int i = 0; i < now->n_devices; i++) {
         const struct mu_now_device *d = &now->devices[i];
-        json_array_append_new(out, json_pack("{s:I, s:s, s:f, s:f, s:I, s:b}", "device", (json_int_t)d->device, "node",
-                                             d->node, "memory", d->memory, "free", d->free, "tasks",
-                                             (json_int_t)d->tasks, "healthy", (int)d->is_healthy));
+        json_array_append_new(out,
+                              json_pack("{s:I, s:s, s:f, s:f, s:I, s:b, s:b}", "device", (json_int_t)d->device, "node",
+                                        d->node, "memory", d->memory, "free", d->free, "tasks", (json_int_t)d->tasks,
+                                        "healthy", (int)d->is_healthy, "lent", (int)d->is_lent));
     }
     return out;
 }
@@ -137,6 +138,8 @@ static int add_rest(json_t *out, const struct mu_view *v)
         "running", running(v), "workers", workers(&v->now), "devices", devices(&v->now));
     int rc = rest ? json_object_update(out, rest) : -1;
     json_decref(rest);
+    if (rc == 0 && v->now.share.is_there) /* only where devices are shared */
+        rc = json_object_set(out, "share", json_object_get(v->now.tree, "share"));
     return rc == 0 ? json_object_set_new(out, "last_events", events(v)) : rc;
 }
 

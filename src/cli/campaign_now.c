@@ -1,6 +1,8 @@
 /* campaign_now.c - see campaign_now.h */
 #include "cli/campaign_now.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,8 @@ static int read_device(void *item, const json_t *o, const char *where, struct mu
     MU_TRY_RETURN(get_real(o, "memory", 0, COUNT_MAX, &d->memory, where, e));
     MU_TRY_RETURN(get_real(o, "free", 0, COUNT_MAX, &d->free, where, e));
     MU_TRY_RETURN(get_int(o, "tasks", &d->tasks, where, e));
+    if (mu_json_has(o, "lent"))
+        MU_TRY_RETURN(mu_json_bool(o, "lent", &d->is_lent, where, e));
     return mu_json_has(o, "healthy") ? mu_json_bool(o, "healthy", &d->is_healthy, where, e) : MU_OK;
 }
 
@@ -104,6 +108,20 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct mu_now_task *)a)->task, ((const struct mu_now_task *)b)->task);
 }
 
+static int read_share(struct mu_now_share *s, const json_t *all, const char *where, struct mu_err *e)
+{
+    const json_t *o = json_object_get(all, "share"), *others;
+    if (!json_is_object(o))
+        return MU_OK;
+    MU_TRY_RETURN(get_int(o, "devices", &s->devices, where, e));
+    MU_TRY_RETURN(get_int(o, "mine", &s->mine, where, e));
+    s->is_lost = json_is_true(json_object_get(o, "is_lost"));
+    others = json_object_get(o, "others");
+    s->others = json_is_array(others) ? others : NULL;
+    s->is_there = true;
+    return MU_OK;
+}
+
 static int read_all(struct mu_now *n, const char *where, struct mu_err *e)
 {
     const json_t *o = n->tree;
@@ -119,6 +137,7 @@ static int read_all(struct mu_now *n, const char *where, struct mu_err *e)
                             read_worker, where, e));
     MU_TRY_RETURN(read_list(o, "devices", &n->devices, sizeof *n->devices, MU_NOW_DEVICES_MAX, &n->n_devices,
                             read_device, where, e));
+    MU_TRY_RETURN(read_share(&n->share, o, where, e));
     if (n->n_running > 1)
         qsort(n->running, (size_t)n->n_running, sizeof *n->running, by_name);
     return mu_json_real(o, "at", 1, SECONDS_MAX, &n->at, where, e);
@@ -155,6 +174,34 @@ void mu_now_fini(struct mu_now *now)
     mu_free(now->devices);
     json_decref(now->tree);
     *now = (struct mu_now){0};
+}
+
+__attribute__((format(printf, 4, 5))) static size_t add_text(char *out, size_t bytes, size_t n, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int more = n < bytes ? vsnprintf(out + n, bytes - n, fmt, args) : 0;
+    va_end(args);
+    return MU_MIN(n + (size_t)MU_MAX(more, 0), bytes);
+}
+
+void mu_now_share_text(const struct mu_now *now, char *out, size_t bytes)
+{
+    const struct mu_now_share *s = &now->share;
+    size_t n = 0, i;
+    const json_t *o;
+    out[0] = '\0';
+    if (!s->is_there)
+        return;
+    n = add_text(out, bytes, n, "devices: %lld of %lld", (long long)s->mine, (long long)s->devices);
+    json_array_foreach((json_t *)(uintptr_t)s->others, i, o)
+    {
+        const char *name = json_string_value(json_object_get(o, "campaign"));
+        n = add_text(out, bytes, n, "%s%s %lld", i ? ", " : " (others: ", name ? name : "?",
+                     (long long)json_integer_value(json_object_get(o, "devices")));
+    }
+    n = add_text(out, bytes, n, "%s", json_array_size(s->others) > 0 ? ")" : "");
+    (void)add_text(out, bytes, n, "%s", s->is_lost ? "; the others cannot be asked for now" : "");
 }
 
 const struct mu_now_task *mu_now_find(const struct mu_now *now, const char *task)

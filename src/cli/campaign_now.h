@@ -5,7 +5,8 @@
  *                 "total": 400, "per_s": 3.5, "alive_s": 0.4}],
  *    "workers": [{"worker": 17, "model": "a", "devices": "0", "node": "n1", "state":
  * "running|idle|starting|draining"}], "devices": [{"device": 0, "node": "n1", "memory": bytes, "free": bytes, "tasks":
- * 1, "healthy": true}], "gpu_hours_max": 100, "walltime_max_s": 86400}
+ * 1, "healthy": true, "lent": false}], "gpu_hours_max": 100, "walltime_max_s": 86400,
+ *    "share": {"devices": 4, "mine": 2, "others": [{"campaign": "b", "devices": 2}], "is_lost": false}}
  *
  * For the eye alone: no decision stands on it. Of an object in a list only what names it is needed, all else is empty
  * or 0 where it is missing; the two budgets may be missing, and keys of other names are left alone. */
@@ -42,6 +43,15 @@ struct mu_now_device {
     double memory, free; /* bytes */
     int64_t tasks;
     bool is_healthy;
+    bool is_lent; /* not this campaign's for now */
+};
+
+/* Of devices that several campaigns share. */
+struct mu_now_share {
+    bool is_there;
+    int64_t devices, mine;
+    bool is_lost;         /* the others could not be asked */
+    const json_t *others; /* array of objects; NULL: not told */
 };
 
 /* Texts are borrowed from the tree. All zero is nothing known. */
@@ -54,7 +64,8 @@ struct mu_now {
     struct mu_now_device *devices;
     int n_running, n_workers, n_devices;
     double gpu_hours_max, walltime_max_s; /* budgets; 0: none, or not told */
-    json_t *tree;                         /* owned */
+    struct mu_now_share share;
+    json_t *tree; /* owned */
 };
 
 /* Fills out, which is zeroed first. MU_EFORMAT: damaged. where: its name, for sentences. */
@@ -63,5 +74,8 @@ int mu_now_load(struct mu_now *out, const char *path, struct mu_err *e); /* MU_E
 void mu_now_fini(struct mu_now *now);                                    /* zeroes it */
 
 const struct mu_now_task *mu_now_find(const struct mu_now *now, const char *task); /* NULL: it is not there */
+
+/* "devices: 2 of 4 (others: b 2)"; "" where none are shared. */
+void mu_now_share_text(const struct mu_now *now, char *out, size_t bytes);
 
 #endif

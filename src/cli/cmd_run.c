@@ -26,7 +26,7 @@
 
 struct run_args {
     bool plan, again, json, quiet;
-    const char *output, *launcher;
+    const char *output, *launcher, *share;
     int64_t devices, lead;
 };
 
@@ -147,6 +147,7 @@ static int run_here(const struct mu_campaign *c, const struct run_args *a, struc
                                    .nodes = m->node,
                                    .devices = m->device,
                                    .n_devices = m->n_devices,
+                                   .share = c->share,
                                    .weights = m->weights,
                                    .cores = m->cores,
                                    .is_stopped = is_stopped,
@@ -188,6 +189,8 @@ static int run_run(void *args, int n_operands, char **operands, struct mu_err *e
     MU_TRY_RETURN(mu_campaign_open_here(&c, operands[0], e));
     if (a->output)
         c->output = a->output;
+    if (a->share)
+        c->share = a->share;
     if (!has_begun(c->output))
         MU_TRY(mu_campaign_check_dates(c, e));
     if (a->plan)
@@ -215,6 +218,9 @@ static const struct mu_opt run_opts[] = {
     {MU_OPT_INT, "devices", 0, FIELD(devices), "N", .lo = 0, .hi = MU_FLEET_NODE_MAX,
      .help = "Devices of a node, that tasks are put on: its GPUs, or equal parts of its cores and memory.",
      .dflt = "its GPUs, else 1"},
+    {MU_OPT_TEXT, "share", 0, FIELD(share), "DIR",
+     .help = "Share the devices with other campaigns that name the same folder, by their weights.",
+     .dflt = "the file's own, else no sharing"},
     {MU_OPT_INT, "lead", 0, FIELD(lead), "SECONDS", .lo = 0, .hi = 1000000,
      .help = "In a Slurm job: from its warning to its end. What would not be done by then does not begin.",
      .dflt = "0"},

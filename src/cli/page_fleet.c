@@ -76,7 +76,10 @@ static void draw_device(struct mu_page *p, const struct mu_now_device *d)
              mu_bytes_text(all, (size_t)d->memory));
     const struct mu_cell cell[D_COLS] = {
         [D_NUMBER] = {.text = number},
-        [D_STATE] = {.text = d->is_healthy ? "good" : "out", .tone = d->is_healthy ? MU_TONE_PLAIN : MU_TONE_BAD},
+        [D_STATE] = {.text = !d->is_healthy ? "out"
+                             : d->is_lent   ? "lent"
+                                            : "good",
+                     .tone = d->is_healthy ? MU_TONE_PLAIN : MU_TONE_BAD},
         [D_TASKS] = {.text = tasks},
         [D_BAR] = {.share = d->memory > 0 ? used_bytes / d->memory : 0},
         [D_MEMORY] = {.text = d->memory > 0 ? memory : ""},

@@ -125,6 +125,9 @@ void mu_campaign_standing(struct mu_page *p, const struct mu_view *v)
     mu_view_owner_text(v, text, sizeof text);
     if (!(mu_view_is_over(v) && v->life == MU_LIFE_NOBODY))
         put_sentence(p, is_well ? MU_TONE_FAINT : MU_TONE_WARN, text);
+    mu_now_share_text(&v->now, text, sizeof text);
+    if (mu_view_has_now(v))
+        put_sentence(p, v->now.share.is_lost ? MU_TONE_WARN : MU_TONE_FAINT, text);
     mu_view_now_text(v, text, sizeof text);
     put_sentence(p, MU_TONE_WARN, text);
 }

@@ -161,8 +161,9 @@ struct mu_campaign_alerts {
 
 struct mu_campaign {
     const char *name, *output, *strategy;
-    const char *site; /* Slurm site profile; NULL: none */
-    double weight;    /* in the fair share between campaigns */
+    const char *site;  /* Slurm site profile; NULL: none */
+    const char *share; /* folder through which campaigns share their devices; NULL: they are not shared */
+    double weight;     /* in the fair share between campaigns */
     struct mu_campaign_budgets budgets;
     struct mu_campaign_concurrency concurrency;
     struct mu_campaign_failure failure[MU_FAILURES];

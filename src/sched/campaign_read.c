@@ -71,6 +71,7 @@ static const struct mu_campaign_row top_rows[] = {
     ROW("settings", ELSEWHERE, NOWHERE),
     ROW("strategy", STRATEGY, C(strategy)),
     ROW("weight", REAL, C(weight), RANGE(0.001, 1000)),
+    ROW("share", TEXT, C(share)),
     ROW("budgets", PART, 0, .part = budgets_rows),
     ROW("concurrency", PART, 0, .part = concurrency_rows),
     ROW("failures", ELSEWHERE, NOWHERE),

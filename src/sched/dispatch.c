@@ -60,7 +60,7 @@ int mu_dispatch_open(struct mu_dispatch **out, const struct mu_dispatch_options 
     d->o = *o;
     d->q = q;
     d->f = f;
-    d->kept_task = -1;
+    d->kept_task = d->first = -1;
     d->proposed_s = -INFINITY;
     *out = d;
     return MU_OK;
@@ -109,10 +109,11 @@ static int start(struct mu_dispatch *d, int task, const struct mu_need *n, struc
 
 static bool is_kept(const struct mu_dispatch *d)
 {
-    if (d->kept_task != d->first || (d->now_s >= d->kept_free_s && d->now_s >= d->kept_at_s + LOOK_AGAIN_S))
+    bool is_due = d->kept.n == 0 || d->now_s >= d->kept_free_s;
+    if (d->kept_task != d->first || (is_due && d->now_s >= d->kept_at_s + LOOK_AGAIN_S))
         return false;
     for (int i = 0; i < d->kept.n; i++)
-        if (!d->f->devices[d->kept.device[i]].is_healthy)
+        if (!mu_fleet_is_there(&d->f->devices[d->kept.device[i]]))
             return false;
     return true;
 }
@@ -275,6 +276,11 @@ static void end_round(struct mu_dispatch *d)
         d->f->devices[d->promised.device[i]].reserved_s = INFINITY;
     d->promised.n = 0;
     d->n_held = 0;
+}
+
+int mu_dispatch_first(const struct mu_dispatch *d)
+{
+    return d->first;
 }
 
 int mu_dispatch(struct mu_dispatch *d, const struct mu_dispatch_calls *calls, double now_s,

@@ -59,4 +59,7 @@ void mu_dispatch_free(struct mu_dispatch *d);
 int mu_dispatch(struct mu_dispatch *d, const struct mu_dispatch_calls *calls, double now_s,
                 struct mu_dispatch_stats *stats, struct mu_err *e);
 
+/* The task that was first in the queue of those for which the last round had no devices; -1: none. */
+int mu_dispatch_first(const struct mu_dispatch *d);
+
 #endif

@@ -288,9 +288,11 @@ static int check_seats(const struct mu_fleet *f, const struct mu_need *n, const 
                        n->model, n->devices);
     for (int i = 0; i < s->n; i++) {
         const struct mu_fleet_device *d = &f->devices[s->device[i]];
-        if (!d->is_healthy || d->n_tasks >= d->tasks_max)
+        if (!mu_fleet_is_there(d) || d->n_tasks >= d->tasks_max)
             return mu_fail(e, MU_EINVAL, "device %d %s", s->device[i],
-                           d->is_healthy ? "has all the tasks it may have" : "is not healthy");
+                           !d->is_healthy ? "is not healthy"
+                           : d->is_lent   ? "is lent"
+                                          : "has all the tasks it may have");
         if (fleet_room(f, d, s->copy) < bytes || (s->copy < 0 && n->model >= 0 && !fleet_has_place(f, d)))
             return mu_fail(e, MU_EINVAL, "device %d has room for %lld bytes, not for %lld", s->device[i],
                            (long long)fleet_room(f, d, s->copy), (long long)bytes);
@@ -385,6 +387,16 @@ int mu_fleet_set_healthy(struct mu_fleet *f, int device, bool is_healthy, double
     return MU_OK;
 }
 
+void mu_fleet_set_lent(struct mu_fleet *f, int device, bool is_lent)
+{
+    struct mu_fleet_device *d = &f->devices[device];
+    for (int i = d->n_copies - 1; is_lent && i >= 0; i--)
+        if (f->copies[d->copies[i]].users == 0)
+            copy_drop(f, d->copies[i]);
+    d->is_lent = is_lent;
+    index_update(f, device);
+}
+
 /* ---- checking ---- */
 
 static int check_books(const struct mu_fleet *f, int device, struct mu_err *e)
@@ -417,7 +429,7 @@ int mu_fleet_check(const struct mu_fleet *f, struct mu_err *e)
     for (int i = 0; i < f->n_devices; i++) {
         const struct mu_fleet_device *d = &f->devices[i];
         MU_TRY_RETURN(check_books(f, i, e));
-        n_open += d->is_healthy && d->n_tasks < d->tasks_max;
+        n_open += mu_fleet_is_there(d) && d->n_tasks < d->tasks_max;
     }
     if (n_open != f->n_open)
         return mu_fail(e, MU_EINTERNAL, "%d devices are open, counted %d", n_open, f->n_open);

@@ -46,6 +46,7 @@ struct mu_fleet_device {
     int64_t idle; /* bytes of idle copies */
     int n_tasks, n_copies;
     bool is_healthy; /* false: failed or quarantined */
+    bool is_lent;    /* another campaign's for now, or on its way there: nothing new starts */
     /* As given at open */
     int tasks_max;
     int64_t memory;
@@ -132,6 +133,15 @@ void mu_fleet_forget(struct mu_fleet *f, int model, const int *device, int n);
 
 /* A device that is not healthy has lost its copies. End the tasks there first: MU_EINVAL. */
 int mu_fleet_set_healthy(struct mu_fleet *f, int device, bool is_healthy, double now_s, struct mu_err *e);
+
+/* A device that is lent starts nothing new; what runs there goes on. Idle copies are dropped: call it again when the
+ * last task there has ended. */
+void mu_fleet_set_lent(struct mu_fleet *f, int device, bool is_lent);
+
+static inline bool mu_fleet_is_there(const struct mu_fleet_device *d)
+{
+    return d->is_healthy && !d->is_lent;
+}
 
 /* Work seconds until the copy is loaded; a task that joins before waits for as long. */
 double mu_fleet_copy_rest(const struct mu_fleet *f, int copy, double now_s);

@@ -7,7 +7,7 @@
 
 static bool is_open(const struct mu_fleet_device *d)
 {
-    return d->is_healthy && d->n_tasks < d->tasks_max;
+    return mu_fleet_is_there(d) && d->n_tasks < d->tasks_max;
 }
 
 /* ---- copies ---- */

@@ -210,8 +210,10 @@ static int stop_all(struct mu_orchestration *x, struct mu_err *e)
 {
     for (int i = 0; i < x->n_running; i++)
         mu_orchestra_ask(x, x->running[i], MU_ASKED_STOP);
-    while (x->n_running > 0)
+    while (x->n_running > 0) {
+        MU_TRY_RETURN(mu_orchestra_share_look(x, NULL, e));
         MU_TRY_RETURN(wait(x, LOOK_NS / 10, e));
+    }
     return mu_orchestra_dismiss(x, e);
 }
 
@@ -251,6 +253,7 @@ static int run_all(struct mu_orchestration *x, struct mu_err *e)
     for (;;) {
         struct mu_err spent = MU_ERR_INIT;
         struct mu_counts now;
+        bool has_more;
         MU_TRY_RETURN(mu_orchestra_serve(x, e));
         mu_state_counts(&x->log.state, 0, &now);
         if (x->log.state.campaign == MU_CAMPAIGN_CANCELLED)
@@ -269,6 +272,9 @@ static int run_all(struct mu_orchestration *x, struct mu_err *e)
             MU_TRY_RETURN(run_round(x, e));
         else if (x->n_running == 0)
             return mu_fail(e, MU_ELIMIT, "%s with %d of %d tasks left", spent.text, now.left, now.tasks);
+        MU_TRY_RETURN(mu_orchestra_share_look(x, &has_more, e));
+        if (goes_on && has_more)
+            MU_TRY_RETURN(run_round(x, e));
         if (x->n_running == 0 && x->fleet->n_healthy == 0 && !mu_orchestra_may_come_back(x))
             return mu_fail(e, MU_EPEER,
                            "no device is left that works, with %d of %d tasks to do: `muster status` tells why "
@@ -287,6 +293,7 @@ int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct m
     rc = run_all(&x, e);
     if (rc != MU_OK)
         abandon_all(&x);
+    mu_orchestra_share_close(&x);
     mu_orchestra_hide(&x);
     mu_state_counts(&x.log.state, 0, out);
 out:

@@ -48,6 +48,7 @@ struct mu_orchestra {
     const char *const *nodes; /* their names, by the numbers devices have them */
     const struct mu_fleet_device *devices;
     int n_devices;
+    const char *share;             /* folder of those that share the devices (share.h); NULL: they are all its own */
     const int64_t *weights;        /* bytes of each model of the campaign, 0: not known; may be NULL */
     double (*left_s)(void *arg);   /* until the job that this runs in is warned of its end; NULL: there is none */
     int cores;                     /* of a device, shared among its tasks that name no number of threads */

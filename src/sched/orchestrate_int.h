@@ -6,6 +6,7 @@
 #include "sched/dispatch.h"
 #include "sched/orchestrate.h"
 #include "sched/orchestrate_alert.h"
+#include "sched/orchestrate_share.h"
 #include "sched/state_log.h"
 
 #define MU_ORCHESTRA_LINE_BYTES ((size_t)8192) /* to a worker: a path, as JSON */
@@ -22,6 +23,7 @@ enum mu_asked {
     MU_ASKED_MOVED,     /* its device or node is out: it goes elsewhere */
     MU_ASKED_PREEMPTED, /* for one of higher priority: it waits for its turn again */
     MU_ASKED_CANCELLED, /* somebody wanted it */
+    MU_ASKED_LENT,      /* for another campaign that had waited: it waits for its turn again */
 };
 
 /* A task as this orchestrator has it. */
@@ -95,6 +97,7 @@ struct mu_orchestration {
     struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
     int n_starts;
     struct mu_orchestra_alerts alert;
+    struct mu_orchestra_share share;
     struct mu_err failed; /* inside a call that cannot return it */
 };
 
@@ -140,6 +143,8 @@ int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why
 /* Whether what is out now may come back by itself. */
 bool mu_orchestra_may_come_back(const struct mu_orchestration *x);
 int mu_orchestra_look_at_nodes(struct mu_orchestration *x, struct mu_err *e);
+/* Workers on these devices end at once, and their tasks go elsewhere: it is not counted against them. */
+void mu_orchestra_stop_on(struct mu_orchestration *x, int first, int n);
 /* A device that failed: nothing is put there again. */
 int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char *why, struct mu_err *e);
 int32_t mu_orchestra_device_number(const struct mu_orchestration *x, int device); /* in the log */

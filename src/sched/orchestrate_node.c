@@ -67,8 +67,7 @@ int mu_orchestra_meet_nodes(struct mu_orchestration *x, struct mu_err *e)
 
 /* ---- gone ---- */
 
-/* Workers on these devices end, and their tasks go elsewhere: it is not counted against them. */
-static void stop_on(struct mu_orchestration *x, int first, int n)
+void mu_orchestra_stop_on(struct mu_orchestration *x, int first, int n)
 {
     for (int i = 0; i < MU_WORKERS_MAX; i++) {
         struct mu_hand *h = &x->hand[i];
@@ -106,7 +105,7 @@ int mu_orchestra_node_down(struct mu_orchestration *x, int node, const char *why
     mu_orchestra_make_valid(text);
     p->is_down = true;
     p->seen_ns = mu_now_ns(x->o->clock);
-    stop_on(x, p->first, p->n);
+    mu_orchestra_stop_on(x, p->first, p->n);
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
     tell_out(x, ev.kind, p->name, -1, text);
     return MU_OK;
@@ -120,7 +119,7 @@ int mu_orchestra_device_down(struct mu_orchestration *x, int device, const char 
     if (x->log.state.devices[ev.device].is_quarantined)
         return MU_OK;
     MU_TRY_RETURN(mu_state_log_append(&x->log, &ev, 1, e));
-    stop_on(x, device, 1);
+    mu_orchestra_stop_on(x, device, 1);
     tell_out(x, ev.kind, p->name, device - p->first, why);
     return MU_OK;
 }

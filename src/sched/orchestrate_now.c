@@ -53,9 +53,9 @@ static json_t *worker_json(const struct mu_orchestration *x, const struct mu_han
 static json_t *device_json(const struct mu_orchestration *x, int i)
 {
     const struct mu_fleet_device *d = &x->fleet->devices[i];
-    return json_pack("{s:i, s:s, s:I, s:I, s:i, s:b}", "device", i, "node", x->node[d->node].name, "memory",
+    return json_pack("{s:i, s:s, s:I, s:I, s:i, s:b, s:b}", "device", i, "node", x->node[d->node].name, "memory",
                      (json_int_t)d->memory, "free", (json_int_t)(d->free + d->idle), "tasks", d->n_tasks, "healthy",
-                     d->is_healthy);
+                     d->is_healthy, "lent", d->is_lent);
 }
 
 static json_t *as_tree(const struct mu_orchestration *x)
@@ -71,9 +71,14 @@ static json_t *as_tree(const struct mu_orchestration *x)
     }
     for (int i = 0; i < x->fleet->n_devices; i++)
         json_array_append_new(devices, device_json(x, i));
-    return json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:f, s:f}", "at", (json_int_t)time(NULL), "host", host, "pid",
-                     (int)getpid(), "running", running, "workers", workers, "devices", devices, "gpu_hours_max",
-                     x->o->campaign->budgets.gpu_hours, "walltime_max_s", x->o->campaign->budgets.walltime_s);
+    json_t *all =
+        json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:f, s:f}", "at", (json_int_t)time(NULL), "host", host, "pid",
+                  (int)getpid(), "running", running, "workers", workers, "devices", devices, "gpu_hours_max",
+                  x->o->campaign->budgets.gpu_hours, "walltime_max_s", x->o->campaign->budgets.walltime_s);
+    json_t *share = mu_orchestra_share_json(x);
+    if (share)
+        json_object_set_new(all, "share", share);
+    return all;
 }
 
 void mu_orchestra_show(struct mu_orchestration *x)

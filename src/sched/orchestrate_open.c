@@ -306,6 +306,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(mu_orchestra_open_lengths(x, e));
     MU_TRY_RETURN(mu_orchestra_settle_urgency(x, e));
     MU_TRY_RETURN(fill_queue(x, e));
+    MU_TRY_RETURN(mu_orchestra_share_open(x, e));
     mu_orchestra_listen(x);
     return MU_OK;
 }
@@ -313,6 +314,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
 void mu_orchestra_close(struct mu_orchestration *x)
 {
     mu_control_close(x->control);
+    mu_orchestra_share_close(x);
     mu_dispatch_free(x->dispatch);
     mu_queue_free(x->queue);
     mu_fleet_free(x->fleet);

@@ -133,6 +133,8 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         return take_back(x, task, "the orchestrator was stopped", 0, e);
     case MU_ASKED_PREEMPTED:
         return take_back(x, task, "it made room for a task of higher priority", 0, e);
+    case MU_ASKED_LENT:
+        return take_back(x, task, "it made room for another campaign", 0, e);
     case MU_ASKED_MOVED:
         return take_back(x, task, "its device or node is out", 0, e);
     case MU_ASKED_LATE:
@@ -270,9 +272,16 @@ int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const stru
     struct mu_work *w = &x->work[task];
     int32_t attempt = mu_orchestra_attempt(x, task) + 1;
     struct mu_err why = MU_ERR_INIT;
+    bool may;
     if (attempt > MU_STATE_TASK_TRIES_MAX) {
         mu_fleet_end(x->fleet, run, mu_orchestra_now(x));
         return mu_orchestra_fail(x, task, MU_FAILURE_CANCELLED, "it was begun as often as a task may be", e);
+    }
+    MU_TRY_RETURN(mu_orchestra_share_allows(x, seats, &may, e));
+    if (!may) { /* its devices are another campaign's by now */
+        mu_fleet_end(x->fleet, run, mu_orchestra_now(x));
+        mu_queue_again(x->queue, w->id, mu_orchestra_left_s(w), -INFINITY, mu_orchestra_now(x));
+        return MU_OK;
     }
     *w = (struct mu_work){.id = w->id,
                           .number = w->number,

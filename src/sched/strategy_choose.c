@@ -32,7 +32,7 @@ enum mu_fit mu_fit_of(const struct mu_fleet *f, const struct mu_need *n, int dev
     const struct mu_fleet_device *d = &f->devices[device];
     enum mu_fit fit = MU_FIT_MEMORY;
     *copy = -1;
-    if (!d->is_healthy)
+    if (!mu_fleet_is_there(d))
         return MU_FIT_DOWN;
     if (need_bytes(n) > d->memory)
         return MU_FIT_SMALL;
