@@ -97,6 +97,28 @@ XT_TEST(a_file_that_is_not_there)
     mu_now_fini(&now);
 }
 
+XT_TEST(shared_devices_are_told_in_one_line)
+{
+    char text[200];
+    XT_OK(parse(
+        "{\"at\": 1, \"share\": {\"devices\": 4, \"mine\": 2, \"others\": [{\"campaign\": \"b\", \"devices\": 1}, "
+        "{\"campaign\": \"c\", \"devices\": 1}], \"is_lost\": false}}"));
+    mu_now_share_text(&now, text, sizeof text);
+    XT_STREQ(text, "devices: 2 of 4 (others: b 1, c 1)");
+    mu_now_share_text(&now, text, 12); /* no room for more */
+    XT_STREQ(text, "devices: 2 ");
+    mu_now_fini(&now);
+    XT_OK(parse("{\"at\": 1, \"share\": {\"devices\": 4, \"mine\": 4, \"others\": [], \"is_lost\": true}}"));
+    mu_now_share_text(&now, text, sizeof text);
+    XT_STREQ(text, "devices: 4 of 4; the others cannot be asked for now");
+    mu_now_fini(&now);
+    XT_OK(parse("{\"at\": 1}"));
+    mu_now_share_text(&now, text, sizeof text);
+    XT_STREQ(text, "");
+    mu_now_fini(&now);
+    XT_FAILS(parse("{\"at\": 1, \"share\": {\"devices\": \"all\"}}"), MU_EFORMAT, "devices");
+}
+
 static int parse_one(void *arg, struct mu_err *e)
 {
     (void)arg;

@@ -30,8 +30,8 @@ share: $dir/share
 models: [models/muster-llama-tiny, models/muster-dsv3-tiny]
 suites:
   - {name: sums, tasks: sums, include_path: examples, log_samples: true, bootstrap_iters: 100}
-  - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 40, log_samples: true, bootstrap_iters: 100}
-  - {name: shots, tasks: muster_code, limit: 40, num_fewshot: 1, log_samples: true, bootstrap_iters: 100}
+  - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 30, log_samples: true, bootstrap_iters: 100}
+  - {name: shots, tasks: muster_code, limit: 30, num_fewshot: 1, log_samples: true, bootstrap_iters: 100}
 settings:
   - {retries: {limit: 100, wait: 0s, wait_max: 0s}}
 END
@@ -68,7 +68,7 @@ campaign b >"$dir/b.yaml"
     while kill -0 $$ 2>/dev/null && [ ! -e "$dir/done" ]; do
         n=$(pgrep -fc "^$dir/bin/muster work" || true)
         [ "$n" -gt "$most" ] && most=$n && echo "$most" >"$dir/most"
-        sleep 0.02
+        sleep 0.05
     done
 ) &
 watch=$!

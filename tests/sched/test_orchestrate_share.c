@@ -1,6 +1,7 @@
 /* test_orchestrate_share.c - a campaign that shares its devices with another one, which is played by hand */
 #include "sched/orchestrate.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -36,6 +37,8 @@ struct play {
     double first_s; /* when it had its first device; 0: never */
     /* Once, at that time, this campaign's process does not run for a while. */
     double stops_s, stopped_s;
+    double task_s; /* of the other: it gives what it should at the ends of its tasks; 0: never */
+    int owed;
     double locks_s; /* from when the store is locked; 0: never */
     sqlite3 *lock;
     int n_warnings;
@@ -71,6 +74,7 @@ static void look_other(struct play *p, bool gives)
         .busy = gives ? 0 : p->held, .want = gives ? 0 : p->want, .narrow = !gives, .wide_task = -1, .use = use};
     XT_OK(mu_share_look(p->other, &a, &due, &err));
     p->held = mu_share_has(p->other, 0) + mu_share_has(p->other, 1);
+    p->owed = due.give;
     if (p->held > 0 && p->first_s == 0)
         p->first_s = now_of(p);
 }
@@ -90,7 +94,8 @@ static bool goes_on_beside(void *arg)
     double now_s = now_of(p);
     if (p->want > 0 && !p->lock && now_s >= p->looked_s + 1) {
         p->looked_s = now_s;
-        look_other(p, now_s < p->from_s || now_s >= p->to_s);
+        bool ends = p->task_s > 0 && p->owed > 0 && fmod(now_s, p->task_s) < 1.5;
+        look_other(p, now_s < p->from_s || now_s >= p->to_s || ends);
         if (p->stops_s > 0 && now_s >= p->stops_s) {
             mu_clock_fake_advance(&p->f.clock, (int64_t)(p->stopped_s * 1e9));
             look_other(p, false);
@@ -110,16 +115,21 @@ static void hear(void *arg, const struct mu_news *n)
         XT_CHECKF(p->f.n + p->held <= 2, "%d workers and %d devices of others at %.0f s", p->f.n, p->held, now_of(p));
 }
 
-static void begin(struct play *p, const char *name, const struct fake_script *script, int n)
+static void begin_as(struct play *p, const char *name, const char *text, const struct fake_script *script, int n)
 {
     *p = (struct play){.to_s = INFINITY};
-    p->c = campaign_of(TWO_BY_TWO);
+    p->c = campaign_of(text);
     snprintf(p->folder, sizeof p->folder, "%s/%s", xt_tmpdir(), name);
     snprintf(p->share, sizeof p->share, "%s/share", p->folder);
     mkdir(p->folder, 0777);
     for (int i = 0; i < 2; i++)
         p->device[i] = (struct mu_fleet_device){.tasks_max = 1, .memory = INT64_C(1) << 30, .speed = 1};
     fake_launcher_init(&p->f, script, n);
+}
+
+static void begin(struct play *p, const char *name, const struct fake_script *script, int n)
+{
+    begin_as(p, name, TWO_BY_TWO, script, n);
 }
 
 static void play(struct play *p)
@@ -196,17 +206,34 @@ XT_TEST(a_device_is_given_when_its_task_ends)
 
 XT_TEST(who_has_waited_long_has_a_task_stopped_for_it)
 {
-    static const struct fake_script s[] = {{"a/x", {0}, 500}, {"a/y", {0}, 500}, {"b/x", {0}, 500}, {"b/y", {0}, 500}};
+    static const struct fake_script s[] = {{"a/x", {0}, 200}, {"a/y", {0}, 200}, {"b/x", {0}, 200}, {"b/y", {0}, 200}};
     struct play p;
     begin(&p, "long", s, 4);
     p.want = 1;
-    p.from_s = 100;
-    p.to_s = 600;
+    p.from_s = 70;
+    p.to_s = 250;
     join_other(&p);
     play(&p);
-    XT_CHECKF(p.first_s >= 160 && p.first_s <= 170, "it had a device at %.0f s", p.first_s);
+    XT_CHECKF(p.first_s >= 130 && p.first_s <= 140, "it had a device at %.0f s", p.first_s);
     XT_EQ(p.f.tasks, 5); /* one was stopped, and began again */
     XT_EQ(p.counts.by_state[MU_TASK_FAILED], 0);
+    end(&p);
+}
+
+/* Both devices for one task, while the other always has something for one. */
+XT_TEST(a_task_wider_than_the_share_has_its_turn)
+{
+    struct play p;
+    begin_as(&p, "wide", TWO_BY_TWO "  - {for: b/y, resources: {devices: 2}}\n", half_minutes, 4);
+    p.want = 1;
+    p.task_s = 20;
+    join_other(&p);
+    look_other(&p, false);
+    play(&p);
+    XT_EQ(p.f.tasks, 4);
+    XT_CHECKF(now_of(&p) < 300, "%.0f s", now_of(&p));
+    look_other(&p, false);
+    XT_EQ(p.held, 1); /* and has its device again */
     end(&p);
 }
 
