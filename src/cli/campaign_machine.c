@@ -127,7 +127,7 @@ static int cut_nodes(struct mu_campaign_machine *m, const struct mu_campaign *c,
 int mu_campaign_machine_look(struct mu_campaign_machine *m, const struct mu_campaign *c, const char *launcher,
                              int64_t devices, int64_t lead_s, struct mu_err *e)
 {
-    *m = (struct mu_campaign_machine){.here = MU_SLURM_HERE_INIT, .lead_s = lead_s};
+    *m = (struct mu_campaign_machine){.here = MU_SLURM_HERE_INIT, .lead_s = lead_s, .ends_s = INFINITY};
     MU_TRY_RETURN(choose_launcher(m, launcher, e));
     MU_TRY_RETURN(name_nodes(m, e));
     MU_TRY_RETURN(cut_nodes(m, c, devices, e));
@@ -143,9 +143,8 @@ double mu_campaign_machine_left(struct mu_campaign_machine *m)
     if (m->asked_s > 0 && now_s - m->asked_s < ASK_S)
         return m->ends_s - now_s;
     m->asked_s = now_s;
-    m->ends_s = INFINITY;
-    if (mu_slurm_time_left(&left, &m->here, NULL) == MU_OK && left != MU_SLURM_UNLIMITED)
-        m->ends_s = now_s + (double)(left - m->lead_s);
+    if (mu_slurm_time_left(&left, &m->here, NULL) == MU_OK) /* else what it said last stands */
+        m->ends_s = left == MU_SLURM_UNLIMITED ? INFINITY : now_s + (double)(left - m->lead_s);
     return m->ends_s - now_s;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "sched/slurm/here.h"
 #include "sched/slurm/jobs.h"
 #include "xt.h"
 
@@ -194,31 +195,86 @@ XT_TEST(too_much_output)
     mu_command_end_fini(&end);
 }
 
-/* Slurm's commands stood in for by a program that prints what they would. */
+/* ---- Slurm's commands stood in for by programs that print what they would ---- */
+
+static char path_kept[4096];
+
+static void stand_in(const char *name, const char *script)
+{
+    char path[512], text[1024];
+    snprintf(path, sizeof path, "%s/%s", xt_tmpdir(), name);
+    snprintf(text, sizeof text, "#!/bin/sh\n%s\n", script);
+    XT_OK(mu_file_write_all(path, text, strlen(text), &err));
+    XT_CHECK(chmod(path, 0755) == 0);
+    snprintf(path_kept, sizeof path_kept, "%s", getenv("PATH") ? getenv("PATH") : "");
+    snprintf(path, sizeof path, "%s:/bin:/usr/bin", xt_tmpdir());
+    setenv("PATH", path, 1);
+}
+
+static void stand_back(void)
+{
+    setenv("PATH", path_kept, 1);
+}
+
 XT_TEST(a_job_is_looked_at)
 {
-    struct mu_slurm_job j;
-    struct mu_outfile o = MU_OUTFILE_INIT;
-    const char *folder = xt_tmpdir(), *old = getenv("PATH");
-    static const char script[] =
-        "#!/bin/sh\ncase \"$*\" in *\"--jobs 99 \"*) echo 'slurm_load_jobs error: Invalid job id "
-        "specified' >&2; exit 1;; *) echo '71 RUNNING 0 1 None';; esac\n";
-    char path[512], kept[4096];
-    snprintf(kept, sizeof kept, "%s", old ? old : "");
-    snprintf(path, sizeof path, "%s/squeue", folder);
-    XT_OK(mu_outfile_open(&o, path, &err));
-    XT_OK(mu_outfile_write(&o, script, sizeof script - 1, &err));
-    XT_OK(mu_outfile_commit(&o, &err));
-    XT_CHECK(chmod(path, 0755) == 0);
-    snprintf(path, sizeof path, "%s:/bin:/usr/bin", folder);
-    setenv("PATH", path, 1);
-    int rc = mu_slurm_look(&j, "71", false, &err);
-    struct mu_slurm_job none;
-    int gone = mu_slurm_look(&none, "99", false, &err);
-    setenv("PATH", kept, 1);
+    struct mu_slurm_job j, none;
+    stand_in("squeue", "case \"$*\" in *\"--jobs 99 \"*) echo 'slurm_load_jobs error: Invalid job id specified' >&2; "
+                       "exit 1;; *) echo '71 RUNNING 0 1 None';; esac");
+    int rc = mu_slurm_look(&j, "71", false, &err), gone = mu_slurm_look(&none, "99", false, &err);
+    stand_back();
     XT_EQ(rc, MU_OK);
     XT_EQ(j.state, MU_SLURM_RUNNING);
     XT_EQ(gone, MU_ENOENT);
+}
+
+/* The next submission would double it. */
+XT_TEST(a_job_that_may_have_been_taken)
+{
+    char id[MU_SLURM_ID_MAX];
+    stand_in("sbatch",
+             "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1");
+    int rc = mu_slurm_submit(id, "job.sh", &err);
+    stand_back();
+    XT_EQ(rc, MU_EPEER);
+    XT_CHECKF(strstr(err.text, "squeue --me"), "%s", err.text);
+    stand_in("sbatch", "echo 'sbatch: error: Unable to contact slurm controller (connect failure)' >&2; exit 1");
+    rc = mu_slurm_submit(id, "job.sh", &err);
+    stand_back();
+    XT_EQ(rc, MU_EPEER);
+    XT_CHECKF(!strstr(err.text, "squeue --me"), "%s", err.text);
+}
+
+/* An orchestrator asks it between two looks at its workers. */
+XT_TEST(time_left_is_not_waited_for)
+{
+    struct mu_slurm_here h = MU_SLURM_HERE_INIT;
+    struct timespec begin, now;
+    int64_t left = 0;
+    h.job = 71;
+    h.end_unix = (int64_t)time(NULL) + 1000;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    stand_in("squeue", "exec sleep 30");
+    int rc = mu_slurm_time_left(&left, &h, &err);
+    stand_back();
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    XT_EQ(rc, MU_OK);
+    XT_CHECKF(left > 900 && left <= 1000, "%lld s", (long long)left);
+    XT_CHECK(now.tv_sec - begin.tv_sec < 15);
+}
+
+XT_TEST(a_person_s_own_defaults_are_left_out)
+{
+    struct mu_command_end end = MU_COMMAND_END_INIT;
+    setenv("SQUEUE_STATES", "PENDING", 1);
+    setenv("SINFO_PARTITION", "x", 1);
+    setenv("MUSTER_TEST_KEPT", "y", 1);
+    XT_OK(run(&end, "echo \"${SQUEUE_STATES:-}${SINFO_PARTITION:-}$MUSTER_TEST_KEPT\"", 20 * SECOND));
+    unsetenv("SQUEUE_STATES");
+    unsetenv("SINFO_PARTITION");
+    unsetenv("MUSTER_TEST_KEPT");
+    XT_STREQ(end.out.p, "y\n");
+    mu_command_end_fini(&end);
 }
 
 XT_MAIN()

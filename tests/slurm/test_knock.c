@@ -87,6 +87,21 @@ XT_TEST(one_that_does_not_answer)
     close(fd);
 }
 
+/* What fails on our own side, as for want of a port, is no answer of the node. */
+XT_TEST(want_on_our_side)
+{
+    int port, fd = listening(&port);
+    struct mu_slurm_doors d = doors(port);
+    socklen_t n = d.door[0].n_address;
+    XT_EQ(answer(&d, SECOND), MU_SLURM_OPEN);
+    d.door[0].n_address = 1; /* EINVAL */
+    XT_EQ(answer(&d, 3 * SECOND), MU_SLURM_OPEN);
+    d.door[0].n_address = n;
+    close(fd);
+    XT_EQ(answer(&d, 5 * SECOND), MU_SLURM_SHUT);
+    mu_slurm_doors_close(&d);
+}
+
 /* A firewall is no reason to give a node up. */
 XT_TEST(never_seen_open)
 {

@@ -131,6 +131,9 @@ XT_TEST(mistakes_have_lines)
     refuse("partitions:\n  - name: g\n    cpus: 64\n    machine:\n      gpus: {kind: a100, cuont: 4}\n",
            "line 5: there is no key \"cuont\"");
     refuse("[]", "a mapping with partitions is needed");
+    refuse("gres: {h100: \"gpu:h100\"}\n" LEAST,
+           "line 1: gres: what Slurm calls the GPUs of partition gpu is not there: "
+           "add \"a100\", or leave gres out");
 }
 
 /* What comes to stand in an #SBATCH line cannot end it, nor begin another option. */

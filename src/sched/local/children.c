@@ -20,6 +20,7 @@
 #define TAIL_BYTES 4096
 #define PRESS_NS   100000000ll
 #define KILL_NS    3000000000ll
+#define CLOSE_NS   5000000000ll /* for all that were killed at the end */
 
 int mu_children_open(struct mu_children *c, struct mu_err *e)
 {
@@ -337,12 +338,32 @@ void mu_children_signal(struct mu_children *c, pid_t pid, int signal, bool is_gr
         kill(is_group ? -pid : pid, signal);
 }
 
+static bool ends_by(const struct mu_child *p, int64_t until_ns)
+{
+    struct pollfd end = {.fd = p->watch, .events = POLLIN};
+    int got;
+    do {
+        int64_t left = MU_MAX(until_ns - mu_now_ns(mu_clock_real()), 0);
+        got = poll(&end, 1, (int)((left + 999999) / 1000000));
+    } while (got < 0 && errno == EINTR);
+    return got > 0;
+}
+
+/* One that hangs in the kernel, on a file server that is gone, cannot be waited for: it is left, killed. */
 void mu_children_close(struct mu_children *c)
 {
     struct mu_worker_told told;
+    int64_t until_ns = mu_now_ns(mu_clock_real()) + CLOSE_NS;
+    for (int i = 0; i < c->n; i++)
+        kill(-c->child[i].pid, SIGKILL);
     while (c->n > 0) {
-        kill(-c->child[c->n - 1].pid, SIGKILL);
-        take_end(c, &c->child[c->n - 1], &told);
+        struct mu_child *last = &c->child[c->n - 1];
+        if (ends_by(last, until_ns)) {
+            take_end(c, last, &told);
+            continue;
+        }
+        close_all((int[]){last->watch, last->in, last->out}, 3);
+        c->n--;
     }
     mu_free(c->child);
     mu_free(c->fd);

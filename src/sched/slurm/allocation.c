@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "sched/slurm/jobs.h"
 #include "sched/slurm/topology.h"
+#include "sched/slurm/words.h"
 
 int mu_slurm_allocation_open(struct mu_slurm_allocation *a, char *(*get)(const char *name), struct mu_err *e)
 {
@@ -53,20 +54,14 @@ static bool has(const struct mu_slurm_hosts *hosts, const char *name)
     return false;
 }
 
-/* "DOWN", "IDLE*": the star says that it does not answer. One that is drained goes on with what it has. */
+/* "DOWN", "IDLE*", of newer releases "IDLE+NOT_RESPONDING". One that is drained goes on with what it has. */
 static bool is_down(const struct mu_slurm_cluster *c, const char *name)
 {
     for (int i = 0; i < c->n_nodes; i++)
         if (strcmp(c->nodes[i].name, name) == 0)
-            return strstr(c->nodes[i].state, "DOWN") || strchr(c->nodes[i].state, '*');
+            return strstr(c->nodes[i].state, "DOWN") || strstr(c->nodes[i].state, "NOT_RESP") ||
+                   strchr(c->nodes[i].state, '*');
     return false;
-}
-
-static struct mu_str trim(struct mu_str s)
-{
-    while (s.n > 0 && (unsigned char)s.p[s.n - 1] <= ' ')
-        s.n--;
-    return s;
 }
 
 int mu_slurm_nodes_gone(struct mu_slurm_hosts *gone, const struct mu_slurm_hosts *nodes, struct mu_str kept,
@@ -75,11 +70,12 @@ int mu_slurm_nodes_gone(struct mu_slurm_hosts *gone, const struct mu_slurm_hosts
     struct mu_slurm_hosts ours = MU_SLURM_HOSTS_INIT;
     struct mu_slurm_cluster c = MU_SLURM_CLUSTER_INIT;
     int rc = MU_OK;
+    kept = mu_slurm_trim(kept);
+    if (kept.n > 0)
+        MU_TRY(mu_slurm_hosts_expand(&ours, kept, e));
+    MU_TRY(mu_slurm_nodes_parse(&c, state, e));
     mu_buf_clear(&gone->text);
     gone->n = 0;
-    if (trim(kept).n > 0)
-        MU_TRY(mu_slurm_hosts_expand(&ours, trim(kept), e));
-    MU_TRY(mu_slurm_nodes_parse(&c, state, e));
     for (const char *p = NULL; (p = mu_slurm_hosts_next(nodes, p)) != NULL;) {
         if (has(&ours, p) && !is_down(&c, p))
             continue;
@@ -160,27 +156,11 @@ int mu_slurm_steps_list(struct mu_slurm_allocation *a, struct mu_command_end *en
     return ask(a, end, argv, e);
 }
 
-static struct mu_str next_word(struct mu_str *line)
-{
-    size_t begin = 0, end;
-    while (begin < line->n && line->p[begin] == ' ')
-        begin++;
-    for (end = begin; end < line->n && line->p[end] != ' ';)
-        end++;
-    struct mu_str word = {line->p + begin, end - begin};
-    *line = (struct mu_str){line->p + end, line->n - end};
-    return word;
-}
-
 bool mu_slurm_step_next(struct mu_str *rest, struct mu_str *id, struct mu_str *name)
 {
-    while (rest->n > 0) {
-        const char *end = memchr(rest->p, '\n', rest->n);
-        struct mu_str line = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
-        size_t used = line.n + (end ? 1 : 0);
-        *rest = (struct mu_str){rest->p + used, rest->n - used};
-        *id = next_word(&line);
-        *name = next_word(&line);
+    for (struct mu_str line; mu_slurm_next_line(rest, &line);) {
+        *id = mu_slurm_next_word(&line, " ");
+        *name = mu_slurm_next_word(&line, " ");
         if (name->n > 0)
             return true;
     }

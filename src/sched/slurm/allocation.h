@@ -9,8 +9,7 @@
 #include "sched/slurm/here.h"
 #include "sched/slurm/knock.h"
 
-#define MU_SLURM_ANSWER_NS ((int64_t)3000000000)  /* for one command */
-#define MU_SLURM_ALONE_NS  ((int64_t)10000000000) /* after one that was not answered */
+#define MU_SLURM_ALONE_NS ((int64_t)10000000000) /* after one that was not answered */
 
 struct mu_slurm_allocation {
     struct mu_slurm_here here;  /* nodes: those that the job began with */

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 
 #define ENVIRON_MAX 65536
+#define END_NS      ((int64_t)2000000000) /* for one that was killed */
 
 extern char **environ;
 
@@ -36,7 +37,19 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* The caller's environment with LC_ALL=C in front of what it says of locales. The array is the caller's to free. */
+/* What people set for their own use of these commands would change what is printed: SQUEUE_STATES=PENDING, and no
+ * running job has nodes. */
+static bool is_kept(const char *variable)
+{
+    static const char *const left_out[] = {"LC_ALL=", "SQUEUE_", "SINFO_", "SACCT_", "SCONTROL_", "SCANCEL_"};
+    for (size_t i = 0; i < MU_COUNT(left_out); i++) {
+        if (strncmp(variable, left_out[i], strlen(left_out[i])) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* LC_ALL=C, then what is kept of the caller's. The array is the caller's to free. */
 static int make_environment(char ***out, struct mu_err *e)
 {
     int n = 0, kept = 0;
@@ -45,7 +58,7 @@ static int make_environment(char ***out, struct mu_err *e)
     MU_TRY_RETURN(MU_NEW_ARRAY(out, n + 2, "an environment", e));
     (*out)[kept++] = "LC_ALL=C";
     for (int i = 0; i < n; i++) {
-        if (strncmp(environ[i], "LC_ALL=", 7) != 0)
+        if (is_kept(environ[i]))
             (*out)[kept++] = environ[i];
     }
     return MU_OK;
@@ -175,6 +188,15 @@ static int await_end(struct run *r, struct mu_err *e)
     return MU_OK;
 }
 
+/* One that hangs in the kernel, on a file server that is gone, cannot be waited for: it is left. */
+static void end_it(struct run *r)
+{
+    int64_t until = mu_now_ns(mu_clock_real()) + END_NS;
+    (void)kill(-r->pid, SIGKILL);
+    while (waitpid(r->pid, NULL, WNOHANG) == 0 && mu_now_ns(mu_clock_real()) < until)
+        (void)poll(NULL, 0, 1);
+}
+
 int mu_command_run(struct mu_command_end *end, const char *const *argv, int64_t timeout_ns, struct mu_err *e)
 {
     struct run r = {.argv = argv, .end = end, .fd = {-1, -1}, .watch = -1};
@@ -186,10 +208,8 @@ int mu_command_run(struct mu_command_end *end, const char *const *argv, int64_t 
     MU_TRY(listen_to(&r, e));
     MU_TRY(await_end(&r, e));
 out:
-    if (r.pid > 0) {
-        (void)kill(-r.pid, SIGKILL);
-        (void)waitpid(r.pid, NULL, 0);
-    }
+    if (r.pid > 0)
+        end_it(&r);
     close_fd(&r.fd[0]);
     close_fd(&r.fd[1]);
     close_fd(&r.watch);

@@ -1,8 +1,9 @@
 /* command.h - one command run to its end, inside a deadline
  *
- * No shell: arguments go to the program as they are. The environment is the caller's, in the C locale, so that what is
- * printed can be read. Past the deadline the command and what it started in its process group are killed; what it
- * leaves behind when it ends in time is left alone, and not waited for. */
+ * No shell: arguments go to the program as they are. The environment is the caller's, in the C locale and without the
+ * defaults that people set for Slurm's commands, so that what is printed can be read. Past the deadline the command and
+ * what it started in its process group are killed; what it leaves behind when it ends in time is left alone, and not
+ * waited for. */
 #ifndef MU_SCHED_SLURM_COMMAND_H
 #define MU_SCHED_SLURM_COMMAND_H
 

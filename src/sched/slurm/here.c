@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "sched/slurm/duration.h"
 #include "sched/slurm/jobs.h"
+#include "sched/slurm/words.h"
 
 /* Leaves *out when the variable is not set. */
 static int read_number(char *(*get)(const char *), const char *name, int64_t hi, int64_t *out, struct mu_err *e)
@@ -47,8 +48,7 @@ void mu_slurm_here_fini(struct mu_slurm_here *h)
 
 int mu_slurm_time_left_parse(int64_t *seconds, struct mu_str text, struct mu_err *e)
 {
-    while (text.n > 0 && (unsigned char)text.p[text.n - 1] <= ' ')
-        text.n--;
+    text = mu_slurm_trim(text);
     if (text.n == 0 || mu_str_eq(text, MU_STR("NOT_SET")) || mu_str_eq(text, MU_STR("INVALID")))
         return mu_fail(e, MU_ENOENT, "Slurm says no time that the job has left");
     return mu_slurm_duration_parse(seconds, text, e);
@@ -60,7 +60,7 @@ int mu_slurm_time_left(int64_t *seconds, const struct mu_slurm_here *h, struct m
     char id[24];
     snprintf(id, sizeof id, "%" PRId64, h->job);
     const char *argv[] = {"squeue", "--noheader", "--jobs", id, "--format=%L", NULL};
-    int rc = mu_slurm_command(&end, argv, e);
+    int rc = mu_slurm_command_within(&end, argv, MU_SLURM_ANSWER_NS, e);
     if (rc == MU_OK)
         rc = mu_slurm_time_left_parse(seconds, mu_buf_str(&end.out), e);
     if (rc != MU_OK && h->end_unix > 0) {

@@ -26,8 +26,8 @@ struct mu_slurm_here {
 int mu_slurm_here_read(struct mu_slurm_here *out, char *(*get)(const char *name), struct mu_err *e);
 void mu_slurm_here_fini(struct mu_slurm_here *h);
 
-/* Seconds left of a job's walltime, by squeue; MU_SLURM_UNLIMITED: no limit. Where the controller does not answer and
- * end_unix is known, by that. Otherwise errors as jobs.h has them. */
+/* Seconds left of a job's walltime, by squeue; MU_SLURM_UNLIMITED: no limit. Where the controller does not answer
+ * within MU_SLURM_ANSWER_NS and end_unix is known, by that. Otherwise errors as jobs.h has them. */
 int mu_slurm_time_left(int64_t *seconds, const struct mu_slurm_here *h, struct mu_err *e);
 
 /* squeue's --format=%L: "1-02:03:04", "12:34", "0:07", "UNLIMITED"; MU_ENOENT: "NOT_SET", "INVALID", nothing. */

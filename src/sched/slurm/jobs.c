@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "sched/slurm/words.h"
 
 /* Widths of --Format: columns are cut there, so each is wide enough for what we keep. */
 #define QUEUE_FORMAT      "JobArrayID:32,State:32,exit_code:16,RestartCnt:16,Reason:64"
@@ -51,9 +52,10 @@ static bool says(struct mu_str text, const char *const *phrases)
 /* The first line without "sbatch: error: ". */
 static struct mu_str first_complaint(struct mu_str text)
 {
-    const char *end = text.n > 0 ? memchr(text.p, '\n', text.n) : NULL;
-    const char *p = text.p;
-    size_t n = end ? (size_t)(end - text.p) : text.n;
+    struct mu_str line = {text.p, 0};
+    (void)mu_slurm_next_line(&text, &line);
+    const char *p = line.p;
+    size_t n = line.n;
     for (const char *colon; (colon = n > 0 ? memmem(p, n, "error: ", 7) : NULL) != NULL;) {
         n -= (size_t)(colon + 7 - p);
         p = colon + 7;
@@ -105,58 +107,28 @@ int mu_slurm_command(struct mu_command_end *end, const char *const *argv, struct
     return mu_slurm_command_within(end, argv, MU_SLURM_COMMAND_NS, e);
 }
 
-/* ---- words ---- */
+/* ---- numbers ---- */
 
-static struct mu_str next_line(struct mu_str *rest)
-{
-    const char *end = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
-    struct mu_str line = {rest->p, end ? (size_t)(end - rest->p) : rest->n};
-    size_t used = line.n + (end ? 1 : 0);
-    *rest = (struct mu_str){rest->p + used, rest->n - used};
-    return line;
-}
-
-/* The next run of bytes that are neither blank nor bar. */
-static struct mu_str next_word(struct mu_str *line, const char *ends)
-{
-    size_t begin = 0, n = 0;
-    while (begin < line->n && strchr(ends, line->p[begin]))
-        begin++;
-    while (begin + n < line->n && !strchr(ends, line->p[begin + n]))
-        n++;
-    struct mu_str word = {line->p + begin, n};
-    *line = (struct mu_str){line->p + begin + n, line->n - begin - n};
-    return word;
-}
-
-static void keep(char *out, size_t size, struct mu_str s)
-{
-    size_t n = MU_MIN(s.n, size - 1);
-    memcpy(out, s.p, n);
-    out[n] = 0;
-}
-
+/* 0 of what is none. */
 static int number(struct mu_str s)
 {
-    int v = 0;
-    for (size_t i = 0; i < s.n && s.p[i] >= '0' && s.p[i] <= '9' && v < 100000000; i++)
-        v = v * 10 + (s.p[i] - '0');
-    return v;
+    int64_t v;
+    return mu_slurm_whole(s, INT32_MAX, &v) ? (int)v : 0;
 }
 
 /* Status and signal: "13:0" of sacct; squeue has wait(2)'s one number for both. */
 static void exit_code(struct mu_slurm_job *j, struct mu_str s)
 {
     const char *colon = s.n > 0 ? memchr(s.p, ':', s.n) : NULL;
-    int n = number(s);
-    j->status = colon ? n : n >> 8 & 255;
-    j->signal = colon ? number((struct mu_str){colon + 1, (size_t)(s.p + s.n - colon - 1)}) : n & 127;
+    struct mu_str first = mu_slurm_next_word(&s, ":"), second = mu_slurm_next_word(&s, ":");
+    j->status = colon ? number(first) : number(first) >> 8 & 255;
+    j->signal = colon ? number(second) : number(first) & 127;
 }
 
 static void set_state(struct mu_slurm_job *j, struct mu_str word)
 {
     j->state = mu_slurm_state_of(word);
-    keep(j->word, sizeof j->word, word);
+    mu_slurm_keep(j->word, sizeof j->word, word);
 }
 
 /* Of two parts of a job the one that says more: what is not over, then what did not complete. */
@@ -174,25 +146,26 @@ static bool queue_line(struct mu_slurm_job *j, struct mu_str line)
 {
     struct mu_str word[WORDS];
     for (int i = 0; i < WORDS; i++)
-        word[i] = next_word(&line, " \t");
+        word[i] = mu_slurm_next_word(&line, " \t");
     if (word[1].n == 0)
         return false;
     *j = (struct mu_slurm_job){.restarts = number(word[3])};
-    keep(j->id, sizeof j->id, word[0]);
+    mu_slurm_keep(j->id, sizeof j->id, word[0]);
     set_state(j, word[1]);
     exit_code(j, word[2]);
     if (!mu_str_eq(word[4], MU_STR("None")))
-        keep(j->reason, sizeof j->reason, word[4]);
+        mu_slurm_keep(j->reason, sizeof j->reason, word[4]);
     return true;
 }
 
 static bool accounting_line(struct mu_slurm_job *j, struct mu_str line)
 {
-    struct mu_str id = next_word(&line, "|\n"), state = next_word(&line, "|\n"), code = next_word(&line, "|\n");
+    struct mu_str id = mu_slurm_next_word(&line, "|\n"), state = mu_slurm_next_word(&line, "|\n"),
+                  code = mu_slurm_next_word(&line, "|\n");
     if (code.n == 0)
         return false;
     *j = (struct mu_slurm_job){.restarts = 0};
-    keep(j->id, sizeof j->id, id);
+    mu_slurm_keep(j->id, sizeof j->id, id);
     set_state(j, state);
     exit_code(j, code);
     return true;
@@ -202,10 +175,11 @@ static int parse_lines(struct mu_slurm_job *out, struct mu_str printed,
                        bool (*read)(struct mu_slurm_job *, struct mu_str), const char *program, struct mu_err *e)
 {
     struct mu_slurm_job j;
+    struct mu_str line;
     bool has_one = false;
-    while (printed.n > 0) {
-        struct mu_str line = next_line(&printed), rest = line;
-        if (next_word(&rest, " \t").n == 0)
+    while (mu_slurm_next_line(&printed, &line)) {
+        struct mu_str rest = line;
+        if (mu_slurm_next_word(&rest, " \t").n == 0)
             continue;
         if (!read(&j, line))
             return mu_fail(e, MU_EFORMAT, "%s printed \"%.*s\", which tells of no job", program,
@@ -247,11 +221,11 @@ int mu_slurm_look(struct mu_slurm_job *out, const char *id, bool has_accounting,
     return rc;
 }
 
-/* ---- submitting, cancelling ---- */
+/* ---- submitting ---- */
 
 int mu_slurm_submit_parse(char id[MU_SLURM_ID_MAX], struct mu_str printed, struct mu_err *e)
 {
-    struct mu_str rest = printed, word = next_word(&rest, " \t\n;");
+    struct mu_str rest = printed, word = mu_slurm_next_word(&rest, " \t\n;");
     for (size_t i = 0; i < word.n; i++) {
         if (word.p[i] < '0' || word.p[i] > '9')
             word.n = 0;
@@ -259,26 +233,30 @@ int mu_slurm_submit_parse(char id[MU_SLURM_ID_MAX], struct mu_str printed, struc
     if (word.n == 0 || word.n >= MU_SLURM_ID_MAX)
         return mu_fail(e, MU_EFORMAT, "sbatch printed \"%.*s\", which is no job", (int)MU_MIN(printed.n, 120),
                        printed.n > 0 ? printed.p : "");
-    keep(id, MU_SLURM_ID_MAX, word);
+    mu_slurm_keep(id, MU_SLURM_ID_MAX, word);
     return MU_OK;
+}
+
+/* A controller that was reached and did not answer in time may have taken the job. */
+static int tell_doubt(struct mu_err *e, const struct mu_err *why)
+{
+    if (strstr(why->text, "Unable to contact") || strstr(why->text, "Connection refused"))
+        return mu_fail(e, why->code, "%s", why->text);
+    return mu_fail(e, why->code,
+                   "%.600s; it may have taken the job all the same: look at `squeue --me` before submitting it again",
+                   why->text);
 }
 
 int mu_slurm_submit(char id[MU_SLURM_ID_MAX], const char *script, struct mu_err *e)
 {
     struct mu_command_end end = MU_COMMAND_END_INIT;
+    struct mu_err why = MU_ERR_INIT;
     const char *argv[] = {"sbatch", "--parsable", "--", script, NULL};
-    int rc = mu_slurm_command(&end, argv, e);
+    int rc = mu_slurm_command(&end, argv, &why);
+    if (rc != MU_OK)
+        rc = rc == MU_EPEER ? tell_doubt(e, &why) : mu_fail(e, rc, "%s", why.text);
     if (rc == MU_OK)
         rc = mu_slurm_submit_parse(id, mu_buf_str(&end.out), e);
-    mu_command_end_fini(&end);
-    return rc;
-}
-
-int mu_slurm_cancel(const char *id, struct mu_err *e)
-{
-    struct mu_command_end end = MU_COMMAND_END_INIT;
-    const char *argv[] = {"scancel", "--", id, NULL};
-    int rc = mu_slurm_command(&end, argv, e);
     mu_command_end_fini(&end);
     return rc;
 }

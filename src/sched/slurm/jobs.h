@@ -1,4 +1,4 @@
-/* jobs.h - jobs of Slurm, by its commands: submitted, looked at, cancelled
+/* jobs.h - jobs of Slurm, by its commands: submitted and looked at
  *
  * The commands are asked rather than libslurm: they are the same from one release to the next, and libslurm's licence
  * would become ours. Errors: MU_EPEER the controller does not answer (ask again later), MU_ENOENT there is no such job
@@ -12,6 +12,7 @@
 #include "sched/slurm/command.h"
 
 #define MU_SLURM_COMMAND_NS ((int64_t)60 * 1000000000) /* Slurm's commands try again for some time by themselves */
+#define MU_SLURM_ANSWER_NS  ((int64_t)3000000000)      /* where others wait meanwhile */
 #define MU_SLURM_ID_MAX     32
 #define MU_SLURM_WORD_MAX   64
 
@@ -55,7 +56,8 @@ int mu_slurm_command(struct mu_command_end *end, const char *const *argv, struct
 int mu_slurm_command_within(struct mu_command_end *end, const char *const *argv, int64_t ns, struct mu_err *e);
 int mu_slurm_fail(struct mu_err *e, const char *program, struct mu_str complaint);
 
-/* script: a file. id: of the job, without the cluster. */
+/* script: a file. id: of the job, without the cluster. Where the controller was reached and said nothing, the sentence
+ * tells that the job may be there. */
 int mu_slurm_submit(char id[MU_SLURM_ID_MAX], const char *script, struct mu_err *e);
 int mu_slurm_submit_parse(char id[MU_SLURM_ID_MAX], struct mu_str printed, struct mu_err *e); /* "71;cluster" */
 
@@ -63,8 +65,6 @@ int mu_slurm_submit_parse(char id[MU_SLURM_ID_MAX], struct mu_str printed, struc
 int mu_slurm_look(struct mu_slurm_job *out, const char *id, bool has_accounting, struct mu_err *e);
 int mu_slurm_look_parse(struct mu_slurm_job *out, struct mu_str printed, struct mu_err *e);       /* of squeue */
 int mu_slurm_accounting_parse(struct mu_slurm_job *out, struct mu_str printed, struct mu_err *e); /* of sacct */
-
-int mu_slurm_cancel(const char *id, struct mu_err *e);
 
 /* The code and sentence that a job's end stands for; MU_OK of one that completed. A job's script ends with muster's own
  * status. */

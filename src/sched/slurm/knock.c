@@ -10,7 +10,10 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mem.h"
+
+#define LOOK_UP_NS ((int64_t)5000000000) /* of all names: one that asks in vain may take some seconds */
 
 /* ---- doors ---- */
 
@@ -32,6 +35,7 @@ static void look_up(struct mu_slurm_door *d, const struct mu_slurm_node *n)
 int mu_slurm_doors_open(struct mu_slurm_doors *d, struct mu_str text, struct mu_err *e)
 {
     struct mu_slurm_cluster c = MU_SLURM_CLUSTER_INIT;
+    int64_t until_ns = mu_now_ns(mu_clock_real()) + LOOK_UP_NS;
     int rc = MU_OK;
     *d = (struct mu_slurm_doors){.n = 0};
     MU_TRY(mu_slurm_nodes_parse(&c, text, e));
@@ -40,7 +44,8 @@ int mu_slurm_doors_open(struct mu_slurm_doors *d, struct mu_str text, struct mu_
         struct mu_slurm_door *at = &d->door[d->n];
         *at = (struct mu_slurm_door){.fd = -1};
         snprintf(at->name, sizeof at->name, "%s", c.nodes[d->n].name);
-        look_up(at, &c.nodes[d->n]);
+        if (mu_now_ns(mu_clock_real()) < until_ns)
+            look_up(at, &c.nodes[d->n]);
     }
 out:
     mu_slurm_cluster_fini(&c);
@@ -69,6 +74,19 @@ static void end(struct mu_slurm_doors *d, struct mu_slurm_door *at, enum mu_slur
     at->last = at->was_open ? answer : MU_SLURM_UNKNOWN;
 }
 
+/* Want of a port or of memory is on our side, and tells nothing of the node: what it was stands. */
+static enum mu_slurm_answer meaning(const struct mu_slurm_door *at, int error)
+{
+    static const int theirs[] = {ECONNREFUSED, ECONNRESET, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH, ENETUNREACH};
+    if (error == 0)
+        return MU_SLURM_OPEN;
+    for (size_t i = 0; i < MU_COUNT(theirs); i++) {
+        if (error == theirs[i])
+            return MU_SLURM_SHUT;
+    }
+    return at->last;
+}
+
 static void begin(struct mu_slurm_doors *d, struct mu_slurm_door *at, int64_t now_ns)
 {
     const struct sockaddr *to = (const struct sockaddr *)&at->address;
@@ -80,10 +98,9 @@ static void begin(struct mu_slurm_doors *d, struct mu_slurm_door *at, int64_t no
     if (at->fd < 0)
         return;
     d->n_asked++;
-    if (connect(at->fd, to, at->n_address) == 0)
-        end(d, at, MU_SLURM_OPEN);
-    else if (errno != EINPROGRESS)
-        end(d, at, MU_SLURM_SHUT);
+    int error = connect(at->fd, to, at->n_address) == 0 ? 0 : errno;
+    if (error != EINPROGRESS)
+        end(d, at, meaning(at, error));
 }
 
 static void look(struct mu_slurm_doors *d, struct mu_slurm_door *at, int64_t now_ns)
@@ -92,7 +109,7 @@ static void look(struct mu_slurm_doors *d, struct mu_slurm_door *at, int64_t now
     int failed = 0;
     socklen_t n = sizeof failed;
     if (poll(&p, 1, 0) == 1 && getsockopt(at->fd, SOL_SOCKET, SO_ERROR, &failed, &n) == 0)
-        end(d, at, failed == 0 ? MU_SLURM_OPEN : MU_SLURM_SHUT);
+        end(d, at, meaning(at, failed));
     else if (now_ns - at->since_ns >= MU_SLURM_KNOCK_NS)
         end(d, at, MU_SLURM_SHUT);
 }

@@ -36,8 +36,8 @@ struct mu_slurm_doors {
     int n, n_asked;             /* asked: under way */
 };
 
-/* text: of `scontrol --oneliner show node`. Names of addresses are looked up here. A node without address or port has a
- * door that never answers. */
+/* text: of `scontrol --oneliner show node`. Names of addresses are looked up here, for some seconds in all. A node
+ * without address or port, or whose turn did not come, has a door that never answers. */
 int mu_slurm_doors_open(struct mu_slurm_doors *d, struct mu_str text, struct mu_err *e);
 void mu_slurm_doors_close(struct mu_slurm_doors *d);
 

@@ -281,18 +281,29 @@ static int read_launch(const struct reader *r, const json_t *root, struct mu_sit
     return MU_OK;
 }
 
-/* What the table of GPU kinds says of the machine's kind, or of its name where it has no kind. */
-static int find_gres(const struct reader *r, const json_t *root, const json_t *machine, const char **out)
+/* Of a machine's GPUs, as the table of GPU kinds would have it: their kind, or their name where they have none. */
+static const char *gpus_of(const json_t *machine)
 {
     const json_t *gpus = json_object_get(machine, "gpus");
     const char *kind = json_string_value(json_object_get(gpus, "kind"));
+    return kind ? kind : json_string_value(json_object_get(gpus, "name"));
+}
+
+/* A table that leaves GPUs out would let jobs ask for none of them; whole nodes need no asking. */
+static int find_gres(const struct reader *r, const json_t *root, const json_t *machine, struct mu_site_partition *t)
+{
+    const char *kind = gpus_of(machine);
     struct part p;
     MU_TRY_RETURN(get_mapping(r, root, "gres", &p));
-    if (!kind)
-        kind = json_string_value(json_object_get(gpus, "name"));
     const json_t *v = kind ? json_object_get(p.o, kind) : NULL;
     const struct field f = {kind, PLAIN, 0, 0, 0};
-    return v ? read_text(r, p, &f, v, out) : MU_OK;
+    if (v)
+        return read_text(r, p, &f, v, &t->gres);
+    if (json_object_size(p.o) == 0 || t->machine.is_host || t->is_exclusive)
+        return MU_OK;
+    return mu_fail(r->e, MU_EFORMAT,
+                   "%s: what Slurm calls the GPUs of partition %s is not there: add \"%.60s\", or leave gres out",
+                   place_of(r, (struct part){root, ""}, "gres").text, t->name, kind ? kind : "their kind");
 }
 
 /* ---- partitions ---- */
@@ -343,7 +354,7 @@ static int read_partition(const struct reader *r, const json_t *root, const json
         return mu_fail(r->e, MU_EFORMAT, "%s, line %d: partition %s lacks cpus: how many of a node a job may take",
                        r->where, mu_yaml_line(r->y, o), t->name);
     MU_TRY_RETURN(read_machine(r, p, t));
-    return find_gres(r, root, json_object_get(o, "machine"), &t->gres);
+    return find_gres(r, root, json_object_get(o, "machine"), t);
 }
 
 static int read_partitions(const struct reader *r, const json_t *root, struct mu_site *s)

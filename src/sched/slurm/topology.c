@@ -7,24 +7,11 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "sched/slurm/duration.h"
+#include "sched/slurm/words.h"
 
 #define COLUMNS 8 /* of MU_SLURM_SINFO_FORMAT */
 
-/* ---- lines and words ---- */
-
-/* The next line of *rest, without its end; false: there is none. */
-static bool next_line(struct mu_str *rest, struct mu_str *line)
-{
-    if (rest->n == 0)
-        return false;
-    const char *end = memchr(rest->p, '\n', rest->n);
-    line->p = rest->p;
-    line->n = end ? (size_t)(end - rest->p) : rest->n;
-    size_t used = line->n + (end ? 1 : 0);
-    rest->p += used;
-    rest->n -= used;
-    return true;
-}
+/* ---- words of a line ---- */
 
 /* Value of "Key=value" at the beginning of a word, up to a blank; the first one counts: what people write (Reason,
  * Comment) comes behind what Slurm says. */
@@ -46,26 +33,6 @@ static bool field(struct mu_str line, const char *key, struct mu_str *out)
 static int fail_line(struct mu_str line, const char *what, struct mu_err *e)
 {
     return mu_fail(e, MU_EFORMAT, "Slurm printed a line that %s: \"%.*s\"", what, (int)MU_MIN(line.n, 120), line.p);
-}
-
-/* Cut to the room there is. */
-static void keep(char *out, size_t size, struct mu_str s)
-{
-    size_t n = MU_MIN(s.n, size - 1);
-    memcpy(out, s.p, n);
-    out[n] = 0;
-}
-
-static bool whole(struct mu_str s, int64_t hi, int64_t *out)
-{
-    int64_t v = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9' || v > hi)
-            return false;
-        v = v * 10 + (s.p[i] - '0');
-    }
-    *out = v;
-    return s.n > 0 && v <= hi;
 }
 
 bool mu_slurm_list_has(const char *list, const char *name)
@@ -104,13 +71,13 @@ static int one_gres(struct mu_slurm_gres *out, struct mu_str g, struct mu_err *e
     const char *last = body.n > 0 ? memrchr(body.p, ':', body.n) : NULL;
     struct mu_str tail = last ? (struct mu_str){last + 1, (size_t)(body.p + body.n - last - 1)} : body;
     struct mu_str kind = {body.p, last ? (size_t)(last - body.p) : 0};
-    if (!whole(tail, 100000, &count)) {
+    if (!mu_slurm_whole(tail, 100000, &count)) {
         if (last || (tail.n > 0 && tail.p[0] >= '0' && tail.p[0] <= '9'))
             return fail_line(g, "has generic resources without a count", e);
         kind = tail;
         count = 1;
     }
-    keep(one.kind, sizeof one.kind, kind);
+    mu_slurm_keep(one.kind, sizeof one.kind, kind);
     one.count = (int)count;
     if (out->count == 0)
         *out = one;
@@ -155,24 +122,24 @@ static int parse_node(struct mu_slurm_node *n, struct mu_str line, struct mu_err
     *n = (struct mu_slurm_node){.cpus = 0};
     if (!field(line, "NodeName", &v) || v.n == 0 || v.n >= sizeof n->name)
         return fail_line(line, "names no node", e);
-    keep(n->name, sizeof n->name, v);
-    if (!field(line, "CPUTot", &v) || !whole(v, 1 << 20, &cpus))
+    mu_slurm_keep(n->name, sizeof n->name, v);
+    if (!field(line, "CPUTot", &v) || !mu_slurm_whole(v, 1 << 20, &cpus))
         return fail_line(line, "has no CPUTot", e);
     n->cpus = (int)cpus;
-    if (!field(line, "RealMemory", &v) || !whole(v, INT64_C(1) << 40, &n->memory_mib))
+    if (!field(line, "RealMemory", &v) || !mu_slurm_whole(v, INT64_C(1) << 40, &n->memory_mib))
         return fail_line(line, "has no RealMemory", e);
     if (!field(line, "State", &v))
         return fail_line(line, "has no State", e);
-    keep(n->state, sizeof n->state, v);
+    mu_slurm_keep(n->state, sizeof n->state, v);
     n->is_usable = is_usable(n->state);
     if (field(line, "NodeAddr", &v) && v.n < sizeof n->address)
-        keep(n->address, sizeof n->address, v);
-    if (field(line, "Port", &v) && whole(v, UINT16_MAX, &port))
+        mu_slurm_keep(n->address, sizeof n->address, v);
+    if (field(line, "Port", &v) && mu_slurm_whole(v, UINT16_MAX, &port))
         n->port = (int)port;
     if (field(line, "ActiveFeatures", &v) && !mu_str_eq(v, MU_STR("(null)")))
-        keep(n->features, sizeof n->features, v);
+        mu_slurm_keep(n->features, sizeof n->features, v);
     if (field(line, "Partitions", &v))
-        keep(n->partitions, sizeof n->partitions, v);
+        mu_slurm_keep(n->partitions, sizeof n->partitions, v);
     return field(line, "Gres", &v) ? mu_slurm_gres_parse(&n->gpus, v, e) : MU_OK;
 }
 
@@ -195,7 +162,7 @@ static int grow(void *array, int n, int max, size_t size, const char *what, stru
 int mu_slurm_nodes_parse(struct mu_slurm_cluster *out, struct mu_str text, struct mu_err *e)
 {
     struct mu_str line;
-    while (next_line(&text, &line)) {
+    while (mu_slurm_next_line(&text, &line)) {
         if (line.n == 0)
             continue;
         MU_TRY_RETURN(grow(&out->nodes, out->n_nodes, MU_SLURM_NODES_MAX, sizeof *out->nodes, "nodes", e));
@@ -241,7 +208,7 @@ static int parse_partition(struct mu_slurm_cluster *out, struct mu_str line, str
     struct mu_str column[COLUMNS];
     int64_t nodes;
     MU_TRY_RETURN(split_columns(line, column, e));
-    if (column[0].n == 0 || column[0].n >= MU_SLURM_NAME_MAX || !whole(column[4], MU_SLURM_NODES_MAX, &nodes))
+    if (column[0].n == 0 || column[0].n >= MU_SLURM_NAME_MAX || !mu_slurm_whole(column[4], MU_SLURM_NODES_MAX, &nodes))
         return fail_line(line, "names no partition and its nodes", e);
     struct mu_slurm_partition *known = find_partition(out, column[0]);
     if (known) {
@@ -252,7 +219,7 @@ static int parse_partition(struct mu_slurm_cluster *out, struct mu_str line, str
         grow(&out->partitions, out->n_partitions, MU_SLURM_PARTITIONS_MAX, sizeof *out->partitions, "partitions", e));
     struct mu_slurm_partition *p = &out->partitions[out->n_partitions];
     *p = (struct mu_slurm_partition){.is_up = mu_str_eq(column[1], MU_STR("up")), .nodes = (int)nodes};
-    keep(p->name, sizeof p->name, column[0]);
+    mu_slurm_keep(p->name, sizeof p->name, column[0]);
     MU_TRY_RETURN(time_limit(column[2], &p->time_max_s, e));
     MU_TRY_RETURN(time_limit(column[3], &p->time_default_s, e));
     out->n_partitions++;
@@ -262,7 +229,7 @@ static int parse_partition(struct mu_slurm_cluster *out, struct mu_str line, str
 int mu_slurm_partitions_parse(struct mu_slurm_cluster *out, struct mu_str text, struct mu_err *e)
 {
     struct mu_str line;
-    while (next_line(&text, &line)) {
+    while (mu_slurm_next_line(&text, &line)) {
         if (line.n > 0)
             MU_TRY_RETURN(parse_partition(out, line, e));
     }
