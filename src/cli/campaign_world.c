@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/task_folders.h"
+#include "sched/orchestrate.h"
 
-#define NAMES_MAX 4096 /* of one suite */
+#define NAMES_MAX  4096 /* of one suite */
+#define PATH_BYTES 4096
 
 static int find_model(void *arg, const struct mu_campaign_model *m, struct mu_err *e)
 {
@@ -64,7 +67,7 @@ struct mu_campaign_world mu_campaign_world_here(void)
     return (struct mu_campaign_world){.find_model = find_model, .find_suite = find_suite};
 }
 
-static int tell_faults(int rc, const char *path, const struct mu_campaign_faults *faults, struct mu_err *e)
+int mu_campaign_tell_faults(int rc, const char *path, const struct mu_campaign_faults *faults, struct mu_err *e)
 {
     for (int i = 0; rc != MU_OK && i < faults->n; i++) {
         const struct mu_campaign_fault *f = &faults->fault[i];
@@ -83,9 +86,17 @@ int mu_campaign_open_here(struct mu_campaign **out, const char *path, struct mu_
     struct mu_campaign_world world = mu_campaign_world_here();
     struct mu_campaign_faults *faults = NULL;
     MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
-    int rc = tell_faults(mu_campaign_load(out, path, &world, faults, e), path, faults, e);
+    int rc = mu_campaign_tell_faults(mu_campaign_load(out, path, &world, faults, e), path, faults, e);
     mu_free(faults);
     return rc;
+}
+
+bool mu_campaign_has_begun(const char *output)
+{
+    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
+    bool is_there = mu_path_join(&path, output, MU_ORCHESTRA_STORE, NULL) == MU_OK && mu_path_exists(path.p);
+    mu_buf_fini(&path);
+    return is_there;
 }
 
 int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e)
@@ -93,7 +104,7 @@ int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e)
     struct mu_campaign_world now = {.start_at = (int64_t)time(NULL)};
     struct mu_campaign_faults *faults = NULL;
     MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
-    int rc = tell_faults(mu_campaign_check(c, &now, faults, e), c->file[0], faults, e);
+    int rc = mu_campaign_tell_faults(mu_campaign_check(c, &now, faults, e), c->file[0], faults, e);
     mu_free(faults);
     return rc;
 }

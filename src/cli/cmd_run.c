@@ -170,14 +170,6 @@ static int finish(const struct mu_campaign *c, const struct run_args *a, const s
     return bad == 0 ? MU_OK : mu_fail(e, MU_EPEER, "%d of %d tasks did not finish", bad, counts->tasks);
 }
 
-static bool has_begun(const char *output)
-{
-    struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
-    bool is_there = mu_path_join(&path, output, MU_ORCHESTRA_STORE, NULL) == MU_OK && mu_path_exists(path.p);
-    mu_buf_fini(&path);
-    return is_there;
-}
-
 static int run_run(void *args, int n_operands, char **operands, struct mu_err *e)
 {
     const struct run_args *a = args;
@@ -191,7 +183,7 @@ static int run_run(void *args, int n_operands, char **operands, struct mu_err *e
         c->output = a->output;
     if (a->share)
         c->share = a->share;
-    if (!has_begun(c->output))
+    if (!mu_campaign_has_begun(c->output))
         MU_TRY(mu_campaign_check_dates(c, e));
     if (a->plan)
         MU_TRY(mu_campaign_show_plan(c, a->launcher, a->devices, a->json, e));

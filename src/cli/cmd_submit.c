@@ -3,7 +3,6 @@
  * The report goes to standard error; to standard output goes what another program may want: the script (--dry-run), the
  * job's number, or JSON. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,9 +199,9 @@ static int make_script(struct submission *x, struct mu_err *e)
 
 /* ---- the report ---- */
 
-static double hours(const struct submission *x, double seconds)
+static struct mu_submit_time time_of(const struct submission *x)
 {
-    return seconds / 3600 * x->fit.devices_held;
+    return (struct mu_submit_time){x->fit.predicted_s, x->fit.time_s, x->fit.runs, x->fit.devices_held};
 }
 
 static void print_work(const struct submission *x, FILE *f)
@@ -222,7 +221,7 @@ static void print_job(const struct submission *x, FILE *f)
 {
     const struct mu_slurm_part *p = &x->fit.part;
     const struct mu_site_partition *t = p->partition;
-    char time[32], predicted[32];
+    const struct mu_submit_time time = time_of(x);
     fprintf(f, "\njob       %d node%s of partition %s on %s, %d rank%s a node with %d cpus each", p->nodes,
             p->nodes == 1 ? "" : "s", t->name, x->job.site->name, p->tasks_per_node, p->tasks_per_node == 1 ? "" : "s",
             p->cpus_per_task);
@@ -230,14 +229,7 @@ static void print_job(const struct submission *x, FILE *f)
         fprintf(f, ", %s:%d", t->gres, p->tasks_per_node);
     fprintf(f, p->is_whole ? ", whole nodes\n" : "\n");
     print_work(x, f);
-    fprintf(f, "walltime  predicted %s, asked %s", mu_slurm_duration_text(predicted, (int64_t)ceil(x->fit.predicted_s)),
-            mu_slurm_duration_text(time, x->fit.time_s));
-    if (x->fit.runs > 1 && x->job.site->restarts > 0)
-        fprintf(f, ": drained and queued again, about %" PRId64 " runs", x->fit.runs);
-    else if (x->fit.runs > 1)
-        fprintf(f, ": too short for all of it, and the profile allows no restarts; submit it again to go on");
-    fprintf(f, "\n%s %.3g predicted, at most %.3g a run\n", t->machine.is_host ? "rank hours" : "GPU hours",
-            hours(x, x->fit.predicted_s), hours(x, (double)x->fit.time_s));
+    mu_submit_print_time(&x->job, &time, f);
 }
 
 static void print_report(const void *arg, FILE *f)
@@ -250,14 +242,15 @@ static void print_report(const void *arg, FILE *f)
 static json_t *job_json(const struct submission *x)
 {
     const struct mu_slurm_part *p = &x->fit.part;
+    const struct mu_submit_time time = time_of(x);
     return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:I, s:s?, s:b, s:I, s:f, s:I, s:I, s:b, s:f, s:f}", "site",
                      x->job.site->name, "partition", p->partition->name, "nodes", p->nodes, "ranks", p->tasks,
                      "ranks_per_node", p->tasks_per_node, "cpus_per_rank", p->cpus_per_task, "memory_mib_per_node",
                      (json_int_t)p->memory_mib, "gres", p->partition->gres, "whole_nodes", (int)p->is_whole, "requests",
                      (json_int_t)x->fit.ask.work.requests, "predicted_s", x->fit.predicted_s, "time_s",
                      (json_int_t)x->fit.time_s, "runs", (json_int_t)x->fit.runs, "work_assumed",
-                     (int)(x->args->requests == 0), "gpu_hours_predicted", hours(x, x->fit.predicted_s),
-                     "gpu_hours_most", hours(x, (double)x->fit.time_s));
+                     (int)(x->args->requests == 0), "gpu_hours_predicted", mu_submit_hours(&time, x->fit.predicted_s),
+                     "gpu_hours_most", mu_submit_hours(&time, (double)x->fit.time_s));
 }
 
 static json_t *make_json(const void *arg)

@@ -52,6 +52,16 @@ struct mu_submit_face {
  * folder and to Slurm, and its end awaited, as the options say. */
 int mu_submit_act(struct mu_submit_job *j, const struct mu_submit_face *face, struct mu_err *e);
 
+/* "walltime  predicted ..., asked ...", and what follows where that is several runs; then the hours of the devices that
+ * the job holds. */
+struct mu_submit_time {
+    double predicted_s;
+    int64_t asked_s, runs;
+    int devices_held;
+};
+void mu_submit_print_time(const struct mu_submit_job *j, const struct mu_submit_time *t, FILE *f);
+double mu_submit_hours(const struct mu_submit_time *t, double seconds); /* of devices */
+
 /* The job's script: one part with its command, under the name asked for, else this one. */
 int mu_submit_make_script(struct mu_submit_job *j, const char *title, const char *name,
                           const struct mu_slurm_part *part, int64_t time_s, struct mu_err *e);

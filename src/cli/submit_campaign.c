@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -103,6 +104,26 @@ static int fit(struct submission *x, struct mu_err *e)
     return MU_OK;
 }
 
+/* What the file says of times, resources and budgets, against what is predicted for the job. One that has begun goes on
+ * with what is left of it, which nobody has predicted. */
+static int hold(struct submission *x, struct mu_err *e)
+{
+    struct mu_campaign_faults *faults = NULL;
+    struct mu_err why = MU_ERR_INIT;
+    if (mu_campaign_has_begun(x->job.folder.p))
+        return MU_OK;
+    MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
+    int rc = mu_slurm_campaign_hold(&x->fit, x->campaign, (int64_t)time(NULL), faults, &why);
+    rc = mu_campaign_tell_faults(rc, x->path, faults, &why);
+    mu_free(faults);
+    if (rc == MU_OK)
+        return MU_OK;
+    return mu_fail(e, rc,
+                   "%.600s (as predicted for partition %s of %s, the work assumed; resources.time of a task says how "
+                   "long it takes)",
+                   why.text, x->fit.partition->name, x->job.site->name);
+}
+
 static int make_script(struct submission *x, struct mu_err *e)
 {
     const struct mu_campaign *c = x->campaign;
@@ -141,9 +162,9 @@ static struct row row_of(const struct submission *x, int model)
     return r;
 }
 
-static double device_hours(const struct submission *x, double seconds)
+static struct mu_submit_time time_of(const struct submission *x)
 {
-    return seconds / 3600 * x->fit.devices_held;
+    return (struct mu_submit_time){x->fit.predicted_s, x->fit.time_s, x->fit.runs, x->fit.devices_held};
 }
 
 static void print_models(const struct submission *x, FILE *f)
@@ -166,23 +187,12 @@ static void print_models(const struct submission *x, FILE *f)
         MU_SUBMIT_REQUESTS, CHOICES);
 }
 
-static void print_time(const struct submission *x, FILE *f)
-{
-    char time[32], predicted[32];
-    fprintf(f, "walltime  predicted %s, asked %s", mu_slurm_duration_text(predicted, (int64_t)ceil(x->fit.predicted_s)),
-            mu_slurm_duration_text(time, x->fit.time_s));
-    if (x->fit.runs > 1 && x->job.site->restarts > 0)
-        fprintf(f, ": drained and queued again, about %" PRId64 " runs", x->fit.runs);
-    else if (x->fit.runs > 1)
-        fprintf(f, ": too short for all of it, and the profile allows no restarts; submit it again to go on");
-    fprintf(f, "\n");
-}
-
 static void print_report(const void *arg, FILE *f)
 {
     const struct submission *x = arg;
     const struct mu_slurm_campaign_fit *t = &x->fit;
     const struct mu_site_partition *p = t->partition;
+    const struct mu_submit_time time = time_of(x);
     double budget = x->campaign->budgets.gpu_hours;
     print_models(x, f);
     fprintf(f, "\njob       %d node%s of partition %s on %s, %d device%s and %d cpus a node", t->part.nodes,
@@ -191,9 +201,7 @@ static void print_report(const void *arg, FILE *f)
     if (p->gres)
         fprintf(f, ", %s:%d", p->gres, t->devices_per_node);
     fprintf(f, t->part.is_whole ? ", whole nodes\n" : "\n");
-    print_time(x, f);
-    fprintf(f, "%s %.3g predicted, at most %.3g a run\n", p->machine.is_host ? "rank hours" : "GPU hours",
-            device_hours(x, t->predicted_s), device_hours(x, (double)t->time_s));
+    mu_submit_print_time(&x->job, &time, f);
     if (t->n_unknown > 0)
         fprintf(f, "%d tasks have no prediction and are counted as none\n", t->n_unknown);
     if (budget > 0 && t->work_s / 3600 > budget)
@@ -218,13 +226,14 @@ static json_t *make_json(const void *arg)
 {
     const struct submission *x = arg;
     const struct mu_slurm_campaign_fit *t = &x->fit;
+    const struct mu_submit_time time = time_of(x);
     json_t *job =
         json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:s?, s:b, s:f, s:I, s:I, s:f, s:f}", "site", x->job.site->name,
                   "partition", t->partition->name, "nodes", t->part.nodes, "devices_per_node", t->devices_per_node,
                   "cpus_per_node", t->part.cpus_per_task, "memory_mib_per_node", (json_int_t)t->part.memory_mib, "gres",
                   t->partition->gres, "whole_nodes", (int)t->part.is_whole, "predicted_s", t->predicted_s, "time_s",
                   (json_int_t)t->time_s, "runs", (json_int_t)t->runs, "gpu_hours_predicted",
-                  device_hours(x, t->predicted_s), "gpu_hours_most", device_hours(x, (double)t->time_s));
+                  mu_submit_hours(&time, t->predicted_s), "gpu_hours_most", mu_submit_hours(&time, (double)t->time_s));
     json_t *campaign =
         json_pack("{s:s, s:s, s:i, s:i, s:o?}", "name", x->campaign->name, "output", x->job.folder.p, "tasks",
                   x->campaign->n_tasks, "without_prediction", t->n_unknown, "models", models_json(x));
@@ -241,6 +250,7 @@ static int prepare(struct submission *x, const struct mu_submit_args *a, struct 
     MU_TRY_RETURN(mu_buf_puts(&x->job.folder, a->output ? a->output : x->campaign->output, e));
     MU_TRY_RETURN(ask_all(x, e));
     MU_TRY_RETURN(fit(x, e));
+    MU_TRY_RETURN(hold(x, e));
     return make_script(x, e);
 }
 

@@ -1,5 +1,6 @@
 /* submit_job.c - a job's way to Slurm and to its end (submit.h) */
-#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/print_json.h"
 #include "cli/submit.h"
+#include "sched/slurm/duration.h"
 #include "sched/slurm/look.h"
 #include "sched/slurm/script.h"
 
@@ -63,6 +65,26 @@ int mu_submit_count_names(const char *tasks)
         n += *p != 0;
     }
     return n;
+}
+
+/* ---- the report ---- */
+
+double mu_submit_hours(const struct mu_submit_time *t, double seconds)
+{
+    return seconds / 3600 * t->devices_held;
+}
+
+void mu_submit_print_time(const struct mu_submit_job *j, const struct mu_submit_time *t, FILE *f)
+{
+    char asked[32], predicted[32];
+    fprintf(f, "walltime  predicted %s, asked %s", mu_slurm_duration_text(predicted, (int64_t)ceil(t->predicted_s)),
+            mu_slurm_duration_text(asked, t->asked_s));
+    if (t->runs > 1 && j->site->restarts > 0)
+        fprintf(f, ": drained and queued again, about %" PRId64 " runs", t->runs);
+    else if (t->runs > 1)
+        fprintf(f, ": too short for all of it, and the profile allows no restarts; submit it again to go on");
+    fprintf(f, "\n%s %.3g predicted, at most %.3g a run\n", j->partition->machine.is_host ? "rank hours" : "GPU hours",
+            mu_submit_hours(t, t->predicted_s), mu_submit_hours(t, (double)t->asked_s));
 }
 
 /* ---- to Slurm ---- */

@@ -86,5 +86,17 @@ refused 5 '"5" is no length of time' --model Llama-2-7b --tasks x --site $site -
 refused 3 'the profile of a100-site has no partition "shrot"; did you mean short' --model Llama-2-7b --tasks x --site $site -p shrot
 refused 7 'it fits no partition of a100-site; nearest comes short with 4 devices' --model DeepSeek-V3 --tasks x --site $site -p short
 refused 15 '"afterok:1 x" is no dependency' --model Llama-2-7b --tasks x --site $site --dependency 'afterok:1 x'
+late() { # SETTING: a campaign of one task
+    printf '%s\n' "output: $dir/late" 'models: [models/muster-llama-tiny]' \
+        'suites: [{name: sums, tasks: sums, include_path: examples}]' "settings: [$1]" >"$dir/late.yaml"
+}
+late '{deadline: 1s}'
+refused 15 '.*late.yaml, line 4: the deadline of muster-llama-tiny/sums is 1 s after the start, but it cannot end before .*partition short' \
+    --site $site "$dir/late.yaml"
+late '{deadline: 10s, resources: {time: 5s}}'
+"$muster" submit --dry-run --site $site "$dir/late.yaml" >"$dir/out" 2>"$dir/err" ||
+    fail "a deadline that is met: status $?: $(tail -n 1 "$dir/err")"
+late '{deadline: 2020-01-01T00:00:00Z}'
+refused 15 '.*the deadline of muster-llama-tiny/sums, .* is past' --site $site "$dir/late.yaml"
 [ $failed = 0 ] && echo "ok: $n scripts"
 exit $failed

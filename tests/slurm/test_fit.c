@@ -128,6 +128,64 @@ XT_TEST(several_runs)
     close_rig(&r);
 }
 
+static const char wide_text[] = "partitions:\n"
+                                "  - {name: gpu, nodes: 9, cpus: 64, machine: {gpus: {kind: a100-40, count: 1}}}\n"
+                                "  - {name: gpu, nodes: 2, cpus: 64, machine: {gpus: {kind: a100-80, count: 4}}}\n"
+                                "  - {name: one, nodes: 1, cpus: 64, machine: {gpus: {kind: a100-40, count: 4}}}\n";
+
+static void open_wide(struct rig *r, const char *model, int memory_gb)
+{
+    open_rig(r, "examples/sites/a100.yaml", model);
+    mu_site_free(r->site);
+    XT_OK(mu_site_parse(&r->site, mu_str(wide_text), "wide", &err));
+    r->site->partition[0].machine.device.memory = memory_gb * 1e9;
+}
+
+/* 10 nodes are looked at after 8, of 9 that may be had the 9th too: a model that only all of them hold is not refused.
+ */
+XT_TEST(the_most_nodes_are_tried)
+{
+    int n_held = 0;
+    for (int memory_gb = 40; memory_gb <= 52; memory_gb++) {
+        int fits[2];
+        for (int is_wished = 0; is_wished < 2; is_wished++) {
+            struct rig r;
+            open_wide(&r, "falcon-180B", memory_gb);
+            r.wish = (struct mu_slurm_wish){.only = &r.site->partition[0], .nodes = is_wished ? 9 : 0};
+            fits[is_wished] = mu_slurm_fit(&r.fit, r.site, &r.ask, &r.wish, &err) == MU_OK;
+            close_rig(&r);
+        }
+        XT_CHECKF(fits[0] == fits[1], "9 nodes of %d GB hold it, and were not tried", memory_gb);
+        n_held += fits[0];
+    }
+    XT_CHECKF(n_held > 0 && n_held < 13, "%d", n_held);
+}
+
+/* Nodes that differ are partitions of one name: it means all of them. */
+XT_TEST(partitions_of_one_name)
+{
+    struct rig r;
+    open_wide(&r, "Llama-2-70b", 40);
+    r.wish = (struct mu_slurm_wish){.partition = "gpu", .devices = 2};
+    XT_OK(mu_slurm_fit(&r.fit, r.site, &r.ask, &r.wish, &err)); /* 138 GB: two of 80 GiB, not of 40 */
+    XT_CHECK(r.fit.partition == &r.site->partition[1]);
+    mu_slurm_fit_fini(&r.fit);
+    r.wish.only = &r.site->partition[0];
+    XT_FAILS(mu_slurm_fit(&r.fit, r.site, &r.ask, &r.wish, &err), MU_ENOMEM, "nearest comes gpu with 2 devices");
+    close_rig(&r);
+}
+
+/* That it is too large for those that take the wish says more than that the last one does not. */
+XT_TEST(too_large_before_a_wish_that_cannot_be)
+{
+    struct rig r;
+    open_wide(&r, "DeepSeek-V3", 40);
+    r.wish = (struct mu_slurm_wish){.nodes = 2};
+    XT_FAILS(mu_slurm_fit(&r.fit, r.site, &r.ask, &r.wish, &err), MU_ENOMEM,
+             "it fits no partition of site; nearest comes");
+    close_rig(&r);
+}
+
 XT_TEST(what_fits_nowhere)
 {
     struct rig r;

@@ -17,13 +17,15 @@ struct nearest {
     char why[MU_PLAN_TEXT_MAX];
 };
 
-/* One more device inside a node, then more nodes: by one, of many by a quarter. */
-static int next_devices(int devices, int per_node)
+/* One more device inside a node, then more nodes: by one, of many by a quarter; the most is tried too. */
+static int next_devices(int devices, int per_node, int most)
 {
     int nodes = devices / per_node;
+    if (devices >= most)
+        return most + 1;
     if (devices < per_node)
         return devices + 1;
-    return (nodes + MU_MAX(nodes / 4, 1)) * per_node;
+    return MU_MIN((nodes + MU_MAX(nodes / 4, 1)) * per_node, most);
 }
 
 static int bad_wish(const struct mu_site_partition *p, const struct mu_slurm_wish *w, struct mu_err *e)
@@ -86,7 +88,7 @@ static int search(struct mu_slurm_fit *f, const struct mu_site *site, const stru
     if (w->devices > 0 || w->nodes > 0)
         most = devices = w->devices > 0 ? w->devices : w->nodes * per_node;
     *found = false;
-    for (; devices <= most; devices = next_devices(devices, per_node)) {
+    for (; devices <= most; devices = next_devices(devices, per_node, most)) {
         int nodes = MU_MAX((devices + per_node - 1) / per_node, w->nodes);
         MU_TRY_RETURN(try_plan(f, ask, devices, nodes, e));
         if (f->plan->is_refused) {
@@ -163,28 +165,37 @@ int mu_slurm_walltime(int64_t *time_s, int64_t *runs, double predicted_s, double
 
 /* ---- the face ---- */
 
+static bool is_asked_for(const struct mu_site_partition *p, const struct mu_slurm_wish *w)
+{
+    return (!w->only || w->only == p) && (!w->partition || strcmp(w->partition, p->name) == 0);
+}
+
+/* The first that takes it, of those that are asked for and can have what is wished. */
+static int find_partition(struct mu_slurm_fit *f, const struct mu_site *site, const struct mu_plan_ask *ask,
+                          const struct mu_slurm_wish *wish, struct mu_err *e)
+{
+    const struct mu_site_partition *named;
+    struct nearest near = {.partition = NULL};
+    struct mu_err bad = MU_ERR_INIT;
+    bool found = false;
+    if (wish->partition)
+        MU_TRY_RETURN(mu_site_partition_find(&named, site, wish->partition, e));
+    for (int i = 0; i < site->n_partitions && !found; i++) {
+        f->partition = &site->partition[i];
+        if (is_asked_for(f->partition, wish) && bad_wish(f->partition, wish, &bad) == MU_OK)
+            MU_TRY_RETURN(search(f, site, ask, wish, &near, &found, e));
+    }
+    if (found)
+        return MU_OK;
+    return near.partition ? refuse(&near, site, e) : mu_fail(e, bad.code, "%s", bad.text);
+}
+
 int mu_slurm_fit(struct mu_slurm_fit *out, const struct mu_site *site, const struct mu_plan_ask *ask,
                  const struct mu_slurm_wish *wish, struct mu_err *e)
 {
-    const struct mu_site_partition *only = NULL;
-    struct nearest near = {.partition = NULL};
-    bool found = false;
     int rc = MU_OK;
     *out = (struct mu_slurm_fit){.plan = NULL};
-    if (wish->partition)
-        MU_TRY(mu_site_partition_find(&only, site, wish->partition, e));
-    for (int i = 0; i < site->n_partitions && !found; i++) {
-        out->partition = &site->partition[i];
-        if (only && only != out->partition)
-            continue;
-        rc = bad_wish(out->partition, wish, e);
-        if (rc != MU_OK && !only && i + 1 < site->n_partitions)
-            continue;
-        MU_TRY(rc);
-        MU_TRY(search(out, site, ask, wish, &near, &found, e));
-    }
-    if (!found)
-        MU_TRY(refuse(&near, site, e));
+    MU_TRY(find_partition(out, site, ask, wish, e));
     fill_part(out, site);
     MU_TRY(mu_slurm_walltime(&out->time_s, &out->runs, out->predicted_s, out->plan->choice.cost.load_s, site,
                              out->partition, wish->time_s, e));

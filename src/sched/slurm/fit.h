@@ -17,10 +17,11 @@
 #define MU_SLURM_TIME_LEAST_S 600
 
 struct mu_slurm_wish {
-    const char *partition; /* NULL: the first on which it fits */
-    int nodes, devices;    /* 0: as few as do */
-    int64_t time_s;        /* walltime to ask for; 0: predicted */
-    bool is_work_known;    /* ask.work.requests were counted, not assumed */
+    const char *partition;                /* of that name, which several may have; NULL: the first on which it fits */
+    const struct mu_site_partition *only; /* this one of the profile; NULL: any */
+    int nodes, devices;                   /* 0: as few as do */
+    int64_t time_s;                       /* walltime to ask for; 0: predicted */
+    bool is_work_known;                   /* ask.work.requests were counted, not assumed */
 };
 
 struct mu_slurm_fit {

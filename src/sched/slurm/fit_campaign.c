@@ -12,10 +12,16 @@
 
 /* A model on some devices: what one fit says, for all tasks that want it so. */
 struct known {
-    int asked; /* devices; -1: not fitted yet */
-    int devices;
+    int asked, devices; /* 0: the planner's choice; what it comes to */
     double load_s, request_s;
     bool is_linked;
+    int next; /* of the same model; -1 */
+};
+
+struct knowns {
+    struct known *list; /* [n_tasks], n of them */
+    int *first;         /* [n_models]; -1 */
+    int n;
 };
 
 /* ---- tasks ---- */
@@ -24,10 +30,10 @@ static int fit_model(struct known *k, const struct mu_site *site, const struct m
                      const struct mu_slurm_campaign_ask *ask, int model, int devices, struct mu_err *e)
 {
     const struct mu_plan_ask *m = &ask->model[model];
-    struct mu_slurm_wish wish = {.partition = p->name, .devices = devices};
+    struct mu_slurm_wish wish = {.only = p, .devices = devices};
     struct mu_slurm_fit fit;
     struct mu_err why = MU_ERR_INIT;
-    *k = (struct known){.asked = devices, .devices = MU_MAX(devices, 1), .request_s = -1};
+    *k = (struct known){.asked = devices, .devices = MU_MAX(devices, 1), .request_s = -1, .next = -1};
     if (!m->spec)
         return MU_OK;
     int rc = mu_slurm_fit(&fit, site, m, &wish, &why);
@@ -39,6 +45,22 @@ static int fit_model(struct known *k, const struct mu_site *site, const struct m
     k->request_s = (c->total_s - c->load_s) / (double)MU_MAX(m->work.requests, 1);
     k->is_linked = fit.part.is_linked;
     mu_slurm_fit_fini(&fit);
+    return MU_OK;
+}
+
+/* Fitted once for each number of devices that tasks of the model ask for. */
+static int know(struct knowns *k, const struct mu_site *site, const struct mu_slurm_campaign_fit *f,
+                const struct mu_slurm_campaign_ask *ask, int task, struct known **out, struct mu_err *e)
+{
+    int model = ask->campaign->task[task].model, *at = &k->first[model];
+    int devices = (int)MU_MIN(mu_campaign_devices(ask->campaign, task), MU_COMM_RANKS_MAX);
+    while (*at >= 0 && k->list[*at].asked != devices)
+        at = &k->list[*at].next;
+    if (*at < 0) {
+        MU_TRY_RETURN(fit_model(&k->list[k->n], site, f->partition, ask, model, devices, e));
+        *at = k->n++;
+    }
+    *out = &k->list[*at];
     return MU_OK;
 }
 
@@ -65,24 +87,23 @@ static int fit_tasks(struct mu_slurm_campaign_fit *f, const struct mu_site *site
                      const struct mu_slurm_campaign_ask *ask, struct mu_err *e)
 {
     const struct mu_campaign *c = ask->campaign;
-    struct known *known = NULL;
+    struct knowns known = {.n = 0};
+    struct known *k;
     int rc = MU_OK;
     f->work_s = f->load_s = 0;
     f->n_unknown = f->devices = 0;
-    MU_TRY(MU_NEW_ARRAY(&known, MU_MAX(c->n_models, 1), "models of a campaign", e));
+    MU_TRY(MU_NEW_ARRAY(&known.list, MU_MAX(c->n_tasks, 1), "tasks of a campaign", e));
+    MU_TRY(MU_NEW_ARRAY(&known.first, MU_MAX(c->n_models, 1), "models of a campaign", e));
     for (int i = 0; i < c->n_models; i++)
-        known[i].asked = -1;
+        known.first[i] = -1;
     for (int i = 0; i < c->n_tasks; i++) {
-        const struct mu_campaign_task *t = &c->task[i];
-        struct known *k = &known[t->model];
-        int devices = (int)MU_MIN(mu_campaign_devices(c, i), MU_COMM_RANKS_MAX);
-        if (k->asked != devices)
-            MU_TRY(fit_model(k, site, f->partition, ask, t->model, devices, e));
-        f->task[i] = (struct mu_campaign_guess){.seconds = seconds_of(ask, t, k), .devices = k->devices};
+        MU_TRY(know(&known, site, f, ask, i, &k, e));
+        f->task[i] = (struct mu_campaign_guess){.seconds = seconds_of(ask, &c->task[i], k), .devices = k->devices};
         count_task(f, &f->task[i], k);
     }
 out:
-    mu_free(known);
+    mu_free(known.list);
+    mu_free(known.first);
     return rc;
 }
 
@@ -204,18 +225,18 @@ static int fill_part(struct mu_slurm_campaign_fit *f, const struct mu_campaign *
     return fill_constraint(p, c, e);
 }
 
-/* The first partition that takes all tasks, or the one that is asked for. */
+/* The first partition that takes all tasks, of those that are asked for. */
 static int find_partition(struct mu_slurm_campaign_fit *f, const struct mu_site *site,
                           const struct mu_slurm_campaign_ask *ask, struct mu_err *e)
 {
-    const struct mu_site_partition *only = NULL;
+    const struct mu_site_partition *named;
     int rc = MU_EINTERNAL;
     if (ask->partition)
-        MU_TRY_RETURN(mu_site_partition_find(&only, site, ask->partition, e));
+        MU_TRY_RETURN(mu_site_partition_find(&named, site, ask->partition, e));
     for (int i = 0; i < site->n_partitions && rc != MU_OK; i++) {
-        f->partition = &site->partition[i];
-        if (only && only != f->partition)
+        if (ask->partition && strcmp(ask->partition, site->partition[i].name) != 0)
             continue;
+        f->partition = &site->partition[i];
         f->part = (struct mu_slurm_part){.partition = f->partition};
         rc = fit_tasks(f, site, ask, e);
         if (rc == MU_OK)
@@ -241,6 +262,18 @@ out:
     if (rc != MU_OK)
         mu_slurm_campaign_fit_fini(out);
     return rc;
+}
+
+/* A node has the cpus that the profile says jobs may use. */
+int mu_slurm_campaign_hold(struct mu_slurm_campaign_fit *f, const struct mu_campaign *c, int64_t start_at,
+                           struct mu_campaign_faults *faults, struct mu_err *e)
+{
+    struct mu_machine nodes = f->partition->machine;
+    const struct mu_campaign_world world = {
+        .arg = f, .predict = predict, .machine = &nodes, .n_machines = 1, .start_at = start_at};
+    nodes.host_cores = (int)f->partition->cpus;
+    snprintf(nodes.name, sizeof nodes.name, "%.40s", f->partition->name);
+    return mu_campaign_check(c, &world, faults, e);
 }
 
 void mu_slurm_campaign_fit_fini(struct mu_slurm_campaign_fit *f)

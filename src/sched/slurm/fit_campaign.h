@@ -33,9 +33,13 @@ struct mu_slurm_campaign_fit {
     int64_t runs;       /* how often the job is queued again, and once */
 };
 
-/* Errors as mu_slurm_fit(), with the model's name in front. */
+/* Errors as mu_slurm_fit(), with the model's name in front. Deadlines and budgets are not looked at here. */
 int mu_slurm_fit_campaign(struct mu_slurm_campaign_fit *out, const struct mu_site *site,
                           const struct mu_slurm_campaign_ask *ask, struct mu_err *e);
+/* The campaign held against these predictions and the partition's nodes (mu_campaign_check): deadlines, time-outs,
+ * resources, budgets. start_at: when it begins at the earliest, Unix seconds. */
+int mu_slurm_campaign_hold(struct mu_slurm_campaign_fit *f, const struct mu_campaign *c, int64_t start_at,
+                           struct mu_campaign_faults *faults, struct mu_err *e);
 void mu_slurm_campaign_fit_fini(struct mu_slurm_campaign_fit *f);
 
 #endif
