@@ -10,10 +10,13 @@
 #include "cli/cmd.h"
 #include "cli/evaluator.h"
 #include "cli/interrupt.h"
+#include "cli/visible_gpus.h"
 #include "cli/worker_link.h"
+#include "comm/mpi/mpi.h"
 
 struct work_args {
     struct mu_model_args model; /* ranks, layout and quiet of it */
+    const char *gpus;
 };
 
 struct worker {
@@ -82,12 +85,22 @@ static int run_tasks(struct worker *w, struct mu_err *e)
     return MU_OK;
 }
 
+/* Before anything looks for GPUs. One that only starts ranks leaves the choice to them. */
+static int keep_gpus(const struct work_args *a, struct mu_err *e)
+{
+    int rank = 0, size;
+    if (!a->gpus || (!mu_mpi_is_launched(&rank, &size) && mu_gpus_at(mu_str(a->gpus), 1).n > 0))
+        return MU_OK;
+    return mu_gpus_keep(a->gpus, rank, a->model.quiet ? NULL : stderr, e);
+}
+
 static int work_run(void *p, int n_operands, char **operands, struct mu_err *e)
 {
     struct worker *w = NULL;
     (void)operands;
     if (n_operands > 0)
         return mu_fail(e, MU_EUSAGE, "tasks come by standard input, not as operands");
+    MU_TRY_RETURN(keep_gpus(p, e));
     MU_TRY_RETURN(MU_NEW(&w, "a worker", e));
     w->args = p;
     int rc = mu_session_join_kept(&w->s, &w->args->model, e);
@@ -115,6 +128,9 @@ static const struct mu_opt work_opts[] = {
     {MU_OPT_TEXT, "layout", 0, FIELD(layout), "LAYOUT",
      .help = "How tasks that name no layout spread a model over ranks, such as tp=4,pp=2; it names their number too.",
      .dflt = "auto: the planner's choice"},
+    {MU_OPT_TEXT, "gpus", 0, offsetof(struct work_args, gpus), "LIST",
+     .help = "For each rank, which of the GPUs that the batch system shows on its node is its own, from 0: 0,1,0.",
+     .dflt = "all of them"},
     {MU_OPT_FLAG, "quiet", 'q', FIELD(quiet), .help = "Do not print memory bills, progress and results."},
     {.type = MU_OPT_END},
 };
@@ -133,7 +149,9 @@ const struct mu_cmd mu_cmd_work = {
         "exit status of `muster eval` and its last sentence. All else goes to standard error.\n\n"
         "The model stays open while tasks have the same model options and the files are as they were. Its cache is for "
         "any request of the context; where memory does not hold that it is for the task at hand, and the model is "
-        "opened again for one that needs more. All tasks run on the ranks that the worker was started with.\n\n"
+        "opened again for one that needs more. All tasks run on the ranks that the worker was started with, each with "
+        "the GPU "
+        "that --gpus gives it.\n\n"
         "A task that fails is told, and the next one may come. The worker ends when its input does, also within a "
         "task: whoever started it is gone. So it does by SIGTERM, SIGINT and SIGUSR1, after the running step. What was "
         "finished is in the task's journal.",

@@ -22,8 +22,9 @@ struct mu_worker_order {
     const char *log;         /* a file that is written on at its end */
     const char *const *node; /* names of those it runs on, n_nodes; 0: this machine */
     int n_nodes;
-    int ranks; /* processes, shared out evenly over the nodes; 1 or more */
-    int cpus;  /* of each rank; 0: not said */
+    int ranks;        /* processes; 1 or more */
+    const int *share; /* [n_nodes] how many of them each node has, those of a node following each other; NULL: evenly */
+    int cpus;         /* of each rank; 0: not said */
 };
 
 enum mu_worker_kind { MU_WORKER_SAID, MU_WORKER_ENDED };

@@ -8,7 +8,8 @@
 #include "sched/orchestrate_int.h"
 #include "sched/worker_line.h"
 
-#define ROOM_NS 5000000000ll /* for those that make room to be gone */
+#define ROOM_NS    5000000000ll               /* for those that make room to be gone */
+#define GPUS_BYTES (MU_TASK_DEVICES_MAX * 12) /* of places between commas */
 
 static bool is_on(const struct mu_hand *h, const int *device, int n)
 {
@@ -141,17 +142,30 @@ int mu_orchestra_dismiss(struct mu_orchestration *x, struct mu_err *e)
 
 /* ---- starting ---- */
 
-/* The nodes of its devices, each once; they rise. */
-static int list_nodes(const struct mu_orchestration *x, const struct mu_hand *h, const char **name)
+/* The nodes of its devices, each once, and how many of them each has; they rise. */
+static int list_nodes(const struct mu_orchestration *x, const struct mu_hand *h, const char **name, int *share)
 {
     int n = 0, last = -1;
     for (int i = 0; i < h->n; i++) {
         int node = x->o->devices[h->device[i]].node;
-        if (node != last)
+        if (node != last) {
+            share[n] = 0;
             name[n++] = x->node[node].name;
+        }
+        share[n - 1]++;
         last = node;
     }
     return n;
+}
+
+/* For each rank the place of its device among those of its node. */
+static void list_gpus(const struct mu_orchestration *x, const struct mu_hand *h, char text[GPUS_BYTES])
+{
+    size_t n = 0;
+    for (int i = 0; i < h->n; i++) {
+        int first = x->node[x->o->devices[h->device[i]].node].first;
+        n += (size_t)snprintf(text + n, GPUS_BYTES - n, "%s%d", i ? "," : "", h->device[i] - first);
+    }
 }
 
 int mu_orchestra_start_hand(struct mu_orchestration *x, int hand, struct mu_err *e)
@@ -159,16 +173,18 @@ int mu_orchestra_start_hand(struct mu_orchestration *x, int hand, struct mu_err 
     struct mu_hand *h = &x->hand[hand];
     struct mu_buf log = MU_BUF_INIT("a path", MU_ORCHESTRA_LINE_BYTES);
     const char *node[MU_TASK_DEVICES_MAX];
-    char ranks[16];
-    const char *argv[] = {x->o->program, "work", h->n > 1 ? "--ranks" : NULL, ranks, NULL};
-    struct mu_worker_order o = {.argv = argv, .node = node, .ranks = h->n, .cpus = x->o->cores};
+    int share[MU_TASK_DEVICES_MAX];
+    char ranks[16], gpus[GPUS_BYTES];
+    const char *argv[] = {x->o->program, "work", "--gpus", gpus, h->n > 1 ? "--ranks" : NULL, ranks, NULL};
+    struct mu_worker_order o = {.argv = argv, .node = node, .ranks = h->n, .share = share, .cpus = x->o->cores};
     int rc = MU_OK;
+    list_gpus(x, h, gpus);
     snprintf(ranks, sizeof ranks, "%d", h->n);
     MU_TRY(mu_buf_printf(&log, e, "%s/workers", x->o->output));
     MU_TRY(mu_path_make_folders(log.p, e));
     MU_TRY(mu_buf_printf(&log, e, "/%d.log", h->group));
     o.log = log.p;
-    o.n_nodes = list_nodes(x, h, node);
+    o.n_nodes = list_nodes(x, h, node, share);
     MU_TRY(x->o->launcher->ops->start(x->o->launcher, &o, &h->worker, e));
     h->started_ns = mu_now_ns(x->o->clock);
     h->heard_ns = 0;

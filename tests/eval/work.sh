@@ -114,7 +114,13 @@ same "$dir/want/long" "$dir/got/long" "stopped twice"
 [ "$(computed from_journal)" -gt 0 ] || fail "nothing was in the journal"
 
 if [ "$(command -v mpirun.openmpi)" ]; then
-    all ranks --ranks 2
+    all ranks --ranks 2 --gpus 1,0
+    export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    CUDA_VISIBLE_DEVICES=4,5 mpirun.openmpi --oversubscribe -n 2 "$muster" work --gpus 1,0 </dev/null >"$dir/out" 2>"$dir/err" ||
+        fail "two ranks with a GPU each: status $?"
+    for own in 4 5; do
+        [ "$(grep -cx "gpus    CUDA_VISIBLE_DEVICES=$own of 4,5" "$dir/err")" = 1 ] || fail "no rank has GPU $own alone"
+    done
     task ranks three muster_arithmetic 12 "ranks: 3\n"
     start --layout tp=2
     run 0 ranks/three 2

@@ -29,6 +29,16 @@ static void name_of(const char *path, char out[128])
     snprintf(out, 128, "%s/%s", part[0], part[1]);
 }
 
+static void note_order(struct fake_launcher *f, const struct mu_worker_order *o)
+{
+    char *p = f->last_order;
+    int left = (int)sizeof f->last_order, n = 0;
+    for (int i = 0; i < o->n_nodes; i++)
+        n += snprintf(p + n, (size_t)(left - n), "%s:%d ", o->node[i], o->share[i]);
+    for (int i = 1; o->argv[i]; i++)
+        n += snprintf(p + n, (size_t)(left - n), "%s%s", i > 1 ? " " : "", o->argv[i]);
+}
+
 static int fake_start(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e)
 {
     struct fake_launcher *f = fake_of(l);
@@ -37,6 +47,7 @@ static int fake_start(struct mu_launcher *l, const struct mu_worker_order *o, in
         return mu_fail(e, MU_ELIMIT, "too many workers");
     *w =
         (struct fake_worker){.number = ++f->started, .ends_ns = INT64_MAX, .beat_ns = mu_now_ns(&f->clock), .task = -1};
+    note_order(f, o);
     snprintf(w->node, sizeof w->node, "%s", o->n_nodes > 0 ? o->node[0] : "");
     *worker = w->number;
     f->n++;

@@ -47,6 +47,7 @@ struct fake_launcher {
     int n_down;
     int64_t back_ns; /* when nodes come back; 0: never */
     char last_config[512];
+    char last_order[512]; /* "n0:1 n1:2 " and the worker's words */
 };
 
 void fake_launcher_init(struct fake_launcher *f, const struct fake_script *script, int n_scripts);

@@ -440,6 +440,19 @@ XT_TEST(models_that_are_too_large_for_a_device_get_several)
     XT_EQ(number_in(path, "ranks"), -1);
 }
 
+/* One device on the first node, two on the second: srun by itself would put the ranks otherwise. */
+XT_TEST(ranks_are_where_their_devices_are)
+{
+    struct play p;
+    begin(&p, "spread",
+          "output: out\nmodels: [a]\nsuites: [{name: x, tasks: x}]\nsettings: [{resources: {devices: 3}}]\n", NULL, 0);
+    p.n_devices = 3;
+    p.device[1].node = p.device[2].node = 1;
+    XT_EQ(play(&p), MU_OK);
+    XT_STREQ(p.f.last_order, "n0:1 n1:2 work --gpus 0,0,1 --ranks 3");
+    end(&p);
+}
+
 XT_TEST(the_budget_of_gpu_hours_ends_it)
 {
     struct play p;

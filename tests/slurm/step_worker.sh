@@ -2,6 +2,7 @@
 # step_worker.sh: a worker for test_steps.c. Tells rank, node and its own pid, answers lines, and ends as it is told to.
 trap 'echo "asked to end" >&2; exit 13' USR1
 trap : PIPE
+echo "rank ${SLURM_PROCID:-none} on ${SLURMD_NODENAME:-none} sees ${CUDA_VISIBLE_DEVICES:-none}" >&2
 echo "a line of rank ${SLURM_PROCID:-none}" >&2
 echo "rank ${SLURM_PROCID:-none} on ${SLURMD_NODENAME:-none} pid $$"
 while :; do

@@ -9,8 +9,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "sched/launcher.h"
-#include "sched/slurm/allocation.h"
+#include "base/file.h"
+#include "base/process.h"
+#include "sched/slurm/doomed.h"
 #include "xt.h"
 
 #define SECOND ((int64_t)1000000000)
@@ -45,6 +46,7 @@ XT_TEST(a_node_is_gone_when_the_job_has_lost_it_or_it_is_silent)
     XT_STREQ(gone_of("c[1-3]\n", NODE("c1", "ALLOCATED*") NODE("c2", "DOWN*+DRAIN") NODE("c3", "MIXED+DRAIN")),
              "c1 c2 ");
     XT_STREQ(gone_of("\n", NODE("c1", "IDLE")), "c1 c2 c3 ");
+    XT_STREQ(gone_of("c[1-3]\n", NODE("c1", "MIXED+NOT_RESPONDING") NODE("c2", "IDLE") NODE("c3", "IDLE")), "c1 ");
 }
 
 XT_TEST(steps_as_squeue_prints_them)
@@ -55,6 +57,92 @@ XT_TEST(steps_as_squeue_prints_them)
     XT_CHECK(mu_slurm_step_next(&rest, &id, &name) && mu_str_eq(name, MU_STR("batch")));
     XT_CHECK(mu_slurm_step_next(&rest, &id, &name) && mu_str_eq(id, MU_STR("5.2")));
     XT_CHECK(!mu_slurm_step_next(&rest, &id, &name));
+}
+
+/* What was seen stays when a later answer makes no sense. */
+XT_TEST(an_answer_that_makes_no_sense_changes_nothing)
+{
+    struct mu_slurm_hosts nodes = MU_SLURM_HOSTS_INIT, gone = MU_SLURM_HOSTS_INIT;
+    XT_OK(mu_slurm_hosts_expand(&nodes, MU_STR("c[1-2]"), &err));
+    XT_OK(mu_slurm_nodes_gone(&gone, &nodes, MU_STR("c1\n"), MU_STR(NODE("c1", "IDLE")), &err));
+    XT_FAILS(mu_slurm_nodes_gone(&gone, &nodes, MU_STR("c[1-2]\n"), MU_STR("NodeName=c1 State=IDLE\n"), &err),
+             MU_EFORMAT, "no CPUTot");
+    XT_EQ(gone.n, 1);
+    XT_STREQ(mu_slurm_hosts_next(&gone, NULL), "c2");
+    mu_slurm_hosts_fini(&nodes);
+    mu_slurm_hosts_fini(&gone);
+}
+
+/* ---- what srun is told ---- */
+
+static const char *words_of(const struct mu_worker_order *o)
+{
+    static char text[2048];
+    struct mu_step_words w = MU_STEP_WORDS_INIT;
+    XT_OK(mu_step_words_make(&w, o, "muster:x:1:2:3", "here", &err));
+    XT_CHECK(w.argv[w.n] == NULL);
+    text[0] = 0;
+    for (int i = 10; i < w.n; i++) /* behind those that are always there */
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s ", w.argv[i]);
+    snprintf(text + strlen(text), sizeof text - strlen(text), "[%s]", w.nodes.p);
+    mu_step_words_fini(&w);
+    return text;
+}
+
+static const char *const three[] = {"c1", "c2", "c3"};
+
+XT_TEST(words_of_srun)
+{
+    const int even[] = {2, 2};
+    unsetenv("SLURM_MPI_TYPE");
+    XT_STREQ(words_of(&(struct mu_worker_order){.ranks = 1}),
+             "--job-name=muster:x:1:2:3 --nodelist=here --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=1 "
+             "--mpi=none -- [here]");
+    XT_STREQ(words_of(&(struct mu_worker_order){.node = three, .n_nodes = 2, .ranks = 4, .share = even, .cpus = 3}),
+             "--job-name=muster:x:1:2:3 --nodelist=c1,c2 --nodes=2 --ntasks=4 --ntasks-per-node=2 --cpus-per-task=3 "
+             "--mpi=pmix -- [c1,c2]");
+    setenv("SLURM_MPI_TYPE", "pmi2", 1);
+    XT_CHECK(!strstr(words_of(&(struct mu_worker_order){.node = three, .n_nodes = 3, .ranks = 3}), "--mpi"));
+    unsetenv("SLURM_MPI_TYPE");
+}
+
+/* Ranks go where their devices are, not where srun would put them. */
+XT_TEST(words_of_ranks_that_nodes_share_unevenly)
+{
+    const int share[] = {1, 2, 1}, short_of[] = {1, 1, 1}, none[] = {0, 2, 2};
+    struct mu_step_words w = MU_STEP_WORDS_INIT;
+    struct mu_worker_order o = {.node = three, .n_nodes = 3, .ranks = 4, .share = share};
+    XT_STREQ(words_of(&o), "--job-name=muster:x:1:2:3 --nodelist=c1,c2,c2,c3 --nodes=3 --ntasks=4 "
+                           "--distribution=arbitrary --cpus-per-task=1 --export=ALL,SLURM_PMIX_DIRECT_CONN=false "
+                           "--mpi=pmix -- [c1,c2,c3]");
+    o.share = short_of;
+    XT_FAILS(mu_step_words_make(&w, &o, "x", "here", &err), MU_EINVAL, "4 ranks, but the shares of 3 nodes come to 3");
+    o.share = none;
+    XT_FAILS(mu_step_words_make(&w, &o, "x", "here", &err), MU_EINVAL, "the least of them to 0");
+    o = (struct mu_worker_order){.node = three, .n_nodes = 3, .ranks = 2};
+    XT_FAILS(mu_step_words_make(&w, &o, "x", "here", &err), MU_EINVAL, "2 ranks on 3 nodes");
+    mu_step_words_fini(&w);
+}
+
+/* Of this host and a process that is no more; a number that another process has by now is no proof of life. */
+XT_TEST(whose_a_step_is)
+{
+    struct mu_doomed d;
+    char host[65] = "", name[MU_STEP_NAME_BYTES];
+    int64_t start = mu_process_start(getpid());
+    gethostname(host, 64);
+    XT_OK(mu_doomed_open(&d, &err));
+    mu_doomed_name(&d, 7, name);
+    XT_CHECK(!mu_doomed_is_left_behind(&d, mu_str(name))); /* our own */
+    snprintf(name, sizeof name, "muster:%s:%d:%lld:7", host, (int)getpid(), (long long)start + 1);
+    XT_CHECK(mu_doomed_is_left_behind(&d, mu_str(name)));
+    snprintf(name, sizeof name, "muster:%s:%d:%lld:7", host, (int)getppid(), (long long)mu_process_start(getppid()));
+    XT_CHECK(!mu_doomed_is_left_behind(&d, mu_str(name))); /* another launcher, which lives */
+    snprintf(name, sizeof name, "muster:%sx:%d:%lld:7", host, (int)getpid(), (long long)start + 1);
+    XT_CHECK(!mu_doomed_is_left_behind(&d, mu_str(name))); /* of another host */
+    XT_CHECK(!mu_doomed_is_left_behind(&d, MU_STR("muster:")));
+    XT_CHECK(!mu_doomed_is_left_behind(&d, MU_STR("batch")));
+    mu_doomed_close(&d);
 }
 
 static char *no_variable(const char *name)
@@ -87,18 +175,24 @@ static void close_real(void)
     l = NULL;
 }
 
-static int64_t start_on(const char *const *node, int n_nodes, int ranks)
+static char log_path[4096]; /* of the worker that was started last */
+
+static int64_t start_spread(const char *const *node, int n_nodes, int ranks, const int *share)
 {
     static int n_logs;
     const char *const argv[] = {getenv("MUSTER_STEP_WORKER"), NULL};
-    char log_path[4096];
     snprintf(log_path, sizeof log_path, "%s/log.%d", xt_tmpdir(), n_logs++);
     struct mu_worker_order o = {
-        .argv = argv, .log = log_path, .node = node, .n_nodes = n_nodes, .ranks = ranks, .cpus = 2};
+        .argv = argv, .log = log_path, .node = node, .n_nodes = n_nodes, .ranks = ranks, .share = share, .cpus = 2};
     int64_t worker = 0;
     XT_OK(l->ops->start(l, &o, &worker, &err));
     XT_CHECK(worker > 0);
     return worker;
+}
+
+static int64_t start_on(const char *const *node, int n_nodes, int ranks)
+{
+    return start_spread(node, n_nodes, ranks, NULL);
 }
 
 /* The next that the worker tells; others are not heard. */
@@ -175,6 +269,36 @@ XT_TEST(real_workers_side_by_side_hear_and_are_heard)
     (void)await_end(two);
     await_steps(0);
     close_real();
+}
+
+static int times_in(const char *text, const char *part)
+{
+    int n = 0;
+    for (const char *p = text; (p = strstr(p, part)) != NULL; p++)
+        n++;
+    return n;
+}
+
+/* One rank on the first node, two on the second; each is shown all GPUs that the job has on its node. */
+XT_TEST(real_ranks_where_their_devices_are)
+{
+    const char *const both[] = {"c1", "c2"};
+    const int share[] = {1, 2};
+    struct mu_buf log = MU_BUF_INIT("a log", 1 << 16);
+    open_real();
+    int64_t spread = start_spread(both, 2, 3, share), until = mu_now_ns(mu_clock_real()) + LONG;
+    await_line(spread, "rank 0 on c1");
+    do {
+        mu_buf_clear(&log);
+        XT_OK(mu_file_read_all(&log, log_path, &err));
+        XT_CHECKF(mu_now_ns(mu_clock_real()) < until, "three ranks do not come: %s", log.p);
+    } while (times_in(log.p, " sees ") < 3);
+    XT_CHECKF(times_in(log.p, "on c1 sees ") == 1 && times_in(log.p, "on c2 sees ") == 2, "%s", log.p);
+    if (getenv("SLURM_GPUS_ON_NODE"))
+        XT_CHECKF(times_in(log.p, " sees 0,1\n") == 3, "%s", log.p);
+    mu_buf_fini(&log);
+    close_real();
+    await_steps(0);
 }
 
 static pid_t pid_in(const char *line)

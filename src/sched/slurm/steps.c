@@ -11,28 +11,22 @@
  * Slurm 22.05. */
 #include "sched/launcher.h"
 
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/process.h"
 #include "sched/local/children.h"
 #include "sched/slurm/allocation.h"
+#include "sched/slurm/doomed.h"
 #include "sched/slurm/jobs.h"
+#include "sched/slurm/step_words.h"
 
-#define NAME_BYTES 200                   /* of a step; squeue prints 256 */
-#define OPTION_MAX 32                    /* words of srun before the worker's own */
-#define KILL_NS    ((int64_t)5000000000) /* from SIGTERM to SIGKILL for srun itself */
-#define SWEEP_NS   ((int64_t)1000000000) /* between two looks for doomed steps */
-#define CLEAR_NS   ((int64_t)8000000000) /* the longest wait for steps to go, when opening and when closing */
-#define DOOMED_MAX (2 * MU_WORKERS_MAX)
-#define FRESH_NS   ((int64_t)1000000000)
+#define KILL_NS  ((int64_t)5000000000) /* from SIGTERM to SIGKILL for srun itself */
+#define FRESH_NS ((int64_t)1000000000)
 #define REFUSED_NS                                                                                                     \
     ((int64_t)30000000000)             /* of steps, while the controller answers: then the job asks for another turn */
 #define QUIET_NS ((int64_t)2000000000) /* two beats of a worker: then we knock at its nodes */
@@ -55,11 +49,9 @@ struct steps {
     struct step *step; /* [MU_WORKERS_MAX], n of them */
     int n;
     int64_t last;       /* number given */
-    int64_t *doomed;    /* [DOOMED_MAX], n_doomed of them: numbers of steps that the controller is to end */
-    int64_t sweep_ns;   /* the next look for them */
     int64_t refused_ns; /* since when no step could be had; 0: the last one could */
-    int n_doomed;
-    char name[NAME_BYTES]; /* how names of our steps begin */
+    int64_t refused_last_ns;
+    struct mu_doomed doomed;
 };
 
 static struct steps *steps_of(struct mu_launcher *l)
@@ -72,194 +64,18 @@ static int64_t now_ns(void)
     return mu_now_ns(mu_clock_real());
 }
 
-/* ---- names ---- */
-
-/* "muster:HOST:PID:START:": whose a step is, and whether that one is still there, can be read out of squeue. */
-static void make_name(char name[NAME_BYTES], const char *host, int64_t pid, int64_t start)
-{
-    snprintf(name, NAME_BYTES, "muster:%.64s:%" PRId64 ":%" PRId64 ":", host, pid, start);
-}
-
-static void host_name(char host[65])
-{
-    if (gethostname(host, 65) != 0)
-        host[0] = 0;
-    host[64] = 0;
-}
-
-/* A step of a launcher on this host that is no more. */
-static bool is_left_behind(const struct steps *s, struct mu_str name)
-{
-    char text[NAME_BYTES], host[65], is[NAME_BYTES];
-    int64_t pid, start;
-    if (name.n >= sizeof text)
-        return false;
-    memcpy(text, name.p, name.n);
-    text[name.n] = 0;
-    host_name(host);
-    char *numbers = text + strlen("muster:") + strlen(host);
-    if (strncmp(text, "muster:", 7) != 0 || name.n < (size_t)(numbers - text) ||
-        sscanf(numbers, ":%" SCNd64 ":%" SCNd64 ":", &pid, &start) != 2)
-        return false;
-    make_name(is, host, pid, start);
-    return strncmp(text, is, strlen(is)) == 0 && strncmp(is, s->name, NAME_BYTES) != 0 &&
-           mu_process_start(pid) != start;
-}
-
-/* ---- steps that the controller is to end ---- */
-
-static void doom(struct steps *s, int64_t number)
-{
-    for (int i = 0; i < s->n_doomed; i++)
-        if (s->doomed[i] == number)
-            return;
-    if (s->n_doomed == DOOMED_MAX) /* the oldest has been asked for often enough */
-        memmove(s->doomed, s->doomed + 1, sizeof *s->doomed * (size_t)--s->n_doomed);
-    s->doomed[s->n_doomed++] = number;
-    s->sweep_ns = MU_MIN(s->sweep_ns, now_ns());
-}
-
-static int doomed_index(const struct steps *s, struct mu_str name)
-{
-    char own[NAME_BYTES + 24];
-    for (int i = 0; i < s->n_doomed; i++) {
-        snprintf(own, sizeof own, "%s%" PRId64, s->name, s->doomed[i]);
-        if (mu_str_eq(name, mu_str(own)))
-            return i;
-    }
-    return -1;
-}
-
-static int64_t number_of(struct mu_str name, size_t from)
-{
-    char text[24] = "";
-    memcpy(text, name.p + from, MU_MIN(name.n - from, sizeof text - 1));
-    return strtoll(text, NULL, 10);
-}
-
-/* Has scancel end the listed steps that are doomed, or left behind; keeps of the doomed those that were listed. */
-static int end_listed(struct steps *s, struct mu_str listed, int *n_found, struct mu_err *e)
-{
-    struct mu_buf ids = MU_BUF_INIT("steps to end", DOOMED_MAX * 64);
-    const char **argv = NULL;
-    struct mu_str id, name;
-    int64_t kept[DOOMED_MAX];
-    int rc = MU_OK, n = 0, n_kept = 0;
-    while (n < DOOMED_MAX && mu_slurm_step_next(&listed, &id, &name)) {
-        bool is_doomed = doomed_index(s, name) >= 0;
-        if (!is_doomed && !is_left_behind(s, name))
-            continue;
-        if (is_doomed)
-            kept[n_kept++] = number_of(name, strlen(s->name));
-        MU_TRY(mu_buf_add(&ids, id.p, id.n, e));
-        MU_TRY(mu_buf_putc(&ids, 0, e));
-        n++;
-    }
-    memcpy(s->doomed, kept, sizeof *kept * (size_t)n_kept);
-    s->n_doomed = n_kept;
-    *n_found = n;
-    if (n == 0)
-        goto out;
-    MU_TRY(MU_NEW_ARRAY(&argv, n + 2, "steps to end", e));
-    argv[0] = "scancel";
-    for (int i = 0; i < n; i++)
-        argv[i + 1] = i == 0 ? ids.p : argv[i] + strlen(argv[i]) + 1;
-    MU_TRY(mu_slurm_steps_end(&s->allocation, argv, e));
-out:
-    mu_free(argv);
-    mu_buf_fini(&ids);
-    return rc;
-}
-
-/* Those to end that are still there: asks for their end again. *n_found is left alone where the controller is away. */
-static void sweep(struct steps *s, int *n_found)
-{
-    struct mu_command_end end = MU_COMMAND_END_INIT;
-    if (mu_slurm_steps_list(&s->allocation, &end, NULL) == MU_OK)
-        (void)end_listed(s, mu_buf_str(&end.out), n_found, NULL);
-    mu_command_end_fini(&end);
-    s->sweep_ns = now_ns() + SWEEP_NS;
-}
-
-/* Until none is there, at most CLEAR_NS: one on a node that hangs stays listed until Slurm gives the node up. */
-static void sweep_all(struct steps *s)
-{
-    int64_t until = now_ns() + CLEAR_NS;
-    for (int n = 1; n > 0 && now_ns() < until;) {
-        struct timespec pause = {.tv_nsec = 100000000};
-        sweep(s, &n);
-        if (n > 0)
-            (void)nanosleep(&pause, NULL);
-        if (now_ns() < s->allocation.alone_until_ns)
-            return;
-    }
-}
-
 /* ---- starting ---- */
 
-/* The words of srun, their texts with them. */
-struct words {
-    const char *argv[OPTION_MAX + 1];
-    int n;
-    char name[NAME_BYTES + 48], nodes[32], tasks[32], per_node[32], cpus[32];
-    struct mu_buf list; /* "--nodelist=a,b" */
-};
-
-static void add(struct words *w, const char *word)
-{
-    w->argv[w->n++] = word;
-}
-
-static int list_nodes(struct words *w, const struct steps *s, const struct mu_worker_order *o, struct mu_err *e)
+/* This node; of salloc's shell, which may be on none of the job's, its first. */
+static const char *node_here(const struct steps *s)
 {
     const char *here = getenv("SLURMD_NODENAME");
-    if (!here) /* of salloc: this machine may be none of its nodes */
-        here = mu_slurm_hosts_next(&s->allocation.here.nodes, NULL);
-    MU_TRY_RETURN(mu_buf_puts(&w->list, "--nodelist=", e));
-    if (o->n_nodes == 0)
-        return mu_buf_puts(&w->list, here, e);
-    for (int i = 0; i < o->n_nodes; i++)
-        MU_TRY_RETURN(mu_buf_printf(&w->list, e, "%s%s", i ? "," : "", o->node[i]));
-    return MU_OK;
-}
-
-/* A site's own kind of PMI comes by SLURM_MPI_TYPE, which srun reads (docs/slurm.md). One rank needs none. */
-static int make_words(struct words *w, const struct steps *s, const struct mu_worker_order *o, int64_t number,
-                      struct mu_err *e)
-{
-    int nodes = MU_MAX(o->n_nodes, 1);
-    static const char *const fixed[] = {"srun",    "--quiet",   "--overlap",  "--no-kill",   "--kill-on-bad-exit=0",
-                                        "--mem=0", "--input=0", "--output=0", "--error=all", "--cpu-bind=none"};
-    for (size_t i = 0; i < MU_COUNT(fixed); i++)
-        add(w, fixed[i]);
-    MU_TRY_RETURN(list_nodes(w, s, o, e));
-    snprintf(w->name, sizeof w->name, "--job-name=%s%" PRId64, s->name, number);
-    snprintf(w->nodes, sizeof w->nodes, "--nodes=%d", nodes);
-    snprintf(w->tasks, sizeof w->tasks, "--ntasks=%d", o->ranks);
-    snprintf(w->per_node, sizeof w->per_node, "--ntasks-per-node=%d", (o->ranks + nodes - 1) / nodes);
-    snprintf(w->cpus, sizeof w->cpus, "--cpus-per-task=%d", MU_MAX(o->cpus, 1));
-    const char *const counted[] = {w->name, w->list.p, w->nodes, w->tasks, w->per_node, w->cpus};
-    for (size_t i = 0; i < MU_COUNT(counted); i++)
-        add(w, counted[i]);
-    if (o->ranks == 1)
-        add(w, "--mpi=none");
-    else if (!getenv("SLURM_MPI_TYPE"))
-        add(w, "--mpi=pmix");
-    add(w, "--");
-    return MU_OK;
-}
-
-static int check(const struct steps *s, const struct mu_worker_order *o, struct mu_err *e)
-{
-    if (s->n == MU_WORKERS_MAX)
-        return mu_fail(e, MU_ELIMIT, "%d workers at a time, no more", MU_WORKERS_MAX);
-    if (o->ranks < 1 || o->ranks < o->n_nodes)
-        return mu_fail(e, MU_EINVAL, "%d ranks on %d nodes: each node needs one at least", o->ranks, o->n_nodes);
-    return MU_OK;
+    return here ? here : mu_slurm_hosts_next(&s->allocation.here.nodes, NULL);
 }
 
 /* srun's words, then the worker's. */
-static int run(struct steps *s, const struct words *w, const struct mu_worker_order *o, pid_t *pid, struct mu_err *e)
+static int run(struct steps *s, const struct mu_step_words *w, const struct mu_worker_order *o, pid_t *pid,
+               struct mu_err *e)
 {
     const char **argv = NULL;
     int own = 0;
@@ -276,24 +92,21 @@ static int run(struct steps *s, const struct words *w, const struct mu_worker_or
 static int start(struct mu_launcher *l, const struct mu_worker_order *o, int64_t *worker, struct mu_err *e)
 {
     struct steps *s = steps_of(l);
-    struct words w = {.list = MU_BUF_INIT("the nodes of a worker", 100000)};
+    struct mu_step_words w = MU_STEP_WORDS_INIT;
     struct step *t = &s->step[s->n];
+    char name[MU_STEP_NAME_BYTES];
     int rc = MU_OK;
-    MU_TRY(check(s, o, e));
+    if (s->n == MU_WORKERS_MAX)
+        return mu_fail(e, MU_ELIMIT, "%d workers at a time, no more", MU_WORKERS_MAX);
     *t = (struct step){.number = s->last + 1};
-    MU_TRY(make_words(&w, s, o, t->number, e));
-    t->nodes = mu_strdup(strchr(w.list.p, '=') + 1);
-    if (!t->nodes)
-        MU_TRY(mu_fail_nomem(e, w.list.n, "the nodes of a worker"));
-    rc = run(s, &w, o, &t->pid, e);
-    if (rc != MU_OK) {
-        mu_free(t->nodes);
-        goto out;
-    }
+    mu_doomed_name(&s->doomed, t->number, name);
+    MU_TRY(mu_step_words_make(&w, o, name, node_here(s), e));
+    MU_TRY(run(s, &w, o, &t->pid, e));
+    t->nodes = mu_buf_take(&w.nodes);
     *worker = s->last = t->number;
     s->n++;
 out:
-    mu_buf_fini(&w.list);
+    mu_step_words_fini(&w);
     return rc;
 }
 
@@ -324,7 +137,7 @@ static void hear(struct steps *s, struct step *t)
 static void give_up(struct steps *s, struct step *t)
 {
     t->is_lost = true;
-    doom(s, t->number);
+    mu_doomed_add(&s->doomed, t->number);
     mu_children_signal(&s->children, t->pid, SIGKILL, true);
 }
 
@@ -376,7 +189,7 @@ static void say(struct mu_launcher *l, int64_t worker, const char *line)
 
 static void end_at_once(struct steps *s, struct step *t)
 {
-    doom(s, t->number);
+    mu_doomed_add(&s->doomed, t->number);
     if (t->kill_ns > 0 || t->is_lost)
         return;
     if (is_shut_out(s, t)) {
@@ -418,9 +231,9 @@ static int64_t press(struct steps *s)
         else if (t->kill_ns > 0)
             next = MU_MIN(next, t->kill_ns);
     }
-    if (s->n_doomed > 0 && s->sweep_ns <= now)
-        sweep(s, &n);
-    return s->n_doomed > 0 ? MU_MIN(next, s->sweep_ns) : next;
+    if (s->doomed.n > 0 && s->doomed.sweep_ns <= now)
+        mu_doomed_sweep(&s->doomed, &s->allocation, &n);
+    return s->doomed.n > 0 ? MU_MIN(next, s->doomed.sweep_ns) : next;
 }
 
 /* srun ends with 0 when the node of all its tasks is lost, and with 1 and a sentence of its own when there was no step
@@ -448,10 +261,13 @@ static void note_refusal(struct steps *s, const struct step *t, struct mu_worker
     static const char refused[] = "srun: error: Unable to create step";
     if (t->heard_ns > 0 || out->exit_status != 1 || strncmp(out->line, refused, sizeof refused - 1) != 0)
         return;
+    int64_t now = now_ns();
+    bool is_first = s->refused_ns == 0 || now - s->refused_last_ns >= REFUSED_NS; /* since then none was asked for */
     out->is_refused = true;
-    if (s->refused_ns == 0 || strstr(out->line, "contact slurm controller"))
-        s->refused_ns = now_ns();
-    if (now_ns() - s->refused_ns < REFUSED_NS)
+    if (is_first || strstr(out->line, "contact slurm controller"))
+        s->refused_ns = now;
+    s->refused_last_ns = now;
+    if (now - s->refused_ns < REFUSED_NS)
         return;
     s->refused_ns = 0;
     (void)mu_slurm_job_warn(&s->allocation, NULL);
@@ -461,7 +277,7 @@ static void take_end(struct steps *s, struct step *t, struct mu_worker_told *out
 {
     note_refusal(s, t, out);
     if (out->signal > 0) /* srun itself was killed */
-        doom(s, t->number);
+        mu_doomed_add(&s->doomed, t->number);
     out->is_node_down = t->is_lost || (!t->is_asked && has_lost_a_node(s, t->nodes));
     set_status(out);
     if (t->is_lost)
@@ -503,7 +319,7 @@ static void free_steps(struct steps *s)
     mu_children_close(&s->children);
     mu_slurm_allocation_fini(&s->allocation);
     mu_free(s->step);
-    mu_free(s->doomed);
+    mu_doomed_close(&s->doomed);
     mu_free(s);
 }
 
@@ -519,8 +335,8 @@ static void close_steps(struct mu_launcher *l)
     while (s->n > 0 && now_ns() < until)
         (void)wait_for_news(l, KILL_NS, &told);
     mu_children_close(&s->children);
-    if (s->n_doomed > 0)
-        sweep_all(s);
+    if (s->doomed.n > 0)
+        mu_doomed_sweep_all(&s->doomed, &s->allocation);
     free_steps(s);
 }
 
@@ -535,13 +351,10 @@ static const struct mu_launcher_ops steps_ops = {.name = "steps",
 static int open_steps(struct steps *s, struct mu_err *e)
 {
     static const char *const launchers[] = {"srun: ", "slurmstepd", NULL};
-    char host[65];
     s->allocation = (struct mu_slurm_allocation)MU_SLURM_ALLOCATION_INIT;
-    host_name(host);
-    make_name(s->name, host, getpid(), mu_process_start(getpid()));
     MU_TRY_RETURN(mu_slurm_allocation_open(&s->allocation, getenv, e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&s->step, MU_WORKERS_MAX, "workers", e));
-    MU_TRY_RETURN(MU_NEW_ARRAY(&s->doomed, DOOMED_MAX, "steps to end", e));
+    MU_TRY_RETURN(mu_doomed_open(&s->doomed, e));
     MU_TRY_RETURN(mu_children_open(&s->children, e));
     s->children.not_own = launchers;
     s->l.ops = &steps_ops;
@@ -559,7 +372,7 @@ int mu_launcher_open_steps(struct mu_launcher **out, struct mu_err *e)
         return rc;
     }
     mu_slurm_allocation_meet(&s->allocation);
-    sweep_all(s);
+    mu_doomed_sweep_all(&s->doomed, &s->allocation);
     *out = &s->l;
     return MU_OK;
 }
