@@ -14,7 +14,6 @@
 #include "cli/plan_inputs.h"
 #include "cli/submit.h"
 #include "model/model.h"
-#include "sched/slurm/duration.h"
 #include "sched/slurm/fit.h"
 
 #define ARGS_MAX (16 + MU_OPT_LIST_MAX)
@@ -94,8 +93,7 @@ static int make_wish(struct submission *x, struct mu_plan_ask *ask, struct mu_er
                                 .nodes = (int)a->nodes,
                                 .devices = (int)a->devices,
                                 .is_work_known = a->requests > 0};
-    if (a->time)
-        MU_TRY_RETURN(mu_slurm_duration_parse(&w->time_s, mu_str(a->time), e));
+    MU_TRY_RETURN(mu_submit_time_wished(a, &w->time_s, e));
     if (!a->layout || strcmp(a->layout, "auto") == 0)
         return MU_OK;
     MU_TRY_RETURN(mu_layout_parse(&x->layout, a->layout, (int)a->devices, e));

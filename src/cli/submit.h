@@ -41,6 +41,9 @@ int mu_submit_job_open(struct mu_submit_job *j, const struct mu_submit_args *a, 
                        struct mu_err *e);
 void mu_submit_job_fini(struct mu_submit_job *j);
 
+/* Of --time; 0: not given. */
+int mu_submit_time_wished(const struct mu_submit_args *a, int64_t *seconds, struct mu_err *e);
+
 /* What is told of it: for people, and as an object that script and id are added to. */
 struct mu_submit_face {
     void (*report)(const void *arg, FILE *f);

@@ -10,7 +10,6 @@
 #include "cli/campaign_world.h"
 #include "cli/plan_inputs.h"
 #include "cli/submit.h"
-#include "sched/slurm/duration.h"
 #include "sched/slurm/fit_campaign.h"
 
 #define CHOICES 4 /* requests of a document, where a suite says how many documents */
@@ -97,8 +96,7 @@ static int fit(struct submission *x, struct mu_err *e)
                                         .partition = a->partition,
                                         .nodes = (int)a->nodes,
                                         .devices = (int)a->devices};
-    if (a->time)
-        MU_TRY_RETURN(mu_slurm_duration_parse(&ask.time_s, mu_str(a->time), e));
+    MU_TRY_RETURN(mu_submit_time_wished(a, &ask.time_s, e));
     MU_TRY_RETURN(mu_slurm_fit_campaign(&x->fit, x->job.site, &ask, e));
     x->job.partition = x->fit.partition;
     return MU_OK;

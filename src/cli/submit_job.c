@@ -43,6 +43,19 @@ void mu_submit_job_fini(struct mu_submit_job *j)
     mu_site_free(j->site);
 }
 
+int mu_submit_time_wished(const struct mu_submit_args *a, int64_t *seconds, struct mu_err *e)
+{
+    *seconds = 0;
+    if (!a->time)
+        return MU_OK;
+    MU_TRY_RETURN(mu_slurm_duration_parse(seconds, mu_str(a->time), e));
+    if (*seconds > 0 && *seconds != MU_SLURM_UNLIMITED)
+        return MU_OK;
+    return mu_fail(e, MU_EUSAGE,
+                   "--time %s: a length above 0 such as 12h is needed; without it what is predicted is asked for",
+                   a->time);
+}
+
 int mu_submit_make_script(struct mu_submit_job *j, const char *title, const char *name,
                           const struct mu_slurm_part *part, int64_t time_s, struct mu_err *e)
 {

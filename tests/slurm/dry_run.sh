@@ -83,6 +83,8 @@ refused 2 '--dry-run submits nothing' --model Llama-2-7b --tasks x --site $site 
 refused 2 '--eval limt=5: muster eval has no such option; did you mean limit' --model Llama-2-7b --tasks x --site $site --eval limt=5
 refused 2 "--eval layout=tp=2: this option is submit's own" --model Llama-2-7b --tasks x --site $site --eval layout=tp=2
 refused 5 '"5" is no length of time' --model Llama-2-7b --tasks x --site $site --time 5
+refused 2 '--time 0s: a length above 0' --model Llama-2-7b --tasks x --site $site --time 0s
+refused 2 '--time UNLIMITED: a length above 0' --site $site examples/campaign.yaml --time UNLIMITED
 refused 3 'the profile of a100-site has no partition "shrot"; did you mean short' --model Llama-2-7b --tasks x --site $site -p shrot
 refused 7 'it fits no partition of a100-site; nearest comes short with 4 devices' --model DeepSeek-V3 --tasks x --site $site -p short
 refused 15 '"afterok:1 x" is no dependency' --model Llama-2-7b --tasks x --site $site --dependency 'afterok:1 x'

@@ -48,9 +48,9 @@ struct steps {
     struct mu_slurm_allocation allocation;
     struct step *step; /* [MU_WORKERS_MAX], n of them */
     int n;
-    int64_t last;       /* number given */
-    int64_t refused_ns; /* since when no step could be had; 0: the last one could */
-    int64_t refused_last_ns;
+    int64_t last;            /* number given */
+    int64_t refused_ns;      /* since when no step could be had; 0: the last one could */
+    int64_t refused_last_ns; /* when one was refused last */
     struct mu_doomed doomed;
 };
 
