@@ -45,7 +45,7 @@ static int count_asked(struct mu_eval_count *out, const struct mu_eval_args *a, 
     return rc;
 }
 
-static int count_task(struct mu_eval_count *out, const struct mu_campaign *c, int task, int64_t context,
+int mu_campaign_count(struct mu_eval_count *out, const struct mu_campaign *c, int task, int64_t context,
                       struct mu_err *e)
 {
     const struct mu_cmd *eval = &mu_cmd_eval;
@@ -71,7 +71,7 @@ out:
 static const struct mu_eval_count *work_of(struct mu_campaign_predictor *p, int task, int64_t context)
 {
     struct mu_campaign_suite_work *s = &p->suite[p->c->task[task].suite];
-    if (!s->is_counted && count_task(&s->count, p->c, task, context, NULL) != MU_OK)
+    if (!s->is_counted && mu_campaign_count(&s->count, p->c, task, context, NULL) != MU_OK)
         s->count = (struct mu_eval_count){.n_requests = 0};
     s->is_counted = true;
     return &s->count;

@@ -41,6 +41,11 @@ int mu_campaign_predictor_open(struct mu_campaign_predictor *p, const struct mu_
                                struct mu_err *e);
 void mu_campaign_predictor_release(struct mu_campaign_predictor *p);
 
+/* What a task asks for, counted with its model's tokenizer. context: the model's. Fails where its data, or that, is not
+ * here. */
+int mu_campaign_count(struct mu_eval_count *out, const struct mu_campaign *c, int task, int64_t context,
+                      struct mu_err *e);
+
 /* As mu_campaign_world asks; arg: a predictor. What cannot be predicted is not known: a model behind an endpoint, one
  * that is not here, a suite without its data. */
 void mu_campaign_predict(void *arg, const struct mu_campaign *c, int task, struct mu_campaign_guess *out);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "cli/campaign_predict.h"
 #include "cli/campaign_world.h"
 #include "cli/plan_inputs.h"
 #include "cli/submit.h"
@@ -19,9 +20,10 @@ struct submission {
     struct mu_submit_job job;
     struct mu_campaign *campaign;
     const char *path;
-    struct mu_spec *spec;     /* [n_models] */
-    struct mu_plan_ask *plan; /* [n_models] */
-    double *requests;         /* [n_suites] */
+    struct mu_spec *spec;              /* [n_models] */
+    struct mu_plan_ask *plan;          /* [n_models] */
+    struct mu_slurm_suite_work *suite; /* [n_suites] */
+    int n_counted;                     /* suites whose work is not assumed */
     struct mu_slurm_campaign_fit fit;
 };
 
@@ -61,7 +63,7 @@ static int ask_model(struct submission *x, int model, struct mu_err *e)
     return MU_OK;
 }
 
-/* Documents are not read here. */
+/* Of suites whose data is not here. */
 static double assume_requests(const struct mu_campaign_suite *s)
 {
     double names = s->tasks ? mu_submit_count_names(s->tasks) : 1, each = MU_SUBMIT_REQUESTS;
@@ -72,19 +74,43 @@ static double assume_requests(const struct mu_campaign_suite *s)
     return names * each;
 }
 
+/* As `muster run --plan` counts, with the first model that has the suite and can be read here. */
+static int count_suites(struct submission *x, struct mu_err *e)
+{
+    const struct mu_campaign *c = x->campaign;
+    struct mu_eval_count n;
+    bool *is_tried = NULL;
+    MU_TRY_RETURN(MU_NEW_ARRAY(&is_tried, MU_MAX(c->n_suites, 1), "suites of a campaign", e));
+    for (int i = 0; i < c->n_tasks; i++) {
+        const struct mu_campaign_task *t = &c->task[i];
+        const struct mu_spec *s = x->plan[t->model].spec;
+        if (is_tried[t->suite] || !s)
+            continue;
+        is_tried[t->suite] = true;
+        if (mu_campaign_count(&n, c, i, s->context, NULL) != MU_OK || n.n_requests < 1)
+            continue;
+        x->suite[t->suite] = (struct mu_slurm_suite_work){.requests = (double)n.n_requests,
+                                                          .prompt = (n.rows + n.n_requests - 1) / n.n_requests,
+                                                          .output = (n.drawn + n.n_requests - 1) / n.n_requests};
+        x->n_counted++;
+    }
+    mu_free(is_tried);
+    return MU_OK;
+}
+
 static int ask_all(struct submission *x, struct mu_err *e)
 {
     const struct mu_campaign *c = x->campaign;
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->spec, MU_MAX(c->n_models, 1), "models of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&x->plan, MU_MAX(c->n_models, 1), "models of a campaign", e));
-    MU_TRY_RETURN(MU_NEW_ARRAY(&x->requests, MU_MAX(c->n_suites, 1), "suites of a campaign", e));
+    MU_TRY_RETURN(MU_NEW_ARRAY(&x->suite, MU_MAX(c->n_suites, 1), "suites of a campaign", e));
     for (int i = 0; i < c->n_models; i++)
         x->spec[i] = (struct mu_spec)MU_SPEC_INIT;
     for (int i = 0; i < c->n_models; i++)
         MU_TRY_RETURN(ask_model(x, i, e));
     for (int i = 0; i < c->n_suites; i++)
-        x->requests[i] = assume_requests(&c->suite[i]);
-    return MU_OK;
+        x->suite[i].requests = assume_requests(&c->suite[i]);
+    return count_suites(x, e);
 }
 
 static int fit(struct submission *x, struct mu_err *e)
@@ -92,7 +118,7 @@ static int fit(struct submission *x, struct mu_err *e)
     const struct mu_submit_args *a = x->job.args;
     struct mu_slurm_campaign_ask ask = {.campaign = x->campaign,
                                         .model = x->plan,
-                                        .requests = x->requests,
+                                        .suite = x->suite,
                                         .partition = a->partition,
                                         .nodes = (int)a->nodes,
                                         .devices = (int)a->devices};
@@ -116,10 +142,9 @@ static int hold(struct submission *x, struct mu_err *e)
     mu_free(faults);
     if (rc == MU_OK)
         return MU_OK;
-    return mu_fail(e, rc,
-                   "%.600s (as predicted for partition %s of %s, the work assumed; resources.time of a task says how "
-                   "long it takes)",
-                   why.text, x->fit.partition->name, x->job.site->name);
+    return mu_fail(
+        e, rc, "%.600s (as predicted for partition %s of %s; resources.time of a task says better how long it takes)",
+        why.text, x->fit.partition->name, x->job.site->name);
 }
 
 static int make_script(struct submission *x, struct mu_err *e)
@@ -178,11 +203,11 @@ static void print_models(const struct submission *x, FILE *f)
         else if (r.tasks > 0)
             fprintf(f, "  %-40s  %6d  %7d  %9s\n", c->model[i].name, r.tasks, r.devices, "unknown");
     }
-    fprintf(
-        f,
-        "work      assumed, since tasks are not read here: %d requests for each name of a suite, %d for each document "
-        "where limit says how many\n",
-        MU_SUBMIT_REQUESTS, CHOICES);
+    if (x->n_counted < c->n_suites)
+        fprintf(f,
+                "work      assumed for %d of %d suites, whose data is not here: %d requests for each name, %d for each "
+                "document where limit says how many\n",
+                c->n_suites - x->n_counted, c->n_suites, MU_SUBMIT_REQUESTS, CHOICES);
 }
 
 static void print_report(const void *arg, FILE *f)
@@ -232,9 +257,9 @@ static json_t *make_json(const void *arg)
                   t->partition->gres, "whole_nodes", (int)t->part.is_whole, "predicted_s", t->predicted_s, "time_s",
                   (json_int_t)t->time_s, "runs", (json_int_t)t->runs, "gpu_hours_predicted",
                   mu_submit_hours(&time, t->predicted_s), "gpu_hours_most", mu_submit_hours(&time, (double)t->time_s));
-    json_t *campaign =
-        json_pack("{s:s, s:s, s:i, s:i, s:o?}", "name", x->campaign->name, "output", x->job.folder.p, "tasks",
-                  x->campaign->n_tasks, "without_prediction", t->n_unknown, "models", models_json(x));
+    json_t *campaign = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o?}", "name", x->campaign->name, "output",
+                                 x->job.folder.p, "tasks", x->campaign->n_tasks, "without_prediction", t->n_unknown,
+                                 "suites_counted", x->n_counted, "models", models_json(x));
     return json_pack("{s:o?, s:o?}", "campaign", campaign, "job", job);
 }
 
@@ -264,7 +289,7 @@ int mu_submit_campaign(const struct mu_submit_args *a, const char *path, struct 
         mu_spec_fini(&x.spec[i]);
     mu_free(x.spec);
     mu_free(x.plan);
-    mu_free(x.requests);
+    mu_free(x.suite);
     mu_submit_job_fini(&x.job);
     mu_campaign_free(x.campaign);
     return rc;

@@ -92,10 +92,10 @@ late() { # SETTING: a campaign of one task
     printf '%s\n' "output: $dir/late" 'models: [models/muster-llama-tiny]' \
         'suites: [{name: sums, tasks: sums, include_path: examples}]' "settings: [$1]" >"$dir/late.yaml"
 }
-late '{deadline: 1s}'
-refused 15 '.*late.yaml, line 4: the deadline of muster-llama-tiny/sums is 1 s after the start, but it cannot end before .*partition short' \
+late '{deadline: 30m, resources: {time: 1h}}'
+refused 15 '.*late.yaml, line 4: the deadline of muster-llama-tiny/sums is 30 min after the start, but it cannot end before 1 h.*partition short' \
     --site $site "$dir/late.yaml"
-late '{deadline: 10s, resources: {time: 5s}}'
+late '{deadline: 30m}' # what is asked is counted: some seconds
 "$muster" submit --dry-run --site $site "$dir/late.yaml" >"$dir/out" 2>"$dir/err" ||
     fail "a deadline that is met: status $?: $(tail -n 1 "$dir/err")"
 late '{deadline: 2020-01-01T00:00:00Z}'

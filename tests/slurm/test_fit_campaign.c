@@ -22,7 +22,7 @@ struct rig {
     struct mu_campaign *campaign;
     struct mu_spec spec[MODELS];
     struct mu_plan_ask model[MODELS];
-    double requests[MODELS];
+    struct mu_slurm_suite_work suite[2];
     struct mu_slurm_campaign_ask ask;
     struct mu_slurm_campaign_fit fit;
 };
@@ -32,7 +32,7 @@ static void open_rig(struct rig *r, const char *site, const char *more)
     static const char *const preset[MODELS] = {"Llama-2-7b", "Llama-2-70b"};
     static struct mu_campaign_faults faults;
     char text[2048];
-    *r = (struct rig){.requests = {1000, 1000}};
+    *r = (struct rig){.suite = {{.requests = 1000}, {.requests = 1000}}};
     snprintf(text, sizeof text, "%s%s", models, more);
     XT_OK(mu_site_load(&r->site, site, &err));
     XT_OK(mu_campaign_parse(&r->campaign, mu_str(text), "test.yaml", NULL, &faults, &err));
@@ -44,7 +44,7 @@ static void open_rig(struct rig *r, const char *site, const char *more)
             (struct mu_plan_ask){.spec = &r->spec[i], .work = {.prompt = 512, .scored = 32, .requests = 1000}};
         r->model[i].work.weights = MU_WBF16;
     }
-    r->ask = (struct mu_slurm_campaign_ask){.campaign = r->campaign, .model = r->model, .requests = r->requests};
+    r->ask = (struct mu_slurm_campaign_ask){.campaign = r->campaign, .model = r->model, .suite = r->suite};
 }
 
 static void close_rig(struct rig *r)
@@ -94,6 +94,29 @@ XT_TEST(tasks_of_a_model_on_other_numbers_of_devices)
     XT_EQ(r.fit.task[mu_campaign_find(r.campaign, "large/b")].devices, 4);
     XT_CHECK(r.fit.task[mu_campaign_find(r.campaign, "small/b")].seconds <
              r.fit.task[mu_campaign_find(r.campaign, "small/a")].seconds * 1.5);
+    close_rig(&r);
+}
+
+/* What a suite asks was counted: half as much is done in less time, and what is assumed stays as it was. */
+XT_TEST(a_suite_s_own_work)
+{
+    struct rig r;
+    open_rig(&r, "examples/sites/a100.yaml", "");
+    fit(&r);
+    int a = mu_campaign_find(r.campaign, "large/a"), b = mu_campaign_find(r.campaign, "large/b");
+    double before = r.fit.task[b].seconds;
+    XT_NEAR(r.fit.task[a].seconds, before, 1e-9);
+    r.suite[0] = (struct mu_slurm_suite_work){.requests = 1000, .prompt = 512};
+    fit(&r);
+    XT_NEAR(r.fit.task[a].seconds, before, 1e-9); /* the same as was assumed */
+    r.suite[0] = (struct mu_slurm_suite_work){.requests = 1000, .prompt = 128};
+    fit(&r);
+    XT_CHECKF(r.fit.task[a].seconds < before, "%.1f and %.1f s", r.fit.task[a].seconds, before);
+    XT_NEAR(r.fit.task[b].seconds, before, 1e-9);
+    before = r.fit.task[a].seconds;
+    r.suite[0].output = 256;
+    fit(&r);
+    XT_CHECKF(r.fit.task[a].seconds > before, "%.1f and %.1f s", r.fit.task[a].seconds, before);
     close_rig(&r);
 }
 

@@ -10,9 +10,10 @@
 
 #define MIB 1048576.0
 
-/* A model on some devices: what one fit says, for all tasks that want it so. */
+/* A model on some devices, for the work of a suite: what one fit says, for all tasks that want it so. */
 struct known {
     int asked, devices; /* 0: the planner's choice; what it comes to */
+    int suite;          /* -1: those whose work is assumed */
     double load_s, request_s;
     bool is_linked;
     int next; /* of the same model; -1 */
@@ -26,38 +27,53 @@ struct knowns {
 
 /* ---- tasks ---- */
 
-static int fit_model(struct known *k, const struct mu_site *site, const struct mu_site_partition *p,
-                     const struct mu_slurm_campaign_ask *ask, int model, int devices, struct mu_err *e)
+/* Requests of the suite's length; what is assumed is of the model's. */
+static struct mu_plan_ask ask_for(const struct mu_slurm_campaign_ask *ask, int model, int suite)
 {
-    const struct mu_plan_ask *m = &ask->model[model];
+    struct mu_plan_ask m = ask->model[model];
+    struct mu_workload *w = &m.work;
+    if (suite < 0 || !m.spec)
+        return m;
+    w->requests = (int64_t)ask->suite[suite].requests;
+    w->output = ask->suite[suite].output;
+    w->prompt = MU_MAX(MU_MIN(ask->suite[suite].prompt, m.spec->context - w->output), 1);
+    w->scored = w->output > 0 ? 0 : MU_MIN(w->scored, w->prompt);
+    return m;
+}
+
+static int fit_model(struct known *k, const struct mu_site *site, const struct mu_site_partition *p,
+                     const struct mu_slurm_campaign_ask *ask, int model, int devices, int suite, struct mu_err *e)
+{
+    struct mu_plan_ask m = ask_for(ask, model, suite);
     struct mu_slurm_wish wish = {.only = p, .devices = devices};
     struct mu_slurm_fit fit;
     struct mu_err why = MU_ERR_INIT;
-    *k = (struct known){.asked = devices, .devices = MU_MAX(devices, 1), .request_s = -1, .next = -1};
-    if (!m->spec)
+    *k = (struct known){.asked = devices, .devices = MU_MAX(devices, 1), .suite = suite, .request_s = -1, .next = -1};
+    if (!m.spec)
         return MU_OK;
-    int rc = mu_slurm_fit(&fit, site, m, &wish, &why);
+    int rc = mu_slurm_fit(&fit, site, &m, &wish, &why);
     if (rc != MU_OK)
         return mu_fail(e, rc, "model %s: %s", ask->campaign->model[model].name, why.text);
     const struct mu_cost *c = &fit.plan->choice.cost;
     k->devices = fit.part.tasks;
     k->load_s = c->load_s;
-    k->request_s = (c->total_s - c->load_s) / (double)MU_MAX(m->work.requests, 1);
+    k->request_s = (c->total_s - c->load_s) / (double)MU_MAX(m.work.requests, 1);
     k->is_linked = fit.part.is_linked;
     mu_slurm_fit_fini(&fit);
     return MU_OK;
 }
 
-/* Fitted once for each number of devices that tasks of the model ask for. */
+/* Fitted once for each number of devices that tasks of the model ask for, and each work. */
 static int know(struct knowns *k, const struct mu_site *site, const struct mu_slurm_campaign_fit *f,
                 const struct mu_slurm_campaign_ask *ask, int task, struct known **out, struct mu_err *e)
 {
-    int model = ask->campaign->task[task].model, *at = &k->first[model];
+    const struct mu_campaign_task *t = &ask->campaign->task[task];
+    int *at = &k->first[t->model], suite = ask->suite[t->suite].prompt > 0 ? t->suite : -1;
     int devices = (int)MU_MIN(mu_campaign_devices(ask->campaign, task), MU_COMM_RANKS_MAX);
-    while (*at >= 0 && k->list[*at].asked != devices)
+    while (*at >= 0 && (k->list[*at].asked != devices || k->list[*at].suite != suite))
         at = &k->list[*at].next;
     if (*at < 0) {
-        MU_TRY_RETURN(fit_model(&k->list[k->n], site, f->partition, ask, model, devices, e));
+        MU_TRY_RETURN(fit_model(&k->list[k->n], site, f->partition, ask, t->model, devices, suite, e));
         *at = k->n++;
     }
     *out = &k->list[*at];
@@ -70,7 +86,7 @@ static double seconds_of(const struct mu_slurm_campaign_ask *ask, const struct m
 {
     if (t->policy.resources.time_s > 0)
         return t->policy.resources.time_s;
-    return k->request_s < 0 ? -1 : k->load_s + k->request_s * ask->requests[t->suite];
+    return k->request_s < 0 ? -1 : k->load_s + k->request_s * ask->suite[t->suite].requests;
 }
 
 static void count_task(struct mu_slurm_campaign_fit *f, const struct mu_campaign_guess *g, const struct known *k)

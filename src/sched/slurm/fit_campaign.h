@@ -9,13 +9,19 @@
 #include "sched/campaign.h"
 #include "sched/slurm/fit.h"
 
+/* prompt 0: so many requests are assumed, each as of the model's own work. */
+struct mu_slurm_suite_work {
+    double requests;
+    int64_t prompt, output; /* tokens of one; output 0: scoring */
+};
+
 struct mu_slurm_campaign_ask {
     const struct mu_campaign *campaign;
-    const struct mu_plan_ask *model; /* [n_models]: spec, work; without a spec nothing is known of it */
-    const double *requests;          /* [n_suites] */
-    const char *partition;           /* NULL: the first on which it fits */
-    int nodes, devices;              /* 0: as above; devices in all */
-    int64_t time_s;                  /* walltime to ask for; 0: predicted */
+    const struct mu_plan_ask *model;         /* [n_models]: spec, work; without a spec nothing is known of it */
+    const struct mu_slurm_suite_work *suite; /* [n_suites] */
+    const char *partition;                   /* NULL: the first on which it fits */
+    int nodes, devices;                      /* 0: as above; devices in all */
+    int64_t time_s;                          /* walltime to ask for; 0: predicted */
 };
 
 struct mu_slurm_campaign_fit {
