@@ -34,6 +34,7 @@ typedef struct mu_eval mu_eval;
 /* What will be computed: told once, before it is. Tokens as fed to the model and drawn. */
 struct mu_eval_plan {
     int64_t n_tasks, n_documents;
+    int64_t n_numbered;                  /* documents, those that part and skip leave out among them */
     int64_t n_generating;                /* of the tasks: those that ask for texts; the others ask for scores */
     int64_t n_requests;                  /* repeats counted */
     int64_t text_bytes;                  /* of all requests' prompts and continuations */
@@ -62,6 +63,9 @@ struct mu_eval_opts {
     int num_fewshot;     /* -1: each task's own */
     double limit;        /* 0: all documents; below 1 a share of them; else how many */
     const char *samples; /* JSON, {"task": [document numbers]}, or a file that holds it; NULL: all */
+    /* Documents by their numbers: from 0, over all tasks in their order. Nothing of the others depends on it. */
+    const char *skip; /* those that are left out, as the results say: "17,40", or JSON {"17": "why"}; NULL: none */
+    const char *part; /* "FIRST-LAST": only these are answered, into the journal; no results. NULL: all */
     const char *system_instruction;
     bool apply_chat_template;
     const char *chat_template;    /* which of the model's templates; NULL: its default */
@@ -121,7 +125,8 @@ struct mu_eval_count {
 /* context: the model's, where max_length was left open. */
 int mu_eval_count(const mu_eval *ev, int64_t context, struct mu_eval_count *out, struct mu_err *e);
 
-/* Compute what the journal does not hold, and score. MU_ECANCELED: stopped by on_progress; what is done is kept. */
+/* Compute what the journal does not hold, and score, but for a part. MU_ECANCELED: stopped by on_progress; what is done
+ * is kept. */
 int mu_eval_run(mu_eval *ev, mu_engine *eng, struct mu_err *e);
 
 /* The same with an engine that is opened when an answer is missing, and not at all when the journal holds every one: it

@@ -24,11 +24,11 @@ static json_t *each_task(const struct mu_view *v)
     json_t *out = json_array();
     for (int32_t i = 0; i < s->n_tasks; i++) {
         const struct mu_state_task *t = &s->tasks[i];
-        json_array_append_new(out,
-                              json_pack("{s:s, s:s, s:s, s:i, s:f, s:s}", "task", mu_state_name(s, t->name), "state",
-                                        mu_task_state_name(t->state), "priority",
-                                        mu_priority_name((enum mu_priority)t->priority), "attempts", t->attempts,
-                                        "last_seconds", mu_view_last_s(v, t), "failure", mu_failure_name(t->failure)));
+        json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:i, s:f, s:s, s:i}", "task", mu_state_name(s, t->name),
+                                             "state", mu_task_state_name(t->state), "priority",
+                                             mu_priority_name((enum mu_priority)t->priority), "attempts", t->attempts,
+                                             "last_seconds", mu_view_last_s(v, t), "failure",
+                                             mu_failure_name(t->failure), "skipped_requests", t->skipped));
     }
     return out;
 }

@@ -1,6 +1,7 @@
 /* campaign_status.c - see campaign_status.h */
 #include "cli/campaign_status.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@ static void print_counts(const struct mu_view *v)
     for (int k = 0; k < MU_TASK_STATES; k++)
         if (c->by_state[k] > 0)
             printf(", %d %s", c->by_state[k], mu_task_state_name(k));
+    if (c->skipped_requests > 0)
+        printf("; %" PRId64 " request%s skipped", c->skipped_requests, c->skipped_requests == 1 ? "" : "s");
     printf("\n");
 }
 
@@ -38,9 +41,12 @@ static void print_tasks(const struct mu_view *v)
     for (int32_t i = 0; i < s->n_tasks; i++) {
         const struct mu_state_task *t = &s->tasks[i];
         char name[NAME_BYTES];
-        printf("  %-10s  %-10s  %8d  %9.1f  %s%s%s\n", mu_task_state_name(t->state),
+        char skipped[48] = "";
+        if (t->skipped > 0)
+            snprintf(skipped, sizeof skipped, ": %d request%s skipped", t->skipped, t->skipped == 1 ? "" : "s");
+        printf("  %-10s  %-10s  %8d  %9.1f  %s%s%s%s\n", mu_task_state_name(t->state),
                mu_priority_name((enum mu_priority)t->priority), t->attempts, mu_view_last_s(v, t),
-               mu_harmless(name, sizeof name, mu_state_name(s, t->name)), tells_why(t) ? ": " : "",
+               mu_harmless(name, sizeof name, mu_state_name(s, t->name)), skipped, tells_why(t) ? ": " : "",
                tells_why(t) ? mu_failure_meaning(t->failure) : "");
     }
 }

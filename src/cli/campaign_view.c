@@ -40,6 +40,8 @@ static bool is_news(int kind)
     case MU_EVENT_TASK_SKIPPED:
     case MU_EVENT_DEGRADED:
     case MU_EVENT_REQUEST_SKIPPED:
+    case MU_EVENT_SEARCH_BEGUN:
+    case MU_EVENT_SEARCH_ENDED:
     case MU_EVENT_LEASE_EXPIRED:
     case MU_EVENT_GROUP_LOST:
     case MU_EVENT_NODE_QUARANTINED:

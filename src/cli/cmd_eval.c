@@ -53,6 +53,12 @@ static const struct mu_opt eval_opts[] = {
      .help = "Only this many documents of a task, or this share of them when below 1.", .dflt = "all"},
     {MU_OPT_TEXT, "samples", 0, FIELD(samples), "JSON",
      .help = "Only these documents: {\"task\": [0, 5]}, or a file that holds it."},
+    {MU_OPT_TEXT, "skip", 0, FIELD(skip), "LIST",
+     .help =
+         "Leave these documents out, counted from 0 over all tasks: 17,40, or JSON {\"17\": \"why\"}. The results say "
+         "so; the scores are those of the rest."},
+    {MU_OPT_TEXT, "part", 0, FIELD(part), "FIRST-LAST",
+     .help = "Compute only the answers of these documents, counted as for --skip, into the journal; no results."},
     {MU_OPT_TEXT, "output", 'o', FIELD(output), "DIR",
      .help = "Write results here, and keep the journal here that an interrupted run goes on from."},
     {MU_OPT_TEXT, "output-path", 0, FIELD(output), "DIR", .help = "The same as --output."},

@@ -32,10 +32,15 @@ static void on_progress(void *arg, int64_t done, int64_t total)
     mu_worker_link_progress(arg, done, total);
 }
 
+static void on_begun(void *arg, int64_t done, int64_t documents)
+{
+    mu_worker_link_begun(arg, done, documents);
+}
+
 /* The layout that the worker was started with is for tasks that name none. */
 static int evaluate(struct worker *w, struct mu_eval_args *a, struct mu_err *e)
 {
-    struct mu_evaluate_opts o = {.on_progress = on_progress, .arg = w->link};
+    struct mu_evaluate_opts o = {.on_progress = on_progress, .on_begun = on_begun, .arg = w->link};
     if (!a->model.layout && !a->model.endpoint)
         a->model.layout = w->args->model.layout;
     a->model.quiet |= w->args->model.quiet;
@@ -145,7 +150,9 @@ const struct mu_cmd mu_cmd_work = {
         "{\"task\": 17, \"config\": FILE}, and runs each as `muster eval --config FILE` would: results, samples and "
         "journal are the same bytes. One at a time.\n\n"
         "On standard output, every second: {\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.5}, the task "
-        "at hand (-1: none) and its requests; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the "
+        "at hand (-1: none) and its requests; {\"begun\": 17, \"done\": 40, \"documents\": 100} when the model is open "
+        "and "
+        "computing begins; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the "
         "exit status of `muster eval` and its last sentence. All else goes to standard error.\n\n"
         "The model stays open while tasks have the same model options and the files are as they were. Its cache is for "
         "any request of the context; where memory does not hold that it is for the task at hand, and the model is "

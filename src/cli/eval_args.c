@@ -77,6 +77,8 @@ static int check_args(const struct mu_eval_args *a, struct mu_err *e)
     if ((a->log_samples || a->predict_only) && !a->output)
         return mu_fail(e, MU_EUSAGE, "--%s writes samples: give --output DIR",
                        a->predict_only ? "predict-only" : "log-samples");
+    if (a->part && !a->output)
+        return mu_fail(e, MU_EUSAGE, "--part keeps answers in the journal of an output folder: give --output DIR");
     if (a->samples && a->limit > 0)
         return mu_fail(e, MU_EUSAGE, "--samples and --limit exclude each other");
     return MU_OK;
@@ -114,6 +116,8 @@ int mu_eval_args_read(struct mu_eval_asked *x, const struct mu_eval_args *a, str
     o->num_fewshot = (int)a->num_fewshot;
     o->limit = a->limit;
     o->samples = a->samples;
+    o->part = a->part;
+    o->skip = a->skip;
     o->system_instruction = a->system_instruction;
     o->gen_kwargs = a->gen_kwargs;
     o->predict_only = a->predict_only;

@@ -15,7 +15,7 @@
 struct mu_eval_args {
     struct mu_model_args model;
     const char *tasks, *config, *output, *samples, *system_instruction, *apply_chat_template, *fewshot_as_multiturn;
-    const char *gen_kwargs, *seed, *work, *bundle;
+    const char *gen_kwargs, *seed, *work, *bundle, *part, *skip;
     struct mu_opt_list include_path, data_dir;
     int64_t num_fewshot, bootstrap_iters, max_length;
     double limit;

@@ -24,6 +24,7 @@ struct evaluator {
     struct mu_eval_plan plan;
     struct mu_eval_progress now;
     struct mu_progress progress;
+    bool has_begun;
 };
 
 /* ---- while it runs ---- */
@@ -65,6 +66,9 @@ static int on_progress(void *arg, const struct mu_eval_progress *p)
 {
     struct evaluator *x = arg;
     x->now = *p;
+    if (p->tokens_total > 0 && !x->has_begun && x->o->on_begun)
+        x->o->on_begun(x->o->arg, p->n_done, x->plan.n_numbered);
+    x->has_begun |= p->tokens_total > 0;
     if (x->o->on_progress)
         x->o->on_progress(x->o->arg, p->n_done, p->n_total);
     if (!x->s->quiet && p->tokens_total > 0 && x->progress.what)
@@ -140,6 +144,11 @@ static int run_tasks(struct evaluator *x, struct mu_err *e)
 static int show(struct evaluator *x, struct mu_err *e)
 {
     const char *text, *path;
+    if (x->args->part) {
+        if (!x->s->quiet)
+            fprintf(stderr, "the answers of documents %s are in the journal\n", x->args->part);
+        return MU_OK;
+    }
     if (x->args->output) {
         MU_TRY_RETURN(mu_eval_write(x->ev, &path, e));
         if (!x->s->quiet)

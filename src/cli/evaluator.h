@@ -12,6 +12,9 @@ struct mu_evaluate_opts {
     FILE *results; /* gets the table, or JSON; NULL: nobody does */
     /* Requests, of all: when the tasks are read, then ten times a second. NULL: nobody listens. */
     void (*on_progress)(void *arg, int64_t done, int64_t total);
+    /* Computing begins, with so many requests done: the model is open. Documents of the whole task, whatever part of it
+     * runs. NULL: nobody listens. */
+    void (*on_begun)(void *arg, int64_t done, int64_t documents);
     void *arg;
 };
 

@@ -101,7 +101,7 @@ static void put_troubles(struct mu_page *p, const struct mu_view *v)
     add(line, "%" PRId64 " %s", c->devices_out, c->devices_out == 1 ? "device in quarantine" : "devices in quarantine");
     add(line, "%" PRId64 " %s", c->nodes_out, c->nodes_out == 1 ? "node in quarantine" : "nodes in quarantine");
     add(line, "%" PRId64 " %s", c->degraded, "made smaller");
-    add(line, "%" PRId64 " %s", c->skipped_requests, "requests skipped");
+    add(line, "%" PRId64 " %s", c->skipped_requests, c->skipped_requests == 1 ? "request skipped" : "requests skipped");
     mu_page_put(p, MU_TONE_WARN, line[0] ? line : p->at > 0 ? "no alerts" : "");
     if (p->at > 0)
         mu_page_end(p);

@@ -38,6 +38,7 @@ struct mu_worker_link {
     struct mu_worker_line next;
     int64_t task; /* that runs; -1: none */
     int64_t done, total;
+    int64_t begun_done;          /* when computing began; -1: not yet, or more was said since */
     struct sample sample[BEATS]; /* the newest last */
     int n_samples;
 
@@ -309,6 +310,7 @@ bool mu_worker_link_next(struct mu_worker_link *l, struct mu_worker_line *task)
         l->has_next = false;
         l->task = task->task;
         l->done = l->total = l->n_samples = 0;
+        l->begun_done = -1;
     }
     pthread_mutex_unlock(&l->lock);
     return is_there;
@@ -317,9 +319,26 @@ bool mu_worker_link_next(struct mu_worker_link *l, struct mu_worker_line *task)
 void mu_worker_link_progress(struct mu_worker_link *l, int64_t done, int64_t total)
 {
     pthread_mutex_lock(&l->lock);
+    bool is_first = l->begun_done >= 0 && done > l->begun_done;
     l->done = done;
     l->total = total;
+    if (is_first)
+        l->begun_done = -1;
     pthread_mutex_unlock(&l->lock);
+    if (is_first)
+        beat(l, now_ns());
+}
+
+void mu_worker_link_begun(struct mu_worker_link *l, int64_t done, int64_t documents)
+{
+    struct mu_worker_line line = {.kind = MU_LINE_BEGUN, .done = (double)done, .documents = (double)documents};
+    pthread_mutex_lock(&l->writing);
+    pthread_mutex_lock(&l->lock);
+    line.task = l->task;
+    l->begun_done = done;
+    pthread_mutex_unlock(&l->lock);
+    say(l, &line);
+    pthread_mutex_unlock(&l->writing);
 }
 
 void mu_worker_link_ended(struct mu_worker_link *l, int status, const char *why)

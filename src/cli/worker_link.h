@@ -26,6 +26,10 @@ bool mu_worker_link_next(struct mu_worker_link *l, struct mu_worker_line *task);
 /* Of the running task: requests, of all. */
 void mu_worker_link_progress(struct mu_worker_link *l, int64_t done, int64_t total);
 
+/* It computes from now on: done requests had their answers; documents: of the whole task. Said at once, as is the first
+ * progress after it. */
+void mu_worker_link_begun(struct mu_worker_link *l, int64_t done, int64_t documents);
+
 /* How the running task ended. Somebody who does not listen any more is no error. */
 void mu_worker_link_ended(struct mu_worker_link *l, int status, const char *why);
 

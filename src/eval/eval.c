@@ -68,6 +68,8 @@ static int check_opts(const struct mu_eval_opts *o, struct mu_err *e)
         return mu_fail(e, MU_EINVAL,
                        "the requests of a bundle are final: limit, samples, num_fewshot, chat template, system "
                        "instruction and gen_kwargs are chosen when it is exported");
+    if (o->part && !o->output_path)
+        return mu_fail(e, MU_EINVAL, "part needs an output path, whose journal keeps its answers");
     if (o->bootstrap_iters < 0 || o->max_length < 0)
         return mu_fail(e, MU_EINVAL, "bootstrap_iters and max_length cannot be negative");
     return MU_OK;
@@ -221,6 +223,7 @@ static int open_all(struct mu_eval *ev, struct mu_err *e)
     if (o->apply_chat_template)
         MU_TRY_RETURN(open_chat(ev, e));
     MU_TRY_RETURN(build_all(ev, e));
+    MU_TRY_RETURN(mu_eval_leave_out(ev, e));
     return open_journal(ev, e);
 }
 
@@ -263,8 +266,8 @@ void mu_eval_close(mu_eval *ev)
     mu_chat_close(ev->chat);
     mu_free(ev->chat_text);
     json_decref(ev->model.note);
-    json_t *const trees[] = {ev->gen_kwargs, ev->samples,   ev->config, ev->audit_extra,
-                             ev->run,        ev->tokenizer, ev->results};
+    json_t *const trees[] = {ev->gen_kwargs,  ev->samples, ev->skipped,   ev->config,
+                             ev->audit_extra, ev->run,     ev->tokenizer, ev->results};
     for (size_t i = 0; i < MU_COUNT(trees); i++)
         json_decref(trees[i]);
     mu_buf_fini(&ev->text);
@@ -284,7 +287,7 @@ static int64_t text_bytes(const struct mu_work *w)
 
 void mu_eval_planned(const mu_eval *ev, struct mu_eval_plan *out)
 {
-    *out = (struct mu_eval_plan){.n_tasks = ev->set->n_tasks};
+    *out = (struct mu_eval_plan){.n_tasks = ev->set->n_tasks, .n_numbered = ev->n_numbered};
     for (int i = 0; i < ev->set->n_tasks; i++) {
         out->n_documents += ev->works[i]->n_docs;
         out->n_generating += ev->set->task[i]->output_type == MU_OUTPUT_GENERATE;
@@ -446,6 +449,7 @@ static struct mu_results_facts facts_of(const struct mu_eval *ev)
                                      .model_name = ev->o.model,
                                      .config = ev->config,
                                      .audit_extra = ev->audit_extra,
+                                     .skipped = ev->skipped,
                                      .run = ev->run,
                                      .tokenizer = ev->tokenizer,
                                      .system_instruction = ev->o.system_instruction,
@@ -463,6 +467,9 @@ static void note_oddities(const struct mu_eval *ev)
     const json_t *tasks = json_object_get(json_object_get(ev->results, "audit"), "tasks");
     const char *task;
     json_t *v;
+    if (json_array_size(ev->skipped) > 0)
+        mu_eval_warn(ev, "documents that were left out by --skip: %zu of %" PRId64 "; the scores are those of the rest",
+                     json_array_size(ev->skipped), ev->n_numbered);
     json_object_foreach((json_t *)(uintptr_t)tasks, task, v)
     {
         int64_t n_cut = json_integer_value(json_object_get(v, "truncated"));
@@ -486,6 +493,8 @@ static void note_oddities(const struct mu_eval *ev)
 static int run(struct mu_eval *ev, struct mu_err *e)
 {
     MU_TRY_RETURN(run_requests(ev, e));
+    if (ev->o.part)
+        return MU_OK;
     MU_TRY_RETURN(score_all(ev, e));
     MU_TRY_RETURN(mu_eval_facts_make(ev, e));
     struct mu_results_facts f = facts_of(ev);
@@ -526,6 +535,8 @@ int mu_eval_run_lazy(mu_eval *ev, const struct mu_engine_opts *o,
 
 static int check_ran(const struct mu_eval *ev, struct mu_err *e)
 {
+    if (ev->o.part)
+        return mu_fail(e, MU_EINVAL, "a part of an evaluation has no results: the answers are in its journal");
     return ev->results ? MU_OK : mu_fail(e, MU_EINVAL, "the evaluation has not run: there are no results yet");
 }
 

@@ -34,6 +34,8 @@ struct mu_eval {
     struct mu_chat *chat;
     char *chat_text;
     struct mu_sandbox *sandbox;
+    json_t *skipped;    /* array: documents that were left out, as the audit block tells them */
+    int64_t n_numbered; /* documents, before any was left out */
     struct mu_journal *journal;
 
     double date; /* unix seconds, of open */
@@ -55,6 +57,9 @@ int mu_eval_parse_gen_kwargs(const char *text, json_t **out, struct mu_err *e);
 int mu_eval_parse_samples(const char *text, json_t **out, struct mu_err *e);
 /* Documents chosen for a task, increasing, the caller's to mu_free(); *ids NULL: all. */
 int mu_eval_samples_of(const json_t *samples, const char *task, int64_t **ids, int *n, struct mu_err *e);
+
+/* eval_part.c: works without the documents that options part and skip leave out; sets skipped and n_numbered. */
+int mu_eval_leave_out(struct mu_eval *ev, struct mu_err *e);
 
 /* eval_chat.c: the chat template of a model's folder or GGUF file; *text its source, the caller's to mu_free(). */
 int mu_eval_chat_open(struct mu_chat **out, char **text, const char *model, const char *name, const mu_tokenizer *tok,

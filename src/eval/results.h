@@ -18,6 +18,7 @@ struct mu_results_facts {
     const char *model_name; /* as given to --model */
     json_t *config;         /* object: "config" of the results, borrowed */
     json_t *audit_extra;    /* object: numerics, BOS policy, memory billed ...; borrowed */
+    json_t *skipped;        /* array: documents that were left out, each an object; borrowed; NULL: none */
     json_t *run;            /* object: what tells of this process; borrowed */
     json_t *tokenizer;      /* object: tokenizer_pad_token, ..., eot_token_id, max_length; borrowed */
     const char *system_instruction, *chat_template; /* NULL: none */

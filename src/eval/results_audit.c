@@ -118,5 +118,7 @@ int mu_results_add_audit(json_t *out, const struct mu_results_facts *f, struct m
         json_pack("{s:s, s:s}", "acc_norm", "code points of the choice", "acc_bytes", "UTF-8 bytes of the choice");
     MU_TRY_RETURN(mu_results_set(audit, "length_normalisation", units, e));
     MU_TRY_RETURN(add_work(audit, f, e));
+    if (json_array_size(f->skipped) > 0)
+        MU_TRY_RETURN(mu_results_set(audit, "skipped", json_incref(f->skipped), e));
     return add_tasks(audit, f, e);
 }

@@ -153,7 +153,9 @@ static int open_when_missing(struct mu_run_state *s, struct mu_err *e)
 static int compute(struct mu_run_state *s, struct mu_err *e)
 {
     int64_t start_ns = mu_now_ns(mu_clock_real());
-    int rc = mu_run_submit(s, e);
+    int rc = mu_run_tell(s, true, e); /* tokens_total is known, the engine is open: it begins */
+    if (rc == MU_OK)
+        rc = mu_run_submit(s, e);
     s->audit->run_ns = mu_now_ns(mu_clock_real()) - start_ns;
     return rc;
 }

@@ -51,6 +51,32 @@ static void free_request(struct mu_ask_request *r)
     json_decref(r->resps);
 }
 
+void mu_work_keep(struct mu_work *w, const bool *keeps)
+{
+    int n_docs = 0, n_requests = 0;
+    for (int i = 0; i < w->n_docs; i++) {
+        struct mu_work_doc d = w->doc[i];
+        if (!keeps[i])
+            free_doc(&d, w->task->n_filters);
+        for (int k = 0; k < d.n; k++) {
+            struct mu_ask_request *r = &w->request[d.first + k];
+            if (!keeps[i]) {
+                free_request(r);
+                continue;
+            }
+            r->doc = n_docs;
+            w->request[n_requests + k] = *r;
+        }
+        if (!keeps[i])
+            continue;
+        d.first = n_requests;
+        n_requests += d.n;
+        w->doc[n_docs++] = d;
+    }
+    w->n_docs = n_docs;
+    w->n_requests = n_requests;
+}
+
 void mu_work_free(struct mu_work *w)
 {
     if (!w)

@@ -83,6 +83,9 @@ struct mu_work {
     char task_hash[65]; /* sha256 over the three hashes of every logged sample, as the harness; "" before results */
 };
 
+/* The documents with keeps[i], and their requests, stay. Before it is run. */
+void mu_work_keep(struct mu_work *w, const bool *keeps);
+
 void mu_work_free(struct mu_work *w); /* NULL is fine */
 
 #endif

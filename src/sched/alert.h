@@ -43,7 +43,8 @@ enum mu_alert_severity { MU_ALERT_INFO = 1, MU_ALERT_WARNING, MU_ALERT_CRITICAL 
     X(DEVICE_QUARANTINED, "device_quarantined", CRITICAL)                                                              \
     X(NODE_QUARANTINED, "node_quarantined", CRITICAL)                                                                  \
     X(DEGRADED, "degraded", WARNING)                                                                                   \
-    X(BUDGET_NEAR, "budget_near", WARNING) /* nine tenths of it are spent */                                           \
+    X(REQUEST_SKIPPED, "request_skipped", WARNING) /* it killed each worker that computed it */                        \
+    X(BUDGET_NEAR, "budget_near", WARNING)         /* nine tenths of it are spent */                                   \
     X(BUDGET_SPENT, "budget_spent", CRITICAL)                                                                          \
     X(DEADLINE_NEAR, "deadline_near", WARNING) /* it will be missed, as things stand */                                \
     X(DEADLINE_MISSED, "deadline_missed", CRITICAL)                                                                    \

@@ -62,8 +62,17 @@ enum mu_event_member {
     X(PRIORITY_CHANGED, 18, "priority changed", MU_EVENT_TASK | MU_EVENT_VALUE)                                        \
     /* value: enum mu_shrink; amount: ranks, bits of a weight or batch from now on */                                  \
     X(DEGRADED, 19, "task degraded", MU_EVENT_TASK | MU_EVENT_VALUE | MU_EVENT_AMOUNT)                                 \
-    /* one that killed each attempt; amount: its number in the task; text: why */                                      \
+    /* one that killed each attempt, from now on left out; amount: its document's number in the task; text: why. Ends  \
+     * a search */                                                                                                     \
     X(REQUEST_SKIPPED, 20, "request skipped", MU_EVENT_TASK | MU_EVENT_AMOUNT | MU_EVENT_TEXT | MU_EVENT_ONCE)         \
+    /* for a document that kills; attempt: the last; amount: documents; text: why */                                   \
+    X(SEARCH_BEGUN, 21, "search begun",                                                                                \
+      MU_EVENT_TASK | MU_EVENT_ATTEMPT | MU_EVENT_AMOUNT | MU_EVENT_TEXT | MU_EVENT_ONCE)                              \
+    /* a running attempt, of a part of the task, ends with it; value: enum mu_probe; text: of which, and how */        \
+    X(PROBE_ENDED, 22, "probe ended",                                                                                  \
+      MU_EVENT_TASK | MU_EVENT_ATTEMPT | MU_EVENT_VALUE | MU_EVENT_TEXT | MU_EVENT_ONCE)                               \
+    /* with nobody found; attempt: the last; text: why */                                                              \
+    X(SEARCH_ENDED, 23, "search ended", MU_EVENT_TASK | MU_EVENT_ATTEMPT | MU_EVENT_TEXT | MU_EVENT_ONCE)              \
     /* amount: as TASK_STARTED's */                                                                                    \
     X(LEASE_TAKEN, 30, "lease taken", MU_EVENT_TASK | MU_EVENT_GROUP | MU_EVENT_AMOUNT)                                \
     X(LEASE_RENEWED, 31, "lease renewed", MU_EVENT_TASK | MU_EVENT_GROUP)                                              \

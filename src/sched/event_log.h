@@ -29,7 +29,7 @@
 #include "base/clock.h"
 #include "sched/event.h"
 
-#define MU_EVENT_LOG_VERSION 1
+#define MU_EVENT_LOG_VERSION 2
 #define MU_EVENT_LOG_SPAN_NS 20000000000ll /* a lease, where no span is given */
 #define MU_EVENTS_MAX        ((int64_t)1 << 26)
 #define MU_EVENT_BATCH_MAX   (1 << 20)

@@ -38,8 +38,9 @@ const char *mu_failure_name(int f); /* "out_of_memory"; "?" */
 const char *mu_failure_meaning(int f);
 int mu_failure_find(const char *name); /* -1: no such word */
 
-/* Whether a request can bring it about by itself. Not one that was killed: who kills at random must not make a request
- * look guilty, for one that is skipped changes the results. */
+/* Whether a request can bring it about by itself, and requests in hand make it one's. Not one that was killed: who
+ * kills at random must not make a request look guilty, for one that is skipped changes the results. A search (below)
+ * takes kills too, for it accuses nobody who does not die again and again, alone. */
 bool mu_failure_can_be_poison(int f);
 
 /* ---- evidence ---- */
@@ -91,7 +92,7 @@ enum mu_action_kind {
     MU_ACTION_REPLAN,   /* the failed device or node in quarantine, again on the survivors */
     MU_ACTION_REJOIN,   /* wait for the lost to come back; re-plan when they have not after the delay */
     MU_ACTION_RESUBMIT, /* drain, and a new job for what is left */
-    MU_ACTION_ISOLATE,  /* find the request by bisection (mu_bisect), skip and record it */
+    MU_ACTION_ISOLATE,  /* find the request (mu_search), skip and record it */
     MU_ACTION_GIVE_UP,  /* the task ends as failed, recorded; the campaign goes on */
     MU_ACTION_STOP,     /* somebody wanted it: nothing more */
     MU_ACTIONS
@@ -102,8 +103,8 @@ int mu_action_find(const char *name); /* -1: no such word */
 
 struct mu_policy_rule {
     enum mu_action_kind first; /* while fewer than tries_max attempts in all have failed so */
-    int tries_max;
-    enum mu_action_kind then; /* after that */
+    int tries_max;             /* POISON: while fewer requests of the task are skipped */
+    enum mu_action_kind then;  /* after that */
     struct mu_backoff backoff;
 };
 
@@ -153,6 +154,36 @@ void mu_bisect_begin(struct mu_bisect *b, int32_t n);
 bool mu_bisect_probe(const struct mu_bisect *b, int32_t *lo, int32_t *hi);
 /* has_died: of a class that can be poison. */
 void mu_bisect_told(struct mu_bisect *b, bool has_died);
+
+/* ---- the search ---- */
+
+/* Bisection, and two proofs before anybody is accused: who is left must die alone once more; and unless other requests
+ * were answered since the search began, and on the device that it died on, the one farthest from it is run alone too:
+ * if that does not live there it was no request. So nobody is found where all die, or where there is one alone. */
+enum mu_probe {
+    MU_PROBE_IDLE,         /* all it was to run had been answered; or that it was proves nothing about the device */
+    MU_PROBE_LIVED,        /* all of it was answered */
+    MU_PROBE_DIED,         /* before any answer */
+    MU_PROBE_DIED_LATE,    /* after some */
+    MU_PROBE_DIED_DOUBTED, /* on a device on which nothing has gone well of late */
+    MU_PROBES
+};
+
+bool mu_probe_has_died(enum mu_probe how);
+
+enum mu_search_stage { MU_SEARCH_HALVES, MU_SEARCH_AGAIN, MU_SEARCH_OTHER, MU_SEARCH_OVER };
+
+struct mu_search {
+    struct mu_bisect halves;
+    int32_t n;
+    uint8_t stage;    /* enum mu_search_stage */
+    bool has_answers; /* given since it began */
+    int32_t culprit;  /* once over; -1: nobody */
+};
+
+void mu_search_begin(struct mu_search *s, int32_t n);
+bool mu_search_probe(const struct mu_search *s, int32_t *lo, int32_t *hi); /* as mu_bisect_probe */
+void mu_search_told(struct mu_search *s, enum mu_probe how);
 
 /* What both lists, ascending, have: into out[min(na, nb)]. */
 int mu_suspects_meet(const int64_t *a, int na, const int64_t *b, int nb, int64_t *out);

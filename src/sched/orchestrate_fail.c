@@ -18,18 +18,21 @@ int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, c
 
 /* ---- the decision ---- */
 
-/* Its attempts that failed, the last one last, this one among them. */
+/* Its attempts that failed, the last one last, this one among them; not those that a skipped request is blamed for, nor
+ * probes of a search. */
 static int list_tried(const struct mu_orchestration *x, int task, enum mu_failure now, struct mu_tried *tried, int max)
 {
     const struct mu_state *s = &x->log.state;
+    const struct mu_state_task *t = &s->tasks[x->work[task].number];
     int n = 0;
-    for (int32_t a = s->tasks[x->work[task].number].last_attempt; a >= 0 && n < max - 1; a = s->attempts[a].before)
-        if (s->attempts[a].state == MU_ATTEMPT_FAILED)
+    for (int32_t a = t->last_attempt; a >= 0 && n < max - 1 && s->attempts[a].number > t->forgiven;
+         a = s->attempts[a].before)
+        if (s->attempts[a].state == MU_ATTEMPT_FAILED && s->attempts[a].failure != MU_FAILURE_POISON)
             tried[n++] = (struct mu_tried){.failure = (enum mu_failure)s->attempts[a].failure, .device = -1};
     for (int i = 0; i < n / 2; i++) {
-        struct mu_tried t = tried[i];
+        struct mu_tried first = tried[i];
         tried[i] = tried[n - 1 - i];
-        tried[n - 1 - i] = t;
+        tried[n - 1 - i] = first;
     }
     tried[n++] = (struct mu_tried){.failure = now, .device = -1};
     return n;
@@ -130,10 +133,14 @@ int mu_orchestra_fail_attempt(struct mu_orchestration *x, int task, enum mu_fail
     struct mu_tried tried[MU_STATE_TASK_TRIES_MAX];
     struct mu_room room = room_of(x, task);
     struct mu_action a;
+    if (mu_orchestra_is_probe(x, task) && w->has_died)
+        return mu_orchestra_probe_died(x, task, why, seconds, e);
     int n = list_tried(x, task, f, tried, MU_STATE_TASK_TRIES_MAX), n_own = count_own(tried, n);
     mu_policy_decide(&x->policy, tried, n, &room, &x->random, &a);
     bool is_smaller = a.kind == MU_ACTION_DEGRADE;
     bool again = goes_on(a.kind) && (is_smaller || n_own <= mu_orchestra_task(x, task)->policy.retries.limit);
+    if (mu_orchestra_is_suspect(x, task, &a, again))
+        return mu_orchestra_begin_search(x, task, f, why, seconds, e);
     struct mu_event ev[] = {
         {.kind = MU_EVENT_ATTEMPT_FAILED,
          .task = w->number,

@@ -2,12 +2,15 @@
 #ifndef MU_SCHED_ORCHESTRATE_INT_H
 #define MU_SCHED_ORCHESTRATE_INT_H
 
+#include <jansson.h>
+
 #include "sched/control.h"
 #include "sched/dispatch.h"
 #include "sched/orchestrate.h"
 #include "sched/orchestrate_alert.h"
 #include "sched/orchestrate_share.h"
 #include "sched/state_log.h"
+#include "sched/worker_line.h"
 
 #define MU_ORCHESTRA_LINE_BYTES ((size_t)8192) /* to a worker: a path, as JSON */
 #define MU_ORCHESTRA_STOP_NS    30000000000ll  /* from asking a worker to end to ending it */
@@ -26,6 +29,12 @@ enum mu_asked {
     MU_ASKED_LENT,      /* for another campaign that had waited: it waits for its turn again */
 };
 
+/* Of a task's workers, while they computed; since this start, or since a document of it was searched for. */
+struct mu_deaths {
+    int n;
+    int32_t documents; /* of the task; 0: not known */
+};
+
 /* A task as this orchestrator has it. */
 struct mu_work {
     int id;         /* in the queue; -1: it had ended before */
@@ -37,6 +46,9 @@ struct mu_work {
     int64_t charged_ns; /* of its time, that is in the log already */
     enum mu_asked asked;
     double done, total, per_s; /* requests, as its worker said last; total 0: not known yet */
+    bool has_begun, has_died;  /* to compute, and while it did: this try */
+    double begun_done;         /* of done, at that time */
+    struct mu_deaths deaths;
     struct mu_need need;
 };
 
@@ -220,6 +232,25 @@ int mu_orchestra_settle_urgency(struct mu_orchestration *x, struct mu_err *e);
 /* orchestrate_fail.c: what follows a failed attempt. */
 int mu_orchestra_fail_attempt(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, double seconds,
                               struct mu_err *e);
+
+/* orchestrate_poison.c: documents that kill. */
+
+/* What its worker said, and how its worker ended. */
+void mu_orchestra_begun(struct mu_orchestration *x, int task, const struct mu_worker_line *l);
+void mu_orchestra_note_death(struct mu_orchestration *x, int task, const struct mu_task_end *end, enum mu_failure f);
+
+/* Whether its failed try, which a says what to do about, is to begin a search; goes_on: it would be tried again. */
+bool mu_orchestra_is_suspect(const struct mu_orchestration *x, int task, const struct mu_action *a, bool goes_on);
+int mu_orchestra_begin_search(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, double seconds,
+                              struct mu_err *e);
+
+/* Its tries are of parts of it; one of them has ended. */
+bool mu_orchestra_is_probe(const struct mu_orchestration *x, int task);
+int mu_orchestra_probe_lived(struct mu_orchestration *x, int task, double seconds, struct mu_err *e);
+int mu_orchestra_probe_died(struct mu_orchestration *x, int task, const char *why, double seconds, struct mu_err *e);
+
+/* What it leaves out, and the part of it that is run now. */
+int mu_orchestra_set_part(const struct mu_orchestration *x, int task, json_t *options, struct mu_err *e);
 
 /* It can never run here, or has nothing to run with: ends as failed. */
 int mu_orchestra_fail(struct mu_orchestration *x, int task, enum mu_failure f, const char *why, struct mu_err *e);

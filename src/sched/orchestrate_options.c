@@ -55,7 +55,7 @@ static int set_all(const struct mu_orchestration *x, int task, const char *folde
     set_share(x, task, options);
     if (devices > 1)
         json_object_set_new(options, "ranks", json_integer(devices));
-    return MU_OK;
+    return mu_orchestra_set_part(x, task, options, e);
 }
 
 int mu_orchestra_write_options(struct mu_orchestration *x, int task, struct mu_buf *path, struct mu_err *e)

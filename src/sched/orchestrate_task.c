@@ -154,6 +154,7 @@ static int end_badly(struct mu_orchestration *x, int task, const struct mu_task_
         snprintf(text, sizeof text, "%s", why);
         mu_orchestra_make_valid(text);
     }
+    mu_orchestra_note_death(x, task, end, f);
     return mu_orchestra_fail_attempt(x, task, f, text, seconds, e);
 }
 
@@ -166,7 +167,9 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_tas
         mu_fleet_loaded(x->fleet, w->run);
     MU_TRY_RETURN(settle(x, task, seconds, e));
     bool is_over = x->log.state.tasks[w->number].state == MU_TASK_CANCELLED; /* since somebody wanted it */
-    if (!is_over && end->exit_status == 0)
+    if (!is_over && end->exit_status == 0 && mu_orchestra_is_probe(x, task))
+        MU_TRY_RETURN(mu_orchestra_probe_lived(x, task, seconds, e));
+    else if (!is_over && end->exit_status == 0)
         MU_TRY_RETURN(finish(x, task, seconds, e));
     else if (!is_over)
         MU_TRY_RETURN(end_badly(x, task, end, seconds, e));
@@ -288,6 +291,7 @@ int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const stru
                           .hand = -1,
                           .run = run,
                           .started_ns = mu_now_ns(x->o->clock),
+                          .deaths = w->deaths,
                           .need = w->need};
     x->running[x->n_running++] = task;
     mu_orchestra_make_room(x);

@@ -236,6 +236,8 @@ static int take_line(struct mu_orchestration *x, struct mu_hand *h, const char *
     int rc = MU_OK;
     h->heard_ns = mu_now_ns(x->o->clock);
     bool is_its = h->task >= 0 && l.task == x->work[h->task].number;
+    if (is_its && l.kind == MU_LINE_BEGUN)
+        mu_orchestra_begun(x, h->task, &l);
     if (is_its && l.kind == MU_LINE_ALIVE)
         take_progress(x, h->task, &l);
     if (is_its && l.kind == MU_LINE_ENDED)

@@ -25,6 +25,8 @@ void mu_state_fini(struct mu_state *s)
     mu_free(s->devices);
     mu_free(s->jobs);
     mu_free(s->group_devices);
+    mu_free(s->searches);
+    mu_free(s->skips);
     mu_buf_fini(&s->names);
     mu_state_init(s);
 }
@@ -162,6 +164,9 @@ static mu_state_fn *const folds[MU_EVENT_KIND_END] = {
     [MU_EVENT_PRIORITY_CHANGED] = mu_state_priority_changed,
     [MU_EVENT_DEGRADED] = mu_state_degraded,
     [MU_EVENT_REQUEST_SKIPPED] = mu_state_request_skipped,
+    [MU_EVENT_SEARCH_BEGUN] = mu_state_search_begun,
+    [MU_EVENT_PROBE_ENDED] = mu_state_probe_ended,
+    [MU_EVENT_SEARCH_ENDED] = mu_state_search_ended,
     [MU_EVENT_LEASE_TAKEN] = mu_state_lease_taken,
     [MU_EVENT_LEASE_RENEWED] = mu_state_lease_renewed,
     [MU_EVENT_LEASE_EXPIRED] = mu_state_lease_expired,

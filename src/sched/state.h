@@ -14,10 +14,12 @@
  *      +--|---------------------------------------------------------+
  *         +--> failed (also from ready)     skipped (the same)     cancelled (from all but the four ends)
  *
+ * While a document of a task that kills is searched for, its attempts are of parts of it and end as "probe ended".
+ *
  * A paused campaign starts and leases nothing more; a cancelled one besides adds nothing and makes nothing ready. What
  * runs goes on to its end in both.
  *
- * Memory: about 100 bytes a task and 64 an attempt, grown by doubling within the maxima below. One thread at a time;
+ * Memory: about 120 bytes a task and 64 an attempt, grown by doubling within the maxima below. One thread at a time;
  * members are for reading. */
 #ifndef MU_SCHED_STATE_H
 #define MU_SCHED_STATE_H
@@ -36,6 +38,8 @@
 #define MU_STATE_NODES_MAX         (1 << 14)
 #define MU_STATE_NODE_DEVICES_MAX  64
 #define MU_STATE_JOBS_MAX          (1 << 16)
+#define MU_STATE_SEARCHES_MAX      (1 << 20)
+#define MU_STATE_SKIPS_MAX         (1 << 20)
 #define MU_STATE_NAMES_MAX         ((size_t)256 << 20) /* bytes of all names */
 #define MU_STATE_RATE_WINDOW       256                 /* the last finishes that rates are taken from */
 #define MU_STATE_RATE_LEAST        8                   /* with fewer there is no rate */
@@ -66,12 +70,22 @@ struct mu_state_task {
     bool is_rated;        /* its priority was changed since it was added */
     int32_t ranks, batch; /* degraded to; 0: as planned */
     int32_t skipped;      /* requests */
+    int32_t last_skip;    /* index; those before it by its own */
+    int32_t search;       /* the one under way */
+    bool is_searched_in_vain;
+    int32_t forgiven; /* attempts up to the last request that was skipped: it is blamed for them */
     int32_t attempts;
     int32_t last_attempt;             /* index */
     int32_t group;                    /* that holds its lease */
     int32_t held_before, held_after;  /* other tasks of that group */
     int64_t lease_span_ns, lease_seq; /* seq: of the event that took or last renewed it */
     size_t name;                      /* where it begins in names */
+};
+
+struct mu_state_skip {
+    int64_t document; /* its number in the task */
+    int32_t before;   /* index of the task's one before */
+    size_t why;       /* in names */
 };
 
 struct mu_state_attempt {
@@ -122,7 +136,7 @@ struct mu_state {
     uint8_t campaign;  /* enum mu_campaign_state */
     size_t hash;       /* in names */
 
-    int32_t n_tasks, n_attempts, n_groups, n_nodes, n_devices, n_jobs, n_group_devices;
+    int32_t n_tasks, n_attempts, n_groups, n_nodes, n_devices, n_jobs, n_group_devices, n_searches, n_skips;
     struct mu_state_task *tasks;
     struct mu_state_attempt *attempts;
     struct mu_state_group *groups;
@@ -130,7 +144,10 @@ struct mu_state {
     struct mu_state_device *devices;
     struct mu_state_job *jobs;
     int32_t *group_devices;
-    int32_t cap_tasks, cap_attempts, cap_groups, cap_nodes, cap_devices, cap_jobs, cap_group_devices;
+    struct mu_search *searches;
+    struct mu_state_skip *skips;
+    int32_t cap_tasks, cap_attempts, cap_groups, cap_nodes, cap_devices, cap_jobs, cap_group_devices, cap_searches;
+    int32_t cap_skips;
     struct mu_buf names; /* each with its NUL */
 
     int32_t by_priority[MU_PRIORITY_N][MU_TASK_STATES];

@@ -24,7 +24,10 @@ typedef int mu_state_fn(struct mu_state *s, const struct mu_event *ev, struct mu
 /* state_task.c */
 mu_state_fn mu_state_task_added, mu_state_task_ready, mu_state_task_started, mu_state_task_finished;
 mu_state_fn mu_state_attempt_failed, mu_state_task_failed, mu_state_task_cancelled, mu_state_task_skipped;
-mu_state_fn mu_state_priority_changed, mu_state_degraded, mu_state_request_skipped;
+mu_state_fn mu_state_priority_changed, mu_state_degraded;
+
+/* state_search.c */
+mu_state_fn mu_state_search_begun, mu_state_probe_ended, mu_state_search_ended, mu_state_request_skipped;
 
 /* state_lease.c */
 mu_state_fn mu_state_lease_taken, mu_state_lease_renewed, mu_state_lease_expired, mu_state_lease_released;
@@ -51,6 +54,10 @@ void mu_state_end_attempt(struct mu_state *s, int32_t task, enum mu_attempt_stat
 int mu_state_check_task(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e);
 /* Its state is one of those in `states` (bits). */
 int mu_state_check_in(const struct mu_state *s, const struct mu_event *ev, unsigned states, struct mu_err *e);
+int mu_state_check_not_ended(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e);
+/* The event's attempt is the one that the task is at; running: and it runs. */
+int mu_state_check_attempt(const struct mu_state *s, const struct mu_event *ev, int32_t at, struct mu_err *e);
+int mu_state_check_running(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e);
 int mu_state_check_open(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e); /* not cancelled */
 int mu_state_check_runs(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e); /* nor paused */
 int mu_state_check_group_takes(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e); /* it is up */

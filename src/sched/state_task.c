@@ -43,8 +43,12 @@ int mu_state_check_in(const struct mu_state *s, const struct mu_event *ev, unsig
     return BIT(s->tasks[ev->task].state) & states ? MU_OK : refuse_task(s, ev, "", e);
 }
 
-/* The event's attempt is the one that the task is at. */
-static int check_attempt(const struct mu_state *s, const struct mu_event *ev, int32_t at, struct mu_err *e)
+int mu_state_check_not_ended(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
+{
+    return mu_state_check_in(s, ev, NOT_ENDED, e);
+}
+
+int mu_state_check_attempt(const struct mu_state *s, const struct mu_event *ev, int32_t at, struct mu_err *e)
 {
     if (ev->attempt == at)
         return MU_OK;
@@ -130,6 +134,8 @@ int mu_state_task_added(struct mu_state *s, const struct mu_event *ev, struct mu
     MU_TRY_RETURN(MU_STATE_GROW(s, tasks, MU_STATE_TASKS_MAX, e));
     MU_TRY_RETURN(mu_state_keep_name(s, ev->text, &name, e));
     s->tasks[s->n_tasks++] = (struct mu_state_task){.priority = (uint8_t)ev->value,
+                                                    .last_skip = -1,
+                                                    .search = -1,
                                                     .last_attempt = -1,
                                                     .group = -1,
                                                     .held_before = -1,
@@ -143,7 +149,7 @@ int mu_state_task_ready(struct mu_state *s, const struct mu_event *ev, struct mu
 {
     MU_TRY_RETURN(mu_state_check_open(s, ev, e));
     MU_TRY_RETURN(mu_state_check_in(s, ev, BIT(MU_TASK_WAITING), e));
-    MU_TRY_RETURN(check_attempt(s, ev, s->tasks[ev->task].attempts + 1, e));
+    MU_TRY_RETURN(mu_state_check_attempt(s, ev, s->tasks[ev->task].attempts + 1, e));
     mu_state_move(s, ev->task, MU_TASK_READY);
     return MU_OK;
 }
@@ -153,7 +159,7 @@ int mu_state_task_started(struct mu_state *s, const struct mu_event *ev, struct 
     MU_TRY_RETURN(mu_state_check_runs(s, ev, e));
     MU_TRY_RETURN(mu_state_check_in(s, ev, BIT(MU_TASK_READY) | BIT(MU_TASK_LEASED), e));
     struct mu_state_task *t = &s->tasks[ev->task];
-    MU_TRY_RETURN(check_attempt(s, ev, t->attempts + 1, e));
+    MU_TRY_RETURN(mu_state_check_attempt(s, ev, t->attempts + 1, e));
     if (t->state == MU_TASK_LEASED)
         MU_TRY_RETURN(mu_state_check_holder(s, ev, e));
     MU_TRY_RETURN(mu_state_check_group_takes(s, ev, e));
@@ -177,15 +183,15 @@ int mu_state_task_started(struct mu_state *s, const struct mu_event *ev, struct 
     return MU_OK;
 }
 
-static int check_running(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
+int mu_state_check_running(const struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
     MU_TRY_RETURN(mu_state_check_in(s, ev, BIT(MU_TASK_RUNNING), e));
-    return check_attempt(s, ev, s->tasks[ev->task].attempts, e);
+    return mu_state_check_attempt(s, ev, s->tasks[ev->task].attempts, e);
 }
 
 int mu_state_task_finished(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
-    MU_TRY_RETURN(check_running(s, ev, e));
+    MU_TRY_RETURN(mu_state_check_running(s, ev, e));
     mu_state_end_attempt(s, ev->task, MU_ATTEMPT_FINISHED, MU_FAILURE_NONE, ev);
     mu_state_let_go(s, ev->task);
     mu_state_move(s, ev->task, MU_TASK_FINISHED);
@@ -195,7 +201,7 @@ int mu_state_task_finished(struct mu_state *s, const struct mu_event *ev, struct
 
 int mu_state_attempt_failed(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
-    MU_TRY_RETURN(check_running(s, ev, e));
+    MU_TRY_RETURN(mu_state_check_running(s, ev, e));
     MU_TRY_RETURN(mu_state_check_value(ev, MU_FAILURES, "class of failure", e));
     mu_state_end_attempt(s, ev->task, MU_ATTEMPT_FAILED, ev->value, ev);
     mu_state_let_go(s, ev->task);
@@ -214,7 +220,7 @@ int mu_state_task_failed(struct mu_state *s, const struct mu_event *ev, struct m
 
 int mu_state_task_cancelled(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
-    MU_TRY_RETURN(mu_state_check_in(s, ev, NOT_ENDED, e));
+    MU_TRY_RETURN(mu_state_check_not_ended(s, ev, e));
     if (s->tasks[ev->task].state == MU_TASK_RUNNING)
         mu_state_end_attempt(s, ev->task, MU_ATTEMPT_CANCELLED, MU_FAILURE_CANCELLED, ev);
     mu_state_let_go(s, ev->task);
@@ -231,7 +237,7 @@ int mu_state_task_skipped(struct mu_state *s, const struct mu_event *ev, struct 
 
 int mu_state_priority_changed(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
-    MU_TRY_RETURN(mu_state_check_in(s, ev, NOT_ENDED, e));
+    MU_TRY_RETURN(mu_state_check_not_ended(s, ev, e));
     MU_TRY_RETURN(mu_state_check_value(ev, MU_PRIORITY_N, "priority", e));
     struct mu_state_task *t = &s->tasks[ev->task];
     s->by_priority[t->priority][t->state]--;
@@ -244,7 +250,7 @@ int mu_state_priority_changed(struct mu_state *s, const struct mu_event *ev, str
 /* Each step makes it smaller than the last one of its kind did. */
 int mu_state_degraded(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
 {
-    MU_TRY_RETURN(mu_state_check_in(s, ev, NOT_ENDED, e));
+    MU_TRY_RETURN(mu_state_check_not_ended(s, ev, e));
     MU_TRY_RETURN(mu_state_check_value(ev, MU_SHRINKS, "way to make a task smaller", e));
     struct mu_state_task *t = &s->tasks[ev->task];
     int32_t *now = ev->value == MU_SHRINK_RANKS ? &t->ranks : &t->batch;
@@ -259,13 +265,5 @@ int mu_state_degraded(struct mu_state *s, const struct mu_event *ev, struct mu_e
         *now = (int32_t)ev->amount;
     }
     s->n_degraded++;
-    return MU_OK;
-}
-
-int mu_state_request_skipped(struct mu_state *s, const struct mu_event *ev, struct mu_err *e)
-{
-    MU_TRY_RETURN(mu_state_check_in(s, ev, NOT_ENDED, e));
-    s->tasks[ev->task].skipped++;
-    s->n_skipped_requests++;
     return MU_OK;
 }

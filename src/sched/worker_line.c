@@ -26,6 +26,12 @@ static int print_alive(struct mu_buf *out, const struct mu_worker_line *l, struc
                          count(l->done), count(l->total), rate);
 }
 
+static int print_begun(struct mu_buf *out, const struct mu_worker_line *l, struct mu_err *e)
+{
+    return mu_buf_printf(out, e, "{\"begun\": %" PRId64 ", \"done\": %.0f, \"documents\": %.0f}", l->task,
+                         count(l->done), count(l->documents));
+}
+
 /* One character, unless no room is left with what ends the line. */
 static int add_why(struct mu_buf *out, struct mu_str c, bool *is_full, struct mu_err *e)
 {
@@ -70,10 +76,12 @@ int mu_worker_line_print(struct mu_buf *out, const struct mu_worker_line *l, str
         return print_task(out, l, e);
     case MU_LINE_ALIVE:
         return print_alive(out, l, e);
+    case MU_LINE_BEGUN:
+        return print_begun(out, l, e);
     case MU_LINE_ENDED:
         return print_ended(out, l, e);
     default:
-        return mu_fail(e, MU_EINVAL, "a line between orchestrator and worker is a task, alive or ended");
+        return mu_fail(e, MU_EINVAL, "a line between orchestrator and worker is a task, alive, begun or ended");
     }
 }
 
@@ -100,6 +108,11 @@ static bool read_alive(struct mu_worker_line *out, const json_t *o)
            read_number(o, "per_s", &out->per_s);
 }
 
+static bool read_begun(struct mu_worker_line *out, const json_t *o)
+{
+    return out->task >= 0 && read_number(o, "done", &out->done) && read_number(o, "documents", &out->documents);
+}
+
 static bool read_ended(struct mu_worker_line *out, const json_t *o)
 {
     const json_t *status = json_object_get(o, "status");
@@ -123,10 +136,11 @@ static bool read_task(struct mu_worker_line *out, const json_t *o, int *rc, stru
     return *rc == MU_OK;
 }
 
-/* Exactly one of the three numbers says what a line is. */
+/* Exactly one of the four numbers says what a line is. */
 static enum mu_worker_line_kind kind_of(const json_t *o, int64_t *task)
 {
-    static const char *const keys[] = {[MU_LINE_TASK] = "task", [MU_LINE_ALIVE] = "alive", [MU_LINE_ENDED] = "ended"};
+    static const char *const keys[] = {
+        [MU_LINE_TASK] = "task", [MU_LINE_ALIVE] = "alive", [MU_LINE_BEGUN] = "begun", [MU_LINE_ENDED] = "ended"};
     enum mu_worker_line_kind kind = MU_LINE_OTHER;
     for (size_t i = 0; i < MU_COUNT(keys); i++) {
         const json_t *v = json_object_get(o, keys[i]);
@@ -147,6 +161,8 @@ static bool read_line(struct mu_worker_line *out, const json_t *o, int *rc, stru
         return read_task(out, o, rc, e);
     case MU_LINE_ALIVE:
         return read_alive(out, o);
+    case MU_LINE_BEGUN:
+        return read_begun(out, o);
     case MU_LINE_ENDED:
         return read_ended(out, o);
     default:

@@ -5,10 +5,13 @@
  * From it:
  *   {"alive": 17, "done": 120, "total": 400, "per_s": 3.5}   every second, while it lives: task (-1: none), requests,
  *                                                            rate; total 0: not known yet
+ *   {"begun": 17, "done": 40, "documents": 100}              its model is open and requests are computed from now on:
+ * 40 had their answers, of a task of 100 documents
  *   {"ended": 17, "status": 0, "why": ""}                    the task's exit status (docs), and its last sentence
  *
- * One task at a time. A worker keeps its model between tasks of the same model options. It ends when its input ends, or
- * by SIGTERM, SIGINT and SIGUSR1 after the running step, with the task's answers so far in its journal. */
+ * The next sign of life after the first new answer comes at once. One task at a time. A worker keeps its model between
+ * tasks of the same model options. It ends when its input ends, or by SIGTERM, SIGINT and SIGUSR1 after the running
+ * step, with the task's answers so far in its journal. */
 #ifndef MU_SCHED_WORKER_LINE_H
 #define MU_SCHED_WORKER_LINE_H
 
@@ -21,13 +24,14 @@
 #define MU_WORKER_WHY_BYTES  512
 #define MU_WORKER_TASK_BYTES ((size_t)64 << 10) /* of a line to a worker */
 
-enum mu_worker_line_kind { MU_LINE_TASK, MU_LINE_ALIVE, MU_LINE_ENDED, MU_LINE_OTHER };
+enum mu_worker_line_kind { MU_LINE_TASK, MU_LINE_ALIVE, MU_LINE_BEGUN, MU_LINE_ENDED, MU_LINE_OTHER };
 
 struct mu_worker_line {
     enum mu_worker_line_kind kind; /* OTHER: not one of ours, such as what a library prints; to be left alone */
     int64_t task;
     const char *config; /* TASK; owned by the line */
     double done, total, per_s;
+    double documents; /* BEGUN: of the whole task, also where a part of it runs */
     int status;
     char why[MU_WORKER_WHY_BYTES]; /* valid UTF-8 */
     struct mu_buf text;            /* what config lies in */

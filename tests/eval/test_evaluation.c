@@ -242,6 +242,147 @@ XT_TEST(stopped_resumed_and_read_from_the_journal_the_results_are_equal)
     mu_engine_close(eng);
 }
 
+/* ---- documents left out ---- */
+
+static int64_t number_at(json_t *o, const char *a, const char *b, const char *c)
+{
+    return json_integer_value(json_object_get(json_object_get(json_object_get(o, a), b), c));
+}
+
+static void check_skipped(json_t *results, size_t i, const char *task, int64_t doc_id, int64_t document,
+                          const char *why)
+{
+    json_t *o = json_array_get(json_object_get(json_object_get(results, "audit"), "skipped"), i);
+    XT_STREQ(json_string_value(json_object_get(o, "task")), task);
+    XT_EQ(json_integer_value(json_object_get(o, "doc_id")), doc_id);
+    XT_EQ(json_integer_value(json_object_get(o, "document")), document);
+    XT_STREQ(json_string_value(json_object_get(o, "why")), why);
+}
+
+/* Numbers 0 to 2 are the first task's, 3 to 5 the second's. */
+XT_TEST(skipped_documents_are_told_and_count_as_not_there)
+{
+    static const char *const skips[] = {"4,1,", "{\"1\": \"it was asked for\", \"4\": \"it was asked for\"}"};
+    mu_engine *eng = engine();
+    json_t *got[2];
+    char folder[4096];
+    for (int i = 0; i < 2; i++) {
+        struct mu_eval_opts o = options();
+        struct seen s = {.stop_at = -1};
+        int64_t n;
+        o.skip = skips[i];
+        o.output_path = folder;
+        o.on_plan = on_plan;
+        o.arg = &s;
+        snprintf(folder, sizeof folder, "%s/skip%d", xt_tmpdir(), i);
+        got[i] = evaluated(&o, eng, &n);
+        XT_EQ(s.plan.n_documents, 4);
+        XT_EQ(s.plan.n_numbered, 6);
+        XT_EQ(s.plan.n_requests, 10);
+        XT_EQ(number_at(got[i], "n-samples", "muster_arithmetic", "effective"), 2);
+        XT_EQ(number_at(got[i], "n-samples", "muster_code_generate", "effective"), 2);
+        XT_CHECK(number_at(got[i], "n-samples", "muster_arithmetic", "original") > 2);
+        XT_EQ(number_at(got[i], "results", "muster_arithmetic", "sample_len"), 2);
+        XT_EQ(json_array_size(json_object_get(json_object_get(got[i], "audit"), "skipped")), 2);
+        check_skipped(got[i], 0, "muster_arithmetic", 1, 1, "it was asked for");
+        check_skipped(got[i], 1, "muster_code_generate", 1, 4, "it was asked for");
+    }
+    XT_CHECK(json_equal(got[0], got[1]));
+    json_decref(got[0]);
+    json_decref(got[1]);
+    mu_engine_close(eng);
+}
+
+XT_TEST(parts_leave_their_answers_in_the_journal_and_nothing_else)
+{
+    static const char *const parts[] = {"0", "1-3", "3-5", "2-4"};
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_eval_opts o = options();
+    char whole[4096], cut[4096];
+    int64_t n_whole, n_rest;
+    mu_engine *eng = engine();
+    const char *text;
+    mu_eval *ev;
+    snprintf(whole, sizeof whole, "%s/at-once", xt_tmpdir());
+    snprintf(cut, sizeof cut, "%s/in-parts", xt_tmpdir());
+    o.output_path = cut;
+    for (size_t i = 0; i < MU_COUNT(parts); i++) {
+        o.part = parts[i];
+        XT_OK(mu_eval_open(&ev, &o, tokenizer(), &err));
+        XT_OK(mu_eval_run(ev, eng, &err));
+        XT_FAILS(mu_eval_json(ev, &text, &err), MU_EINVAL, "no results");
+        XT_FAILS(mu_eval_write(ev, &text, &err), MU_EINVAL, "no results");
+        mu_eval_close(ev);
+    }
+    o.part = NULL;
+    json_t *two = evaluated(&o, eng, &n_rest);
+    o.output_path = whole;
+    json_t *one = evaluated(&o, eng, &n_whole);
+    XT_EQ(n_rest, 0);
+    XT_CHECK(n_whole > 0);
+    XT_CHECK(!json_object_get(json_object_get(one, "audit"), "skipped"));
+    XT_CHECK(json_equal(one, two));
+    json_decref(one);
+    json_decref(two);
+    mu_engine_close(eng);
+}
+
+/* All of a part may be skipped: then there is nothing to do. */
+XT_TEST(a_part_of_nothing_runs)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_eval_opts o = options();
+    char folder[4096];
+    mu_engine *eng = engine();
+    mu_eval *ev;
+    snprintf(folder, sizeof folder, "%s/nothing", xt_tmpdir());
+    o.output_path = folder;
+    o.part = "2-3";
+    o.skip = "2,3";
+    XT_OK(mu_eval_open(&ev, &o, tokenizer(), &err));
+    XT_OK(mu_eval_run(ev, eng, &err));
+    mu_eval_close(ev);
+    o.part = NULL;
+    o.skip = "0,1,2"; /* the first task has none left to score */
+    XT_OK(mu_eval_open(&ev, &o, tokenizer(), &err));
+    XT_FAILS(mu_eval_run(ev, eng, &err), MU_EINVAL, "no documents to score");
+    mu_eval_close(ev);
+    mu_engine_close(eng);
+}
+
+XT_TEST(numbers_of_documents_that_are_none_are_refused)
+{
+    static const char *const skips[] = {"x",
+                                        "1;2",
+                                        "-1",
+                                        "1,,2",
+                                        "6",
+                                        "99999999999999999999",
+                                        "{}x",
+                                        "[1]",
+                                        "{\"a\": \"\"}",
+                                        "{\"1\": 2}",
+                                        "{\"01\": \"\"}",
+                                        "{\"6\": \"why\"}"};
+    static const char *const parts[] = {"", "x", "1-", "-1", "2-1", "0-6", "0-1-2", "1 ", "99999999999999999999"};
+    struct mu_err err = MU_ERR_INIT;
+    mu_eval *ev;
+    for (size_t i = 0; i < MU_COUNT(skips); i++) {
+        struct mu_eval_opts o = options();
+        o.skip = skips[i];
+        XT_CHECKF(mu_eval_open(&ev, &o, tokenizer(), &err) != MU_OK && !ev, "skip %s", skips[i]);
+    }
+    for (size_t i = 0; i < MU_COUNT(parts); i++) {
+        struct mu_eval_opts o = options();
+        o.part = parts[i];
+        o.output_path = xt_tmpdir();
+        XT_CHECKF(mu_eval_open(&ev, &o, tokenizer(), &err) == MU_EINVAL && !ev, "part %s", parts[i]);
+    }
+    struct mu_eval_opts o = options();
+    o.part = "0-1";
+    XT_FAILS(mu_eval_open(&ev, &o, tokenizer(), &err), MU_EINVAL, "output path");
+}
+
 /* ---- the model opened when it is needed ---- */
 
 static char identity[sizeof((struct mu_eval_model *)0)->identity]; /* of the last evaluation's model */

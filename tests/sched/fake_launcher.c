@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "sched/worker_line.h"
 
 #define SEC 1000000000ll
@@ -63,10 +65,107 @@ static struct fake_worker *find(struct fake_launcher *f, int64_t number)
     return NULL;
 }
 
-static void begin_task(struct fake_launcher *f, struct fake_worker *w, const char *name)
+/* ---- tasks of documents ---- */
+
+static bool is_to_do(const struct fake_worker *w, int document)
+{
+    char key[16];
+    snprintf(key, sizeof key, " %d ", document);
+    return document >= w->first && document <= w->last && !strstr(w->skip, key) && !w->documents->answered[document];
+}
+
+/* "part" and "skip" of the task's options. */
+static void read_options(struct fake_worker *w, const char *config)
+{
+    struct fake_documents *d = w->documents;
+    struct mu_buf text = MU_BUF_INIT("options", 1 << 20);
+    const char *part = NULL, *number;
+    json_t *o = NULL, *why;
+    w->first = 0, w->last = d->n - 1;
+    snprintf(w->skip, sizeof w->skip, " ");
+    if (mu_file_read_all(&text, config, NULL) != MU_OK || mu_json_parse(&o, mu_buf_str(&text), config, NULL) != MU_OK)
+        return;
+    part = json_string_value(json_object_get(o, "part"));
+    if (part)
+        sscanf(part, "%d-%d", &w->first, &w->last);
+    json_object_foreach(json_object_get(o, "skip"), number, why)
+    {
+        size_t n = strlen(w->skip);
+        snprintf(w->skip + n, sizeof w->skip - n, "%s ", number);
+    }
+    snprintf(d->parts + strlen(d->parts), sizeof d->parts - strlen(d->parts), "%s ", part ? part : "all");
+    snprintf(d->skip, sizeof d->skip, "%s", w->skip);
+    json_decref(o);
+    mu_buf_fini(&text);
+}
+
+static bool kills(const struct fake_worker *w)
+{
+    const struct fake_documents *d = w->documents;
+    for (int i = 0; i < d->n_deadly; i++)
+        if (is_to_do(w, d->deadly[i]))
+            return true;
+    return d->pair[1] > 0 && is_to_do(w, d->pair[0]) && is_to_do(w, d->pair[1]);
+}
+
+static bool is_deadly(const struct fake_documents *d, int document)
+{
+    bool is = d->pair[1] > 0 && (document == d->pair[0] || document == d->pair[1]);
+    for (int i = 0; i < d->n_deadly; i++)
+        is |= d->deadly[i] == document;
+    return is;
+}
+
+static int count_done(const struct fake_worker *w)
+{
+    int n = 0;
+    for (int i = w->first; i <= w->last; i++)
+        n += w->documents->answered[i];
+    return n;
+}
+
+static bool has_to_do(const struct fake_worker *w)
+{
+    for (int i = w->first; i <= w->last; i++)
+        if (is_to_do(w, i))
+            return true;
+    return false;
+}
+
+static void answer(struct fake_worker *w, bool also_deadly)
+{
+    for (int i = w->first; i <= w->last; i++)
+        w->documents->answered[i] |= is_to_do(w, i) && (also_deadly || !is_deadly(w->documents, i));
+    w->done = count_done(w);
+}
+
+/* What its worker says when computing begins, which decides how it ends. */
+static struct mu_worker_line begin_documents(struct fake_worker *w)
+{
+    struct fake_documents *d = w->documents;
+    struct mu_worker_line line = {.kind = MU_LINE_BEGUN, .task = w->task, .done = count_done(w), .documents = d->n};
+    bool dies = kills(w) || d->kills > 0 || (d->bad_node && strcmp(d->bad_node, w->node) == 0);
+    w->has_begun = true;
+    w->status = dies ? d->death : 0;
+    d->kills -= d->kills > 0;
+    if (dies && d->answers_others)
+        answer(w, false);
+    return line;
+}
+
+static void begin_task(struct fake_launcher *f, struct fake_worker *w, const char *name, const char *config)
 {
     w->status = 0;
+    w->documents = NULL;
     w->ends_ns = mu_now_ns(&f->clock) + SEC;
+    for (int i = 0; i < f->n_documents; i++) {
+        if (strcmp(f->documents[i].task, name) != 0)
+            continue;
+        w->documents = &f->documents[i];
+        read_options(w, config);
+        w->has_begun = !has_to_do(w);
+        w->done = count_done(w);
+    }
     for (int i = 0; i < f->n_scripts; i++) {
         const struct fake_script *s = &f->script[i];
         if (strcmp(s->task, name) != 0)
@@ -91,7 +190,7 @@ static void fake_say(struct mu_launcher *l, int64_t worker, const char *text)
         snprintf(f->order + strlen(f->order), sizeof f->order - strlen(f->order), "%s ", name);
         w->task = line.task;
         f->tasks++;
-        begin_task(f, w, name);
+        begin_task(f, w, name, line.config);
     }
     mu_worker_line_fini(&line);
 }
@@ -121,6 +220,12 @@ static bool act(struct fake_launcher *f, struct fake_worker *w, struct mu_worker
 {
     struct mu_worker_line line = {.kind = MU_LINE_ENDED, .task = w->task, .status = w->status};
     int status = w->status;
+    if (w->documents && !w->has_begun && !w->is_dying) {
+        line = begin_documents(w);
+        w->ends_ns = mu_now_ns(&f->clock) + 3 * SEC;
+        print(out, w, &line);
+        return true;
+    }
     w->ends_ns = INT64_MAX;
     if (w->is_dying && w->task < 0) {
         end_worker(f, w, status, out);
@@ -141,6 +246,8 @@ static bool act(struct fake_launcher *f, struct fake_worker *w, struct mu_worker
         return false;
     if (status)
         snprintf(line.why, sizeof line.why, "%s", f->says ? f->says : "as written");
+    if (w->documents && status == 0)
+        answer(w, true);
     print(out, w, &line);
     w->task = -1;
     if (w->is_dying)
@@ -156,6 +263,8 @@ static bool beat(struct fake_launcher *f, struct mu_worker_told *out)
         struct mu_worker_line line = {.kind = MU_LINE_ALIVE, .task = w->task, .total = 100, .done = 1, .per_s = 1};
         if (now - w->beat_ns < SEC || w->status == FAKE_SILENT)
             continue;
+        if (w->documents)
+            line.done = w->done, line.total = w->last - w->first + 1;
         w->beat_ns = now;
         print(out, w, &line);
         return true;

@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "sched/launcher.h"
 
-#define FAKE_WORKERS 16
-#define FAKE_NODES   8
+#define FAKE_WORKERS   16
+#define FAKE_NODES     8
+#define FAKE_DOCUMENTS 64
 
 /* How the next attempts of a task end: a status that its worker says; FAKE_DIES + s: the worker ends with status s;
  * FAKE_SILENT: it says nothing more; FAKE_NODE: its node goes down; FAKE_STUBBORN: it does not listen. The last one
@@ -23,7 +24,28 @@ struct fake_script {
     double seconds;
 };
 
+/* A task of documents, which its workers answer all at once after the script's seconds, as their options say: the part
+ * that is asked for, less what is skipped and what had its answer. A worker that has a deadly one to answer ends so. */
+struct fake_documents {
+    const char *task;
+    int n;
+    int deadly[4], n_deadly;
+    int pair[2];          /* that kill when they meet; both 0: none */
+    int death;            /* status, as of a script */
+    int kills;            /* workers that die of nothing, the first ones that compute */
+    bool answers_others;  /* before it dies */
+    const char *bad_node; /* all that computes there dies; NULL: none */
+    bool answered[FAKE_DOCUMENTS];
+    char parts[1024]; /* as they were asked for, "all" without one; blanks between */
+    char skip[512];   /* as it was said last */
+};
+
 struct fake_worker {
+    struct fake_documents *documents; /* NULL: of another task */
+    int first, last;                  /* of them */
+    char skip[512];
+    bool has_begun;
+    int done;
     int64_t number, ends_ns, beat_ns; /* ends_ns INT64_MAX: nothing to do */
     int64_t task;                     /* -1: none */
     int status;
@@ -36,6 +58,8 @@ struct fake_launcher {
     struct mu_clock clock;
     const struct fake_script *script;
     int n_scripts;
+    struct fake_documents *documents; /* n_documents of them */
+    int n_documents;
     struct fake_worker worker[FAKE_WORKERS];
     int n, most;      /* at a time */
     int64_t started;  /* workers, */

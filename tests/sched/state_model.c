@@ -62,6 +62,13 @@ static bool model_task_event_is_legal(const struct mu_event *ev)
     case MU_EVENT_TASK_CANCELLED:
     case MU_EVENT_REQUEST_SKIPPED:
         return task_is(t, "waiting ready leased running");
+    case MU_EVENT_SEARCH_BEGUN:
+        return task_is(t, "waiting ready leased running") && ev->attempt == attempts && attempts > 0 &&
+               !m.task[t].is_searched && ev->amount > 0;
+    case MU_EVENT_PROBE_ENDED:
+        return task_is(t, "running") && ev->attempt == attempts && m.task[t].is_searched && ev->value < 5;
+    case MU_EVENT_SEARCH_ENDED:
+        return task_is(t, "waiting ready leased running") && ev->attempt == attempts && m.task[t].is_searched;
     case MU_EVENT_TASK_SKIPPED:
         return task_is(t, "waiting ready");
     case MU_EVENT_PRIORITY_CHANGED:
@@ -235,6 +242,23 @@ static void model_task_event(const struct mu_event *ev)
         break;
     case MU_EVENT_REQUEST_SKIPPED:
         m.task[t].skipped++;
+        m.task[t].last_skip = ev->amount;
+        m.task[t].is_searched = false;
+        break;
+    case MU_EVENT_SEARCH_BEGUN:
+        m.task[t].is_searched = true;
+        break;
+    case MU_EVENT_PROBE_ENDED:
+        end_attempt(t,
+                    ev->value >= 2   ? "failed"
+                    : ev->value == 1 ? "finished"
+                                     : "cancelled",
+                    ev->value >= 2 ? MU_FAILURE_POISON : 0);
+        set_task(t, "waiting", -1);
+        break;
+    case MU_EVENT_SEARCH_ENDED:
+        m.task[t].is_searched = false;
+        m.task[t].is_vain = true;
         break;
     case MU_EVENT_LEASE_TAKEN:
         set_task(t, "leased", ev->group);
@@ -335,6 +359,10 @@ static void compare_tasks(const struct mu_state *s, struct mu_counts *c)
         XT_EQ(a->batch, m.task[t].batch);
         XT_EQ(a->is_int8, m.task[t].is_int8 != 0);
         XT_EQ(a->skipped, m.task[t].skipped);
+        XT_EQ(a->search >= 0, m.task[t].is_searched);
+        XT_EQ(a->is_searched_in_vain, m.task[t].is_vain);
+        if (a->skipped > 0)
+            XT_EQ(s->skips[a->last_skip].document, m.task[t].last_skip);
         char name[24];
         snprintf(name, sizeof name, "task-%d", t);
         XT_STREQ(mu_state_name(s, a->name), name);
@@ -446,9 +474,10 @@ static const int kinds[] = {
 struct mu_event model_random(uint64_t *r, char text[48])
 {
     static const int often[] = {MU_EVENT_TASK_ADDED,    MU_EVENT_TASK_READY,  MU_EVENT_TASK_STARTED,
-                                MU_EVENT_TASK_FINISHED, MU_EVENT_LEASE_TAKEN, MU_EVENT_GROUP_STARTED};
+                                MU_EVENT_TASK_FINISHED, MU_EVENT_LEASE_TAKEN, MU_EVENT_GROUP_STARTED,
+                                MU_EVENT_SEARCH_BEGUN,  MU_EVENT_PROBE_ENDED};
     static const char *const words[] = {"PENDING", "RUNNING", "COMPLETED", "TIMEOUT", "NODE_FAIL", "PREEMPTED"};
-    struct mu_event ev = {.kind = model_below(r, 2) ? often[model_below(r, 6)]
+    struct mu_event ev = {.kind = model_below(r, 2) ? often[model_below(r, 8)]
                                                     : kinds[model_below(r, (int)MU_COUNT(kinds))]};
     if ((ev.kind == MU_EVENT_CANCELLED || ev.kind == MU_EVENT_PAUSED) && model_below(r, 40))
         ev.kind = MU_EVENT_RESUMED;

@@ -13,6 +13,8 @@ struct model {
     struct {
         char state[12];
         int priority, attempts, group, failure, ranks, batch, is_int8, skipped;
+        bool is_searched, is_vain;
+        int64_t last_skip;
     } task[MODEL_MAX];
     struct {
         int task, number, group, failure;

@@ -309,4 +309,66 @@ XT_TEST(bisection_finds_every_culprit_in_few_probes_and_accuses_nobody_else)
     XT_EQ(probes, 0);
 }
 
+/* The same for a search: `guilty` kills, or `all` do; `answers`: others have theirs before it does. */
+static int search_guilty(int n, int guilty, bool all, bool answers, int *probes)
+{
+    struct mu_search s;
+    int32_t lo, hi;
+    mu_search_begin(&s, n);
+    for (*probes = 0; mu_search_probe(&s, &lo, &hi); ++*probes) {
+        XT_CHECKF(lo >= 0 && lo < hi && hi <= n, "a probe of [%d, %d) of %d", lo, hi, n);
+        bool dies = all || (guilty >= lo && guilty < hi);
+        bool has_others = hi - lo > 1;
+        mu_search_told(&s, !dies ? MU_PROBE_LIVED : answers && has_others ? MU_PROBE_DIED_LATE : MU_PROBE_DIED);
+        XT_CHECK(*probes < 100);
+    }
+    return s.culprit;
+}
+
+XT_TEST(a_search_wants_two_proofs)
+{
+    int probes;
+    for (int n = 2; n <= 70; n++) {
+        int most = 3;
+        while (1 << (most - 3) < n)
+            most++; /* log2 rounded up, and three */
+        for (int guilty = -1; guilty < n; guilty++)
+            for (int answers = 0; answers < 2; answers++) {
+                XT_EQ(search_guilty(n, guilty, false, answers, &probes), guilty);
+                XT_CHECKF(probes <= most, "%d of %d took %d probes", guilty, n, probes);
+            }
+        XT_EQ(search_guilty(n, -1, true, false, &probes), -1); /* a machine on which all die */
+    }
+    XT_EQ(search_guilty(1, 0, false, false, &probes), -1); /* with nobody to compare it with */
+    XT_EQ(probes, 0);
+    XT_EQ(search_guilty(0, 0, false, false, &probes), -1);
+}
+
+/* Who died alone once, of something else, or where all die, is not guilty. */
+XT_TEST(a_death_alone_is_asked_again)
+{
+    static const struct {
+        int n;
+        enum mu_probe how[4];
+        int culprit;
+    } cases[] = {
+        {3, {MU_PROBE_DIED, MU_PROBE_DIED, MU_PROBE_LIVED}, -1},
+        {3, {MU_PROBE_DIED_LATE, MU_PROBE_DIED, MU_PROBE_DIED}, 0},
+        {4, {MU_PROBE_DIED_LATE, MU_PROBE_DIED, MU_PROBE_DIED_DOUBTED, MU_PROBE_LIVED}, 0},
+        {4, {MU_PROBE_DIED_LATE, MU_PROBE_DIED, MU_PROBE_DIED_DOUBTED, MU_PROBE_IDLE}, -1},
+        {4, {MU_PROBE_DIED, MU_PROBE_DIED, MU_PROBE_DIED, MU_PROBE_DIED}, -1},
+    };
+    for (size_t c = 0; c < MU_COUNT(cases); c++) {
+        struct mu_search s;
+        int32_t lo, hi;
+        mu_search_begin(&s, 4);
+        for (int i = 0; i < cases[c].n; i++) {
+            XT_CHECK(mu_search_probe(&s, &lo, &hi));
+            mu_search_told(&s, cases[c].how[i]);
+        }
+        XT_CHECK(!mu_search_probe(&s, &lo, &hi));
+        XT_EQ(s.culprit, cases[c].culprit);
+    }
+}
+
 XT_MAIN()

@@ -27,9 +27,11 @@ XT_TEST(lines_are_spelt_as_the_header_says)
 {
     struct mu_worker_line task = {.kind = MU_LINE_TASK, .task = 17, .config = "/runs/a/mmlu/task.json"};
     struct mu_worker_line alive = {.kind = MU_LINE_ALIVE, .task = 17, .done = 120, .total = 400, .per_s = 3.5};
+    struct mu_worker_line begun = {.kind = MU_LINE_BEGUN, .task = 17, .done = 40, .documents = 100};
     struct mu_worker_line ended = {.kind = MU_LINE_ENDED, .task = 17};
     XT_STREQ(print(&task), "{\"task\": 17, \"config\": \"/runs/a/mmlu/task.json\"}");
     XT_STREQ(print(&alive), "{\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.500}");
+    XT_STREQ(print(&begun), "{\"begun\": 17, \"done\": 40, \"documents\": 100}");
     XT_STREQ(print(&ended), "{\"ended\": 17, \"status\": 0, \"why\": \"\"}");
     mu_buf_fini(&text);
 }
@@ -57,6 +59,17 @@ XT_TEST(signs_of_life_are_read)
     XT_NEAR(l.done, 5, 0);
     XT_NEAR(l.total, 10, 0);
     XT_NEAR(l.per_s, 0.25, 0);
+    mu_worker_line_fini(&l);
+}
+
+XT_TEST(a_beginning_is_read)
+{
+    struct mu_worker_line l;
+    parse(&l, "{\"begun\": 4, \"done\": 7, \"documents\": 12}");
+    XT_EQ(l.kind, MU_LINE_BEGUN);
+    XT_EQ(l.task, 4);
+    XT_NEAR(l.done, 7, 0);
+    XT_NEAR(l.documents, 12, 0);
     mu_worker_line_fini(&l);
 }
 
@@ -94,6 +107,9 @@ XT_TEST(what_is_not_ours_is_other)
         "{\"alive\": 1, \"done\": -1}",
         "{\"alive\": 1, \"total\": \"9\"}",
         "{\"alive\": 1, \"per_s\": 1e300}",
+        "{\"begun\": -1}",
+        "{\"begun\": 1, \"documents\": -1}",
+        "{\"begun\": 1, \"alive\": 1}",
         "{\"ended\": -1, \"status\": 0, \"why\": \"\"}",
         "{\"ended\": 1, \"status\": 256, \"why\": \"\"}",
         "{\"ended\": 1, \"status\": -1, \"why\": \"\"}",
