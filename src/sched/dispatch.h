@@ -7,7 +7,12 @@
  * small ones: EASY backfilling (Lifka, "The ANL/IBM SP Scheduling System", JSSPP 1995), with the devices named.
  *  3. A task that would have to load its model lets those of its own level in the window go first that find theirs, at
  * most `patience` times: delay scheduling (Zaharia and others, EuroSys 2010). For strategies that seek copies.
- *  4. If the first that has none is `gap` priorities above running ones, and would wait `preempt_wait_s` or longer, the
+ *  4. Of tasks that would load their models, those go first whose model is nowhere yet: a device a model, each loads
+ *     once. Where copies are busy, and what is to be done there before a task's turn is less than a load, the task
+ * waits for it, and free devices stay free: the short tasks of one model do not load it on all devices. Not where more
+ *     tasks are ready than MU_DISPATCH_HELD_MAX: so much work is worth a load. For strategies that seek copies, too.
+ *  5. A model never has more copies than the fleet's model_most allows: what needs another waits for one of those.
+ *  6. If the first that has none is `gap` priorities above running ones, and would wait `preempt_wait_s` or longer, the
  *     caller is handed a proposal of which to stop. */
 #ifndef MU_SCHED_DISPATCH_H
 #define MU_SCHED_DISPATCH_H
@@ -16,6 +21,7 @@
 #include "sched/strategy.h"
 
 #define MU_DISPATCH_WINDOW_MAX 128
+#define MU_DISPATCH_HELD_MAX   512 /* tasks of a round that do not start, those of known models beside the window */
 
 struct mu_dispatch_options {
     const struct mu_strategy_kind *strategy;
@@ -47,6 +53,7 @@ struct mu_dispatch_calls {
 
 struct mu_dispatch_stats {
     int started, looked_at;
+    double again_s;  /* when a task that waits for a busy copy is to be looked at again at the latest; INFINITY: none */
     uint64_t visits; /* devices and copies looked at, without refusals: one a round looks at all */
 };
 

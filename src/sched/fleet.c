@@ -1,6 +1,7 @@
 /* fleet.c - see fleet.h */
 #include "sched/fleet.h"
 
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -59,8 +60,10 @@ static void fill(struct mu_fleet *f, const struct mu_fleet_device *devices)
             f->least_memory_of = i;
     }
     f->node_first[f->n_nodes] = f->n_devices;
-    for (int i = 0; i < f->n_models; i++)
-        f->model_copies[i] = -1;
+    for (int i = 0; i < f->n_models; i++) {
+        f->model_copies[i] = f->model_all[i] = -1;
+        f->model_most[i] = INT_MAX;
+    }
     for (int i = 0; i < n_copies; i++)
         f->copies[i] = (struct mu_copy){.model = -1, .next = i + 1 < n_copies ? i + 1 : -1};
     for (int i = 0; i < f->running_max; i++)
@@ -94,6 +97,8 @@ int mu_fleet_open(struct mu_fleet **out, const struct mu_fleet_device *devices, 
     MU_TRY(MU_NEW_ARRAY(&f->room, 2 * f->n_leaves, "a fleet's devices", e));
     MU_TRY(MU_NEW_ARRAY(&f->copies, n * MU_DEVICE_COPIES_MAX, "a fleet's copies", e));
     MU_TRY(MU_NEW_ARRAY(&f->model_copies, n_models, "a fleet's models", e));
+    MU_TRY(MU_NEW_ARRAY(&f->model_all, n_models, "a fleet's models", e));
+    MU_TRY(MU_NEW_ARRAY(&f->model_most, n_models, "a fleet's models", e));
     MU_TRY(MU_NEW_ARRAY(&f->running, f->running_max, "a fleet's tasks", e));
     MU_TRY(MU_NEW_ARRAY(&f->touched, f->running_max, "a fleet's tasks", e));
     fill(f, devices);
@@ -114,6 +119,8 @@ void mu_fleet_free(struct mu_fleet *f)
     mu_free(f->room);
     mu_free(f->copies);
     mu_free(f->model_copies);
+    mu_free(f->model_all);
+    mu_free(f->model_most);
     mu_free(f->running);
     mu_free(f->touched);
     mu_free(f);
@@ -202,6 +209,7 @@ void mu_fleet_progress(struct mu_fleet *f, int run, double left_s, double now_s)
 {
     struct mu_running *r = &f->running[run];
     r->work_s = mu_fleet_done(f, run, now_s) + MU_MAX(left_s, 0);
+    r->need.is_guess = false;
     set_rate(f, run, now_s);
 }
 

@@ -32,6 +32,7 @@ struct mu_need {
     int64_t weights;     /* bytes on each device, which the next task of the model finds there */
     int64_t work;        /* bytes on each device while it runs */
     double run_s;        /* predicted, alone on devices of speed 1, without loading */
+    bool is_guess;       /* run_s stands for something: nothing is known of it */
     double load_s;       /* where the model is not there yet */
     double batch_s;      /* of a running batch: the most that stopping it loses */
     double deadline_s;   /* INFINITY: none */
@@ -67,6 +68,7 @@ struct mu_copy {
     int64_t weights;                 /* on each device */
     double used_s;                   /* when its last task ended */
     int next, previous;              /* of the model's open ones, or free; -1 */
+    int all_next, all_previous;      /* of all of the model's; -1 */
     int device[MU_TASK_DEVICES_MAX]; /* rising */
 };
 
@@ -94,6 +96,8 @@ struct mu_fleet {
     int largest_node;
     struct mu_copy *copies; /* n_devices * MU_DEVICE_COPIES_MAX */
     int *model_copies;      /* first of each model's copies whose devices are all open; -1 */
+    int *model_all;         /* first of all its copies; -1 */
+    int *model_most;        /* copies that it may have; INT_MAX: no limit. The caller's to set */
     int free_copies;
     struct mu_running *running;
     int n_running, running_max, free_running;

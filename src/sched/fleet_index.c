@@ -33,9 +33,30 @@ static void unlist_copy(struct mu_fleet *f, int copy)
         f->copies[c->next].previous = c->previous;
 }
 
+static void list_with_all(struct mu_fleet *f, int copy)
+{
+    struct mu_copy *c = &f->copies[copy];
+    c->all_previous = -1;
+    c->all_next = f->model_all[c->model];
+    if (c->all_next >= 0)
+        f->copies[c->all_next].all_previous = copy;
+    f->model_all[c->model] = copy;
+}
+
+static void unlist_from_all(struct mu_fleet *f, const struct mu_copy *c)
+{
+    if (c->all_previous >= 0)
+        f->copies[c->all_previous].all_next = c->all_next;
+    else
+        f->model_all[c->model] = c->all_next;
+    if (c->all_next >= 0)
+        f->copies[c->all_next].all_previous = c->all_previous;
+}
+
 void index_add_copy(struct mu_fleet *f, int copy)
 {
     struct mu_copy *c = &f->copies[copy];
+    list_with_all(f, copy);
     c->n_closed = 0;
     for (int i = 0; i < c->n; i++)
         c->n_closed += (f->open[c->device[i] / 64] >> (c->device[i] % 64) & 1) == 0;
@@ -47,6 +68,7 @@ void index_drop_copy(struct mu_fleet *f, int copy)
 {
     if (f->copies[copy].n_closed == 0)
         unlist_copy(f, copy);
+    unlist_from_all(f, &f->copies[copy]);
 }
 
 static void close_copies(struct mu_fleet *f, const struct mu_fleet_device *d)
@@ -125,11 +147,15 @@ int mu_fleet_next_room(const struct mu_fleet *f, int from, int end, int64_t byte
 static int check_copy(const struct mu_fleet *f, int copy, struct mu_err *e)
 {
     const struct mu_copy *c = &f->copies[copy];
-    int closed = 0, listed = 0;
+    int closed = 0, listed = 0, in_all = 0;
     for (int i = 0; i < c->n; i++)
         closed += !is_open(&f->devices[c->device[i]]);
     for (int at = f->model_copies[c->model]; at >= 0; at = f->copies[at].next)
         listed += at == copy;
+    for (int at = f->model_all[c->model]; at >= 0; at = f->copies[at].all_next)
+        in_all += at == copy;
+    if (in_all != 1)
+        return mu_fail(e, MU_EINTERNAL, "copy %d is %d times among all of its model", copy, in_all);
     if (closed != c->n_closed || listed != (closed == 0))
         return mu_fail(e, MU_EINTERNAL, "copy %d has %d closed devices, counted %d, and is listed %d times", copy,
                        closed, c->n_closed, listed);

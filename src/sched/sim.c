@@ -289,7 +289,7 @@ static int decide(struct sim *s, struct mu_err *e)
     s->r->decisions++;
     migrate(s);
     set_timers(s);
-    mu_timers_set(&s->timers, QUEUE_TIMER(s), mu_queue_next_time(s->q));
+    mu_timers_set(&s->timers, QUEUE_TIMER(s), MU_MIN(mu_queue_next_time(s->q), stats.again_s));
     return s->watch ? s->watch(s->arg, s->f, s->q, s->now_s, e) : MU_OK;
 }
 

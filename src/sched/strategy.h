@@ -80,8 +80,26 @@ struct mu_choice {
 bool mu_choose(struct mu_choice *out, const struct mu_strategy_kind *k, const struct mu_fleet *f,
                const struct mu_need *n, double now_s);
 
+/* Among the copies of the task's model only. */
+bool mu_choose_copy(struct mu_choice *out, const struct mu_strategy_kind *k, const struct mu_fleet *f,
+                    const struct mu_need *n, double now_s);
+
 /* What the device can do; *copy is the copy of the task's model that it holds alone, or -1. */
 enum mu_fit mu_fit_of(const struct mu_fleet *f, const struct mu_need *n, int device, double now_s, int *copy);
+
+/* ---- waiting for a copy ---- */
+
+/* Of the copies of a task's model, on as many devices as it wants, those that cannot be had now because of who runs
+ * there. */
+struct mu_copies_busy {
+    int copies, busy; /* all there are; those of which a device has all the tasks it may */
+    double wait_s; /* until the first of the busy ones can be had, loads under way not counted: they go side by side */
+    double run_s;  /* what a task takes of which nothing is known: as long as those that run */
+};
+
+/* Rests are as predicted. Who is overdue goes on for as long again as it is overdue, and one of which nothing is known
+ * for as long as it has run (so a wait for it ends before it has cost twice what it could save). O(copies). */
+void mu_copies_busy(struct mu_copies_busy *out, const struct mu_fleet *f, const struct mu_need *n, double now_s);
 
 /* ---- refusing ---- */
 

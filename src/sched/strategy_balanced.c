@@ -18,12 +18,6 @@ static double lost_by_others(const struct mu_fleet_device *d, double work_s, dou
     return sum;
 }
 
-static double unused(const struct mu_fleet_device *d, const struct mu_need *n, enum mu_fit fit)
-{
-    int64_t taken = fit == MU_FIT_COPY ? n->work : need_bytes(n);
-    return d->memory > 0 ? (double)(d->free + d->idle - taken) / (double)d->memory : 0;
-}
-
 static double cost(const struct mu_fleet *f, const struct mu_need *n, int device, enum mu_fit fit, double now_s,
                    double terms[MU_TERMS])
 {
@@ -33,7 +27,7 @@ static double cost(const struct mu_fleet *f, const struct mu_need *n, int device
     terms[MU_TERM_LOAD] = load_s * share;
     terms[MU_TERM_OTHERS] = lost_by_others(d, (n->run_s + load_s) / d->speed, now_s);
     terms[MU_TERM_EVICT] = fit == MU_FIT_EVICT ? n->load_s : 0;
-    terms[MU_TERM_FIT] = n->run_s * unused(d, n, fit);
+    terms[MU_TERM_FIT] = n->run_s * share_unused(f, n, device, fit);
     terms[MU_TERM_LATE] = MU_MAX(now_s + (n->run_s + load_s) * share - n->deadline_s, 0);
     for (int i = 0; i < MU_TERMS; i++) {
         terms[i] *= weights[i];

@@ -16,6 +16,20 @@ static int copy_alone(const struct mu_fleet_device *d, int model)
     return -1;
 }
 
+double share_unused(const struct mu_fleet *f, const struct mu_need *n, int device, enum mu_fit fit)
+{
+    const struct mu_fleet_device *d = &f->devices[device];
+    int64_t left = d->free + d->idle - n->work - (fit == MU_FIT_COPY ? 0 : n->weights);
+    for (int i = 0; i < d->n_copies && fit == MU_FIT_COPY; i++) {
+        const struct mu_copy *c = &f->copies[d->copies[i]];
+        if (c->model == n->model && c->n == n->devices && c->users == 0) {
+            left -= c->weights; /* it is idle no more */
+            break;
+        }
+    }
+    return d->memory > 0 ? (double)left / (double)d->memory : 0;
+}
+
 /* Whether all work there would be done before the device is promised to another, or taken away. */
 static bool is_promised(const struct mu_fleet *f, const struct mu_need *n, int device, bool loads, double now_s)
 {
@@ -252,17 +266,40 @@ static void finish(struct search *s)
     o->late_s = MU_MAX(o->ends_s - s->n->deadline_s, 0);
 }
 
+static void begin(struct search *s)
+{
+    struct mu_choice *o = s->out;
+    o->by = s->k;
+    o->groups = o->visits = 0;
+    o->next_cost = INFINITY;
+    o->next = -1;
+    for (int i = 0; i < MU_TERMS; i++)
+        o->terms[i] = 0;
+}
+
+static bool may_choose(const struct mu_fleet *f, const struct mu_need *n)
+{
+    return n->devices >= 1 && n->devices <= MU_TASK_DEVICES_MAX && f->n_open >= n->devices;
+}
+
+bool mu_choose_copy(struct mu_choice *out, const struct mu_strategy_kind *k, const struct mu_fleet *f,
+                    const struct mu_need *n, double now_s)
+{
+    struct search s = {.k = k, .f = f, .n = n, .now_s = now_s, .out = out};
+    begin(&s);
+    if (may_choose(f, n))
+        look_at_copies(&s);
+    if (s.found)
+        finish(&s);
+    return s.found;
+}
+
 bool mu_choose(struct mu_choice *out, const struct mu_strategy_kind *k, const struct mu_fleet *f,
                const struct mu_need *n, double now_s)
 {
     struct search s = {.k = k, .f = f, .n = n, .now_s = now_s, .out = out};
-    out->by = k;
-    out->groups = out->visits = 0;
-    out->next_cost = INFINITY;
-    out->next = -1;
-    for (int i = 0; i < MU_TERMS; i++)
-        out->terms[i] = 0;
-    if (n->devices < 1 || n->devices > MU_TASK_DEVICES_MAX || f->n_open < n->devices)
+    begin(&s);
+    if (!may_choose(f, n))
         return false;
     look_at_copies(&s);
     if (n->devices == 1)

@@ -25,6 +25,9 @@ static inline int64_t need_bytes(const struct mu_need *n)
     return n->weights + n->work;
 }
 
+/* Share of the device's memory that is left unused with the task there, idle copies of others counted in. */
+double share_unused(const struct mu_fleet *f, const struct mu_need *n, int device, enum mu_fit fit);
+
 /* Bytes that are free or idle on each of its devices once the task has ended; a copy that others use too stays. */
 int64_t freed_by(const struct mu_fleet *f, int run);
 

@@ -7,11 +7,8 @@
 static double cost(const struct mu_fleet *f, const struct mu_need *n, int device, enum mu_fit fit, double now_s,
                    double terms[MU_TERMS])
 {
-    const struct mu_fleet_device *d = &f->devices[device];
-    int64_t taken = fit == MU_FIT_COPY ? n->work : need_bytes(n);
-    double left = (double)(d->free + d->idle - taken) / (double)(d->memory > 0 ? d->memory : 1);
     (void)now_s, (void)terms;
-    return 2.0 * (int)fit + left;
+    return 2.0 * (int)fit + share_unused(f, n, device, fit);
 }
 
 const struct mu_strategy_kind mu_memory_aware = {

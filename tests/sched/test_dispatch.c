@@ -184,6 +184,34 @@ XT_TEST(promises_end_with_the_round)
     close_rig(&r);
 }
 
+/* A model that may have one copy: its tasks follow each other, those of another model do not wait for that, and a
+ * further copy comes when it may. */
+XT_TEST(a_model_has_no_more_copies_than_it_may)
+{
+    struct mu_dispatch_options o = MU_DISPATCH_DEFAULT;
+    struct rig r;
+    open_rig(&r, &o, 1000, 4, 4);
+    for (int i = 0; i < 4; i++)
+        r.f->devices[i].tasks_max = 1;
+    r.f->model_most[0] = 1;
+    struct mu_need limited = need_of(1, 0, 50, 1000), other = need_of(1, 1, 50, 1000);
+    for (int i = 0; i < 100; i++)
+        add(&r, 0, &limited, 0);
+    int last = add(&r, 0, &other, 0);
+    XT_EQ(dispatch(&r, 0).started, 2);
+    XT_EQ(mu_queue_state(r.q, last), MU_QUEUE_RUNNING);
+    XT_EQ(dispatch(&r, 1).started, 0);
+    r.f->model_most[0] = 2;
+    XT_EQ(dispatch(&r, 2).started, 1);
+    XT_EQ(dispatch(&r, 3).started, 0);
+    mu_fleet_end(r.f, r.runs[0], 10); /* its model was loaded at 5 */
+    mu_queue_end(r.q, r.ids[0], true, 10);
+    r.f->model_most[0] = 1; /* fewer than there are: what is idle is used all the same */
+    XT_EQ(dispatch(&r, 10).started, 1);
+    XT_EQ(r.f->loads, 3);
+    close_rig(&r);
+}
+
 /* ---- bounds ---- */
 
 struct counts {

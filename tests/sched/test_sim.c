@@ -132,6 +132,68 @@ XT_TEST(copies_are_waited_for)
     XT_NEAR(r.makespan_s, 8 * 40, 1e-9);
 }
 
+/* n tasks of run_s by turns of `models` models, all at once, on four devices of one task each. */
+static struct mu_sim_report run_many(const struct mu_strategy_kind *k, int n, int models, double load_s, double run_s)
+{
+    char trace[8192];
+    struct mu_sim_options o = options_of(k);
+    int at = 0;
+    for (int i = 0; i < n; i++)
+        at += snprintf(trace + at, sizeof trace - (size_t)at,
+                       "{\"name\": \"t%d\", \"model\": \"m%d\", \"weights\": 80, \"load_s\": %g, \"run_s\": %g}\n", i,
+                       i * models / n, load_s, run_s);
+    return run_text(trace, 4, 1, &o);
+}
+
+/* Four models of four tasks on four devices: a device each, where who does not seek copies loads for every task. */
+XT_TEST(models_begin_side_by_side)
+{
+    static const struct mu_strategy_kind *const seekers[] = {&mu_balanced, &mu_memory_aware};
+    for (size_t k = 0; k < MU_COUNT(seekers); k++) {
+        struct mu_sim_report r = run_many(seekers[k], 16, 4, 5, 10);
+        XT_EQ(r.loads, 4);
+        XT_NEAR(r.makespan_s, 5 + 4 * 10, 1e-9);
+    }
+    struct mu_sim_report r = run_many(&mu_round_robin, 16, 4, 5, 10);
+    XT_EQ(r.loads, 16);
+    XT_NEAR(r.makespan_s, 4 * 15, 1e-9);
+}
+
+/* Models behind the window of a round are seen too: 4 of 40 tasks each. */
+XT_TEST(models_behind_many_tasks_are_seen)
+{
+    struct mu_sim_report r = run_many(&mu_balanced, 40, 4, 30, 2);
+    XT_EQ(r.loads, 4);
+    XT_NEAR(r.makespan_s, 30 + 10 * 2, 1e-9);
+}
+
+/* Six tasks of one model. Of 2 s: 10 s of work before the last, less than a load of 30 s. Of 40 s: a load is less than
+ * the first of them, so there are four, and two find theirs. */
+XT_TEST(short_tasks_wait_for_the_device_that_has_their_model)
+{
+    struct mu_sim_report r = run_many(&mu_balanced, 6, 1, 30, 2);
+    XT_EQ(r.loads, 1);
+    XT_NEAR(r.makespan_s, 30 + 6 * 2, 1e-9);
+    r = run_many(&mu_balanced, 6, 1, 30, 40);
+    XT_EQ(r.loads, 4);
+    XT_NEAR(r.makespan_s, 30 + 2 * 40, 1e-9);
+}
+
+/* Two on two devices, the first fifty times as long as predicted: due at 32, so at 62 it is overdue by a load. */
+XT_TEST(who_is_overdue_is_not_waited_for_for_ever)
+{
+    struct mu_sim_options o = options_of(&mu_balanced);
+    struct mu_sim_report r =
+        run_text("{\"name\": \"a\", \"model\": \"m\", \"weights\": 80, \"load_s\": 30, \"run_s\": 2, "
+                 "\"actual_s\": 100}\n"
+                 "{\"name\": \"b\", \"model\": \"m\", \"weights\": 80, \"load_s\": 30, \"run_s\": 2}\n",
+                 2, 1, &o);
+    XT_EQ(r.loads, 2);
+    XT_NEAR(r.makespan_s, 130, 1e-9);
+    XT_CHECKF(r.waits[MU_PRIORITY_NORMAL].most_s >= 60 && r.waits[MU_PRIORITY_NORMAL].most_s <= 66, "%g s waited",
+              r.waits[MU_PRIORITY_NORMAL].most_s);
+}
+
 /* A failed device: the batch is lost, what was done before it stays. The moment of failure is the generator's own first
  * number; all else follows from it. */
 XT_TEST(a_failure_costs_a_batch)
