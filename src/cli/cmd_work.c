@@ -69,11 +69,12 @@ static int run_file(struct worker *w, const char *config, struct mu_err *e)
 static int run_task(struct worker *w, const struct mu_worker_line *task, struct mu_err *e)
 {
     struct mu_err why = MU_ERR_INIT;
+    w->s.keep.load_s = 0;
     int rc = run_file(w, task->config, &why);
     bool is_over = rc != MU_OK && (mu_interrupted() || mu_session_is_broken(&w->s));
     if (rc != MU_OK)
         fprintf(stderr, "muster work: task %" PRId64 ": %s\n", task->task, why.text);
-    mu_worker_link_ended(w->link, mu_code_exit_status(rc), rc == MU_OK ? "" : why.text);
+    mu_worker_link_ended(w->link, mu_code_exit_status(rc), w->s.keep.load_s, rc == MU_OK ? "" : why.text);
     return is_over ? mu_fail(e, rc, "%s", mu_interrupted() ? "" : "no further task can be run by this worker") : MU_OK;
 }
 
@@ -151,9 +152,9 @@ const struct mu_cmd mu_cmd_work = {
         "journal are the same bytes. One at a time.\n\n"
         "On standard output, every second: {\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.5}, the task "
         "at hand (-1: none) and its requests; {\"begun\": 17, \"done\": 40, \"documents\": 100} when the model is open "
-        "and "
-        "computing begins; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the "
-        "exit status of `muster eval` and its last sentence. All else goes to standard error.\n\n"
+        "and computing begins; and at each end {\"ended\": 17, \"status\": 0, \"why\": \"\"}, with the exit status of "
+        "`muster eval` and its last sentence, and \"load_s\" where the model had to be opened. All else goes to standard "
+        "error.\n\n"
         "The model stays open while tasks have the same model options and the files are as they were. Its cache is for "
         "any request of the context; where memory does not hold that it is for the task at hand, and the model is "
         "opened again for one that needs more. All tasks run on the ranks that the worker was started with, each with "

@@ -37,6 +37,7 @@ struct mu_session_keep {
     char engine_key[MU_SESSION_KEY_MAX]; /* of the engine's options */
     struct mu_engine_work work;          /* what the cache is for; longest 0: any request of the context */
     int n_calls;                         /* engines that the other ranks were called for */
+    double load_s;                       /* that opening engines took, since the caller set it to 0 */
 };
 
 /* A model with its tokenizer, open. */

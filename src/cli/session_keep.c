@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "cli/session_int.h"
 #include "eval/model_files.h"
 
@@ -160,7 +161,9 @@ int mu_session_keep_engine(struct mu_session *s, const struct mu_model_args *arg
         return MU_OK;
     }
     mu_session_drop_engine(s);
+    int64_t from = mu_now_ns(mu_clock_real());
     MU_TRY_RETURN(load_for_any(s, args, e));
+    s->keep.load_s += (double)(mu_now_ns(mu_clock_real()) - from) * 1e-9;
     say(s, args->model, "loaded, and kept for the next task");
     memcpy(s->keep.engine_key, key, sizeof key);
     return MU_OK;

@@ -111,9 +111,9 @@ static void beat(struct mu_worker_link *l, int64_t ns)
 
 /* ---- in ---- */
 
-static void say_ended(struct mu_worker_link *l, int64_t task, int status, const char *why)
+static void say_ended(struct mu_worker_link *l, int64_t task, int status, double load_s, const char *why)
 {
-    struct mu_worker_line line = {.kind = MU_LINE_ENDED, .task = task, .status = status};
+    struct mu_worker_line line = {.kind = MU_LINE_ENDED, .task = task, .status = status, .load_s = load_s};
     snprintf(line.why, sizeof line.why, "%s", why);
     say(l, &line);
 }
@@ -121,7 +121,7 @@ static void say_ended(struct mu_worker_link *l, int64_t task, int status, const 
 static void refuse(struct mu_worker_link *l, const struct mu_worker_line *line)
 {
     pthread_mutex_lock(&l->writing);
-    say_ended(l, line->task, mu_code_exit_status(MU_EUSAGE), "this worker has a task already: one at a time");
+    say_ended(l, line->task, mu_code_exit_status(MU_EUSAGE), 0, "this worker has a task already: one at a time");
     pthread_mutex_unlock(&l->writing);
 }
 
@@ -341,7 +341,7 @@ void mu_worker_link_begun(struct mu_worker_link *l, int64_t done, int64_t docume
     pthread_mutex_unlock(&l->writing);
 }
 
-void mu_worker_link_ended(struct mu_worker_link *l, int status, const char *why)
+void mu_worker_link_ended(struct mu_worker_link *l, int status, double load_s, const char *why)
 {
     pthread_mutex_lock(&l->writing);
     pthread_mutex_lock(&l->lock);
@@ -349,6 +349,6 @@ void mu_worker_link_ended(struct mu_worker_link *l, int status, const char *why)
     l->task = -1;
     l->done = l->total = l->n_samples = 0;
     pthread_mutex_unlock(&l->lock);
-    say_ended(l, task, status, why);
+    say_ended(l, task, status, load_s, why);
     pthread_mutex_unlock(&l->writing);
 }

@@ -30,7 +30,8 @@ void mu_worker_link_progress(struct mu_worker_link *l, int64_t done, int64_t tot
  * progress after it. */
 void mu_worker_link_begun(struct mu_worker_link *l, int64_t done, int64_t documents);
 
-/* How the running task ended. Somebody who does not listen any more is no error. */
-void mu_worker_link_ended(struct mu_worker_link *l, int status, const char *why);
+/* How the running task ended; load_s: that opening its model took. Somebody who does not listen any more is no error.
+ */
+void mu_worker_link_ended(struct mu_worker_link *l, int status, double load_s, const char *why);
 
 #endif

@@ -50,7 +50,10 @@ static int print_ended(struct mu_buf *out, const struct mu_worker_line *l, struc
 {
     size_t n = strnlen(l->why, sizeof l->why);
     bool is_full = false;
-    MU_TRY_RETURN(mu_buf_printf(out, e, "{\"ended\": %" PRId64 ", \"status\": %d, \"why\": \"", l->task, l->status));
+    MU_TRY_RETURN(mu_buf_printf(out, e, "{\"ended\": %" PRId64 ", \"status\": %d, ", l->task, l->status));
+    if (l->load_s > 0)
+        MU_TRY_RETURN(mu_buf_printf(out, e, "\"load_s\": %.3f, ", MU_MIN(l->load_s, COUNT_MAX)));
+    MU_TRY_RETURN(mu_buf_puts(out, "\"why\": \"", e));
     for (size_t i = 0; i < n && !is_full;) {
         uint32_t cp;
         int length = mu_utf8_decode(l->why + i, n - i, &cp);
@@ -118,7 +121,7 @@ static bool read_ended(struct mu_worker_line *out, const json_t *o)
     const json_t *status = json_object_get(o, "status");
     struct mu_str why;
     if (out->task < 0 || !json_is_integer(status) || json_integer_value(status) < 0 ||
-        json_integer_value(status) > 255 || !read_text(o, "why", &why))
+        json_integer_value(status) > 255 || !read_text(o, "why", &why) || !read_number(o, "load_s", &out->load_s))
         return false;
     out->status = (int)json_integer_value(status);
     size_t n = mu_utf8_valid_prefix(why.p, MU_MIN(why.n, sizeof out->why - 1));

@@ -6,8 +6,9 @@
  *   {"alive": 17, "done": 120, "total": 400, "per_s": 3.5}   every second, while it lives: task (-1: none), requests,
  *                                                            rate; total 0: not known yet
  *   {"begun": 17, "done": 40, "documents": 100}              its model is open and requests are computed from now on:
- * 40 had their answers, of a task of 100 documents
- *   {"ended": 17, "status": 0, "why": ""}                    the task's exit status (docs), and its last sentence
+ *                                                            40 had their answers, of a task of 100 documents
+ *   {"ended": 17, "status": 0, "why": ""}                    the task's exit status (docs), and its last sentence;
+ *                                                            with "load_s": 2.5 where it had to open its model
  *
  * The next sign of life after the first new answer comes at once. One task at a time. A worker keeps its model between
  * tasks of the same model options. It ends when its input ends, or by SIGTERM, SIGINT and SIGUSR1 after the running
@@ -33,6 +34,7 @@ struct mu_worker_line {
     double done, total, per_s;
     double documents; /* BEGUN: of the whole task, also where a part of it runs */
     int status;
+    double load_s;                 /* ENDED: that opening the model took; 0: it was open */
     char why[MU_WORKER_WHY_BYTES]; /* valid UTF-8 */
     struct mu_buf text;            /* what config lies in */
 };

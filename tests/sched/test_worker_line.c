@@ -33,6 +33,8 @@ XT_TEST(lines_are_spelt_as_the_header_says)
     XT_STREQ(print(&alive), "{\"alive\": 17, \"done\": 120, \"total\": 400, \"per_s\": 3.500}");
     XT_STREQ(print(&begun), "{\"begun\": 17, \"done\": 40, \"documents\": 100}");
     XT_STREQ(print(&ended), "{\"ended\": 17, \"status\": 0, \"why\": \"\"}");
+    ended.load_s = 2.5;
+    XT_STREQ(print(&ended), "{\"ended\": 17, \"status\": 0, \"load_s\": 2.500, \"why\": \"\"}");
     mu_buf_fini(&text);
 }
 
@@ -43,6 +45,18 @@ XT_TEST(a_task_is_read)
     XT_EQ(l.kind, MU_LINE_TASK);
     XT_EQ(l.task, 3);
     XT_STREQ(l.config, "/a b/\"q\".json");
+    mu_worker_line_fini(&l);
+}
+
+XT_TEST(what_a_load_took_is_read)
+{
+    struct mu_worker_line l;
+    parse(&l, "{\"ended\": 9, \"status\": 0, \"load_s\": 2.5, \"why\": \"\"}");
+    XT_EQ(l.kind, MU_LINE_ENDED);
+    XT_NEAR(l.load_s, 2.5, 0);
+    mu_worker_line_fini(&l);
+    parse(&l, "{\"ended\": 9, \"status\": 0, \"load_s\": -1, \"why\": \"\"}");
+    XT_EQ(l.kind, MU_LINE_OTHER);
     mu_worker_line_fini(&l);
 }
 
