@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/check.h"
+#include "sched/scale.h"
 
 #define SUBJECT_BYTES 400
 
@@ -102,6 +103,25 @@ static json_t *devices(const struct mu_now *now)
     return out;
 }
 
+/* As now.json has it, else as far as the events tell. */
+static json_t *replicas(const struct mu_view *v)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < v->now.n_replicas; i++) {
+        const struct mu_now_replicas *r = &v->now.replicas[i];
+        json_array_append_new(out, json_pack("{s:s, s:I, s:I, s:I, s:f, s:f, s:f, s:s}", "model", r->model, "allowed",
+                                             (json_int_t)r->allowed, "workers", (json_int_t)r->workers, "tasks_waiting",
+                                             (json_int_t)r->tasks_waiting, "requests_waiting", r->requests_waiting,
+                                             "demand", r->demand, "capacity", r->capacity, "why", r->why));
+    }
+    for (int i = 0; i < v->state.n_models && v->now.n_replicas == 0; i++) {
+        const struct mu_state_model *m = &v->state.models[i];
+        json_array_append_new(out, json_pack("{s:s, s:i, s:s}", "model", mu_state_name(&v->state, m->name), "allowed",
+                                             m->replicas, "why", mu_scale_why_text(m->why)));
+    }
+    return out;
+}
+
 static json_t *events(const struct mu_view *v)
 {
     json_t *out = json_array();
@@ -128,14 +148,16 @@ static int add_rest(json_t *out, const struct mu_view *v)
 {
     const struct mu_counts *c = &v->counts;
     json_t *rest = json_pack(
-        "{s:f, s:I, s:f, s:o, s:f, s:f, s:o, s:o, s:I, s:i, s:i, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "at",
-        seconds(v->wall_ns), "events", (json_int_t)c->seq, "share", v->share, "left_seconds", real_or_null(v->left_s),
-        "finished_per_second", c->finished_per_s, "gpu_hours", (double)c->spent_ns[MU_BUDGET_DEVICE_TIME] / 3.6e12,
-        "gpu_hours_max", v->now.gpu_hours_max > 0 ? json_real(v->now.gpu_hours_max) : json_null(), "failures",
-        failures(v), "alerts", (json_int_t)c->alerts, "devices_out", c->devices_out, "nodes_out", c->nodes_out,
-        "degraded", (json_int_t)c->degraded, "skipped_requests", (json_int_t)c->skipped_requests, "owner", owner(v),
-        "now_age_seconds", v->now_failed.code == MU_OK ? json_real(v->now_age_s) : json_null(), "queue", queue(v),
-        "running", running(v), "workers", workers(&v->now), "devices", devices(&v->now));
+        "{s:f, s:I, s:f, s:o, s:f, s:f, s:o, s:o, s:I, s:i, s:i, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+        "at", seconds(v->wall_ns), "events", (json_int_t)c->seq, "share", v->share, "left_seconds",
+        real_or_null(v->left_s), "finished_per_second", c->finished_per_s, "gpu_hours",
+        (double)c->spent_ns[MU_BUDGET_DEVICE_TIME] / 3.6e12, "gpu_hours_max",
+        v->now.gpu_hours_max > 0 ? json_real(v->now.gpu_hours_max) : json_null(), "failures", failures(v), "alerts",
+        (json_int_t)c->alerts, "devices_out", c->devices_out, "nodes_out", c->nodes_out, "degraded",
+        (json_int_t)c->degraded, "skipped_requests", (json_int_t)c->skipped_requests, "scaled", (json_int_t)c->scaled,
+        "owner", owner(v), "now_age_seconds", v->now_failed.code == MU_OK ? json_real(v->now_age_s) : json_null(),
+        "queue", queue(v), "running", running(v), "workers", workers(&v->now), "devices", devices(&v->now), "replicas",
+        replicas(v));
     int rc = rest ? json_object_update(out, rest) : -1;
     json_decref(rest);
     if (rc == 0 && v->now.share.is_there) /* only where devices are shared */

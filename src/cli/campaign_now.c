@@ -78,6 +78,19 @@ static int read_device(void *item, const json_t *o, const char *where, struct mu
     return mu_json_has(o, "healthy") ? mu_json_bool(o, "healthy", &d->is_healthy, where, e) : MU_OK;
 }
 
+static int read_replicas(void *item, const json_t *o, const char *where, struct mu_err *e)
+{
+    struct mu_now_replicas *r = item;
+    MU_TRY_RETURN(mu_json_string(o, "model", &r->model, where, e));
+    MU_TRY_RETURN(get_text(o, "why", &r->why, where, e));
+    MU_TRY_RETURN(get_int(o, "allowed", &r->allowed, where, e));
+    MU_TRY_RETURN(get_int(o, "workers", &r->workers, where, e));
+    MU_TRY_RETURN(get_int(o, "tasks_waiting", &r->tasks_waiting, where, e));
+    MU_TRY_RETURN(get_real(o, "requests_waiting", 0, COUNT_MAX, &r->requests_waiting, where, e));
+    MU_TRY_RETURN(get_real(o, "demand", 0, COUNT_MAX, &r->demand, where, e));
+    return get_real(o, "capacity", 0, COUNT_MAX, &r->capacity, where, e);
+}
+
 /* *items: as many of `size` bytes as the list holds. A list that is not there is empty. */
 static int read_list(const json_t *all, const char *key, void *items, size_t size, int most, int *n, read_fn *read,
                      const char *where, struct mu_err *e)
@@ -138,6 +151,8 @@ static int read_all(struct mu_now *n, const char *where, struct mu_err *e)
     MU_TRY_RETURN(read_list(o, "devices", &n->devices, sizeof *n->devices, MU_NOW_DEVICES_MAX, &n->n_devices,
                             read_device, where, e));
     MU_TRY_RETURN(read_share(&n->share, o, where, e));
+    MU_TRY_RETURN(read_list(o, "replicas", &n->replicas, sizeof *n->replicas, MU_NOW_MODELS_MAX, &n->n_replicas,
+                            read_replicas, where, e));
     if (n->n_running > 1)
         qsort(n->running, (size_t)n->n_running, sizeof *n->running, by_name);
     return mu_json_real(o, "at", 1, SECONDS_MAX, &n->at, where, e);
@@ -172,6 +187,7 @@ void mu_now_fini(struct mu_now *now)
     mu_free(now->running);
     mu_free(now->workers);
     mu_free(now->devices);
+    mu_free(now->replicas);
     json_decref(now->tree);
     *now = (struct mu_now){0};
 }

@@ -5,7 +5,9 @@
  *                 "total": 400, "per_s": 3.5, "alive_s": 0.4}],
  *    "workers": [{"worker": 17, "model": "a", "devices": "0", "node": "n1", "state":
  * "running|idle|starting|draining"}], "devices": [{"device": 0, "node": "n1", "memory": bytes, "free": bytes, "tasks":
- * 1, "healthy": true, "lent": false}], "gpu_hours_max": 100, "walltime_max_s": 86400,
+ * 1, "healthy": true, "lent": false}],
+ *    "replicas": [{"model": "a", "allowed": 3, "workers": 2, "tasks_waiting": 5, "requests_waiting": 4000, "demand":
+ * 30, "capacity": 12.5, "why": "the queue is too long"}], "gpu_hours_max": 100, "walltime_max_s": 86400,
  *    "share": {"devices": 4, "mine": 2, "others": [{"campaign": "b", "devices": 2}], "is_lost": false}}
  *
  * For the eye alone: no decision stands on it. Of an object in a list only what names it is needed, all else is empty
@@ -21,6 +23,7 @@
 #define MU_NOW_RUNNING_MAX 4096
 #define MU_NOW_WORKERS_MAX 4096
 #define MU_NOW_DEVICES_MAX 16384
+#define MU_NOW_MODELS_MAX  4096
 #define MU_NOW_OLD_S       5.0 /* older than that it no longer tells of now */
 
 struct mu_now_task {
@@ -54,6 +57,14 @@ struct mu_now_share {
     const json_t *others; /* array of objects; NULL: not told */
 };
 
+struct mu_now_replicas {
+    const char *model, *why;  /* why: of the last look (sched/scale.h) */
+    int64_t allowed, workers; /* that may hold it, and that do */
+    int64_t tasks_waiting;
+    double requests_waiting;
+    double demand, capacity; /* requests a second that come, and that one of them does */
+};
+
 /* Texts are borrowed from the tree. All zero is nothing known. */
 struct mu_now {
     double at; /* seconds since 1970, by its writer's clock; 0: nothing was read */
@@ -62,7 +73,8 @@ struct mu_now {
     struct mu_now_task *running; /* by name */
     struct mu_now_worker *workers;
     struct mu_now_device *devices;
-    int n_running, n_workers, n_devices;
+    struct mu_now_replicas *replicas; /* none where the campaign does not scale */
+    int n_running, n_workers, n_devices, n_replicas;
     double gpu_hours_max, walltime_max_s; /* budgets; 0: none, or not told */
     struct mu_now_share share;
     json_t *tree; /* owned */

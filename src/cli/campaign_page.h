@@ -25,9 +25,9 @@ void mu_campaign_page(struct mu_page *p, const struct mu_view *v, struct mu_page
 
 /* ---- its parts; each ends its last line ---- */
 
-/* Name, state and progress, then how it stands: up to 7 lines. */
+/* Name, state and progress, then how it stands: up to 8 lines. */
 void mu_campaign_head(struct mu_page *p, const struct mu_view *v, const struct mu_page_choice *c);
-/* Rate, budget, failures, owner: up to 4 lines. */
+/* Rate, budget, replicas, failures, owner: up to 5 lines. */
 void mu_campaign_standing(struct mu_page *p, const struct mu_view *v);
 
 /* A part has a title line of columns and a line for each thing. */

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "sched/orchestrate.h"
+#include "sched/scale.h"
 
 #define PATH_BYTES ((size_t)4096)
 #define RUNS_MAX   (1 << 16)
@@ -49,6 +50,7 @@ static bool is_news(int kind)
     case MU_EVENT_DEVICE_QUARANTINED:
     case MU_EVENT_DEVICE_BACK:
     case MU_EVENT_ALERT_SENT:
+    case MU_EVENT_SCALED:
     case MU_EVENT_JOB_SUBMITTED:
     case MU_EVENT_JOB_SEEN:
     case MU_EVENT_JOB_REQUEUED:
@@ -66,6 +68,17 @@ static bool says_all(const struct mu_view_event *end, const struct mu_view_event
            last->more == 0 && strcmp(last->text, end->text) == 0;
 }
 
+/* "llama-7b may have 3 workers: the queue is too long" */
+static const char *text_of(const struct mu_event *ev, char sentence[MU_VIEW_TEXT_BYTES])
+{
+    const char *text = ev->text ? ev->text : "";
+    if (ev->kind != MU_EVENT_SCALED)
+        return text;
+    snprintf(sentence, MU_VIEW_TEXT_BYTES, "%.300s may have %d worker%s: %s", text, ev->value,
+             ev->value == 1 ? "" : "s", mu_scale_why_text((int)ev->amount));
+    return sentence;
+}
+
 static void keep_news(struct mu_view *v, const struct mu_event *ev)
 {
     struct mu_view_event *last = v->n_events > 0 ? &v->events[(v->n_events - 1) % MU_VIEW_EVENTS] : NULL;
@@ -79,7 +92,8 @@ static void keep_news(struct mu_view *v, const struct mu_event *ev)
                               .job = ev->job,
                               .value = ev->value,
                               .amount = ev->amount};
-    const char *text = ev->text ? ev->text : "";
+    char sentence[MU_VIEW_TEXT_BYTES];
+    const char *text = text_of(ev, sentence);
     size_t n = mu_utf8_valid_prefix(text, MU_MIN(strlen(text), sizeof k.text - 1));
     memcpy(k.text, text, n);
     if (last && last->kind == k.kind && last->more < INT32_MAX && strcmp(last->text, k.text) == 0)

@@ -21,6 +21,7 @@ static enum mu_tone tone_of(int kind)
     case MU_EVENT_RESUMED:
     case MU_EVENT_NODE_BACK:
     case MU_EVENT_DEVICE_BACK:
+    case MU_EVENT_SCALED:
     case MU_EVENT_JOB_SUBMITTED:
     case MU_EVENT_JOB_SEEN:
         return MU_TONE_PLAIN;

@@ -107,6 +107,26 @@ static void put_troubles(struct mu_page *p, const struct mu_view *v)
         mu_page_end(p);
 }
 
+/* "workers of models, of those allowed: a 2 of 3, b 1 of 1", or as far as the events tell. */
+static void put_replicas(struct mu_page *p, const struct mu_view *v)
+{
+    bool is_now = v->now.n_replicas > 0 && mu_view_has_now(v);
+    int n = is_now ? v->now.n_replicas : v->state.n_models;
+    if (n == 0 || mu_view_is_over(v))
+        return;
+    mu_page_put(p, MU_TONE_PLAIN, is_now ? "workers of models, of those allowed: " : "workers allowed for models: ");
+    for (int i = 0; i < n && p->at < p->cols; i++) {
+        const struct mu_now_replicas *r = is_now ? &v->now.replicas[i] : NULL;
+        mu_page_put(p, MU_TONE_PLAIN, i > 0 ? ", " : "");
+        mu_page_put(p, MU_TONE_PLAIN, r ? r->model : mu_state_name(&v->state, v->state.models[i].name));
+        if (r)
+            mu_page_printf(p, MU_TONE_PLAIN, " %" PRId64 " of %" PRId64, r->workers, r->allowed);
+        else
+            mu_page_printf(p, MU_TONE_PLAIN, " %d", v->state.models[i].replicas);
+    }
+    mu_page_end(p);
+}
+
 /* A sentence that is there. */
 static void put_sentence(struct mu_page *p, enum mu_tone tone, const char *text)
 {
@@ -121,6 +141,7 @@ void mu_campaign_standing(struct mu_page *p, const struct mu_view *v)
     char text[LINE_BYTES];
     bool is_well = v->life == MU_LIFE_ALIVE || mu_view_is_over(v);
     put_time(p, v);
+    put_replicas(p, v);
     put_troubles(p, v);
     mu_view_owner_text(v, text, sizeof text);
     if (!(mu_view_is_over(v) && v->life == MU_LIFE_NOBODY))

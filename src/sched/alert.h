@@ -16,8 +16,8 @@
  *    "counts": {"tasks": 12, "left": 3, "running": 1, "finished": 8, "failed": 1, "skipped": 0,
  *               "cancelled": 0}}
  *
- * about: the device, node or budget; repeats: alerts of the same kind and thing that were not sent since the last one;
- * text: what chat programs show of a webhook's message. */
+ * about: the device, node, model or budget; repeats: alerts of the same kind and thing that were not sent since the
+ * last one; text: what chat programs show of a webhook's message. */
 #ifndef MU_SCHED_ALERT_H
 #define MU_SCHED_ALERT_H
 
@@ -44,6 +44,7 @@ enum mu_alert_severity { MU_ALERT_INFO = 1, MU_ALERT_WARNING, MU_ALERT_CRITICAL 
     X(NODE_QUARANTINED, "node_quarantined", CRITICAL)                                                                  \
     X(DEGRADED, "degraded", WARNING)                                                                                   \
     X(REQUEST_SKIPPED, "request_skipped", WARNING) /* it killed each worker that computed it */                        \
+    X(SCALED, "scaled", INFO)                      /* a model may have more or fewer workers */                        \
     X(BUDGET_NEAR, "budget_near", WARNING)         /* nine tenths of it are spent */                                   \
     X(BUDGET_SPENT, "budget_spent", CRITICAL)                                                                          \
     X(DEADLINE_NEAR, "deadline_near", WARNING) /* it will be missed, as things stand */                                \
@@ -70,7 +71,7 @@ struct mu_alert {
     enum mu_alert_kind kind;
     enum mu_alert_severity severity; /* 0: the kind's own */
     const char *task;                /* NULL: of none */
-    const char *about;               /* the device, node or budget; NULL: none */
+    const char *about;               /* the device, node, model or budget; NULL: none */
     const char *sentence;
     const struct mu_counts *counts; /* NULL: not known */
 };

@@ -179,6 +179,11 @@ static void check_scaling(struct mu_campaign_reader *r)
     struct mu_err why;
     if (r->c->is_scaling && mu_scale_init(&tried, &r->c->scaling, r->c->scaling.least, NULL, NULL, &why) != MU_OK)
         mu_campaign_fault(r->c, r->faults, r->c->scaling_place, "scaling: %.600s", why.text);
+    if (r->c->is_scaling && r->c->concurrency.per_device > 1)
+        mu_campaign_fault(r->c, r->faults, r->c->scaling_place,
+                          "scaling: with a concurrency of %d tasks per_device no worker keeps its model, so there are "
+                          "no replicas to add: leave out one of the two",
+                          (int)r->c->concurrency.per_device);
 }
 
 /* The file's name without what tells the format. */

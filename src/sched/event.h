@@ -93,6 +93,8 @@ enum mu_event_member {
     /* amount: the pid it runs as, known once it was started; text: on which host */                                   \
     X(GROUP_PLACED, 44, "group placed",                                                                                \
       MU_EVENT_GROUP | MU_EVENT_AMOUNT | MU_EVENT_TEXT | MU_EVENT_ONCE | MU_EVENT_EXACT)                               \
+    /* text: a model; value: workers that may hold it from now on; amount: enum mu_scale_why */                        \
+    X(SCALED, 45, "replicas scaled", MU_EVENT_VALUE | MU_EVENT_AMOUNT | MU_EVENT_TEXT)                                 \
     /* amount: devices; text: its name */                                                                              \
     X(NODE_SEEN, 50, "node seen", MU_EVENT_NODE | MU_EVENT_AMOUNT | MU_EVENT_TEXT | MU_EVENT_ONCE | MU_EVENT_EXACT)    \
     X(NODE_QUARANTINED, 51, "node quarantined", MU_EVENT_NODE | MU_EVENT_TEXT)                                         \

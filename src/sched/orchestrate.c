@@ -47,8 +47,11 @@ static const struct mu_need *need_of(void *arg, int id)
 {
     struct mu_orchestration *x = arg;
     int task = (int)mu_queue_tag(x->queue, id);
-    x->work[task].need.run_s = mu_orchestra_length(x, task, is_closing(x) ? 0 : MU_ORCHESTRA_RUN_S);
-    return &x->work[task].need;
+    struct mu_need *n = &x->work[task].need;
+    n->run_s = mu_orchestra_length(x, task, is_closing(x) ? 0 : MU_ORCHESTRA_RUN_S);
+    n->is_guess = !mu_orchestra_knows_length(x, task);
+    n->load_s = mu_orchestra_load_s(x, task);
+    return n;
 }
 
 static void note(struct mu_orchestration *x, int rc, const struct mu_err *e)
@@ -104,6 +107,7 @@ static int run_round(struct mu_orchestration *x, struct mu_err *e)
         .arg = x, .need = need_of, .started = started, .impossible = impossible, .preempt = preempt};
     int rc = MU_OK;
     x->n_starts = 0;
+    mu_orchestra_open_lines(x);
     MU_TRY_RETURN(dispatch(x, &calls, e));
     for (int i = 0; rc == MU_OK && x->failed.code == MU_OK && i < x->n_starts; i++)
         rc = mu_orchestra_start(x, x->start[i].task, x->start[i].run, &x->start[i].seats, e);
@@ -267,6 +271,7 @@ static int run_all(struct mu_orchestration *x, struct mu_err *e)
         }
         MU_TRY_RETURN(mu_orchestra_look_at_nodes(x, e));
         MU_TRY_RETURN(look_for_alerts(x, e));
+        MU_TRY_RETURN(mu_orchestra_scale(x, e));
         bool goes_on = check_budgets(x, &spent) == MU_OK;
         if (goes_on)
             MU_TRY_RETURN(run_round(x, e));

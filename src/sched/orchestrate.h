@@ -29,9 +29,9 @@
 struct mu_news {
     int kind;             /* enum mu_event_kind: TASK_STARTED, TASK_FINISHED, ATTEMPT_FAILED, TASK_FAILED, TASK_SKIPPED,
                            * TASK_CANCELLED, PAUSED, RESUMED, CANCELLED, DEGRADED, SEARCH_BEGUN, PROBE_ENDED, SEARCH_ENDED,
-                           * REQUEST_SKIPPED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED */
+                           * REQUEST_SKIPPED, NODE_QUARANTINED, NODE_BACK, DEVICE_QUARANTINED, SCALED */
     const char *task;     /* NULL of nodes, devices and the campaign */
-    const char *about;    /* the node, or "device 3 of n7"; NULL */
+    const char *about;    /* the node, "device 3 of n7", or the model; NULL */
     const char *why;      /* of failures, skips and what was given up: a sentence; NULL */
     double seconds;       /* that the attempt took */
     double retry_s;       /* ATTEMPT_FAILED: until it is tried again */

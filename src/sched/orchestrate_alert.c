@@ -92,6 +92,9 @@ static bool kind_of(const struct mu_orchestration *x, const struct mu_news *n, i
     case MU_EVENT_REQUEST_SKIPPED:
         *kind = MU_ALERT_REQUEST_SKIPPED;
         return true;
+    case MU_EVENT_SCALED:
+        *kind = MU_ALERT_SCALED;
+        return true;
     case MU_EVENT_NODE_QUARANTINED:
         *kind = MU_ALERT_NODE_QUARANTINED;
         return true;

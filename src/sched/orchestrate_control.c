@@ -10,8 +10,6 @@
 #include "base/mem.h"
 #include "sched/orchestrate_int.h"
 
-#define CAMPAIGN 0 /* of the queue: its only one */
-
 /* ---- urgency ---- */
 
 static enum mu_priority own_priority(const struct mu_orchestration *x, int task)
@@ -124,7 +122,6 @@ static int change(struct mu_orchestration *x, const struct mu_control_request *r
     MU_TRY_RETURN(mu_state_log_append(&x->log, c->ev, c->n, e));
     if (r->action == MU_CONTROL_PRIORITY)
         return mu_orchestra_settle_urgency(x, e);
-    mu_queue_pause(x->queue, CAMPAIGN, x->log.state.campaign == MU_CAMPAIGN_PAUSED);
     mu_orchestra_tell(x, c->ev[0].kind, -1, NULL, 0, 0);
     return MU_OK;
 }
@@ -196,6 +193,5 @@ void mu_orchestra_listen(struct mu_orchestration *x)
         mu_log(MU_LOG_WARN, "the campaign cannot be controlled while it runs: %s", e.text);
     if (x->log.state.campaign != MU_CAMPAIGN_PAUSED)
         return;
-    mu_queue_pause(x->queue, CAMPAIGN, true);
     mu_orchestra_tell(x, MU_EVENT_PAUSED, -1, "`muster control OUTPUT resume` lets it go on", 0, 0);
 }

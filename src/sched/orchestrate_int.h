@@ -44,6 +44,7 @@ struct mu_work {
     int run;        /* in the fleet */
     int64_t started_ns;
     int64_t charged_ns; /* of its time, that is in the log already */
+    int64_t busy_ns;    /* since when its worker computes; 0: not yet, as far as is known */
     enum mu_asked asked;
     double done, total, per_s; /* requests, as its worker said last; total 0: not known yet */
     bool has_begun, has_died;  /* to compute, and while it did: this try */
@@ -63,6 +64,7 @@ struct mu_hand {
     int node;                     /* of the first; index of x->node */
     int64_t started_ns, heard_ns; /* heard_ns 0: not yet */
     int64_t left_ns;              /* since when it is leaving */
+    bool is_working;              /* its model is loaded: requests were done */
     bool is_leaving;              /* was asked to end, or ended: it is given nothing more */
     bool is_killed;
 };
@@ -79,6 +81,18 @@ struct mu_place {
 struct mu_mean {
     double mean; /* seconds */
     int n;
+};
+
+/* A model as this orchestrator has it. */
+struct mu_model_now {
+    struct mu_mean load; /* that opening it took */
+    /* Where the campaign scales, as of the last look: */
+    struct mu_scale scale;
+    struct mu_scale_decision last;
+    int hands, working, running; /* workers that hold it; that have shown it; that have a task */
+    int ready, devices;          /* tasks that wait for one, and devices of such a task */
+    double queued, in_work;      /* requests of these, and of tasks that run, as far as they are not done */
+    double done, busy_s;         /* requests since then, and seconds of workers */
 };
 
 /* What a round of the dispatcher decided. */
@@ -103,7 +117,10 @@ struct mu_orchestration {
     int *followers;             /* [n_tasks] scratch: those that ended because of another */
     uint8_t *urgency;           /* [n_tasks] enum mu_priority, as priorities are now */
     struct mu_control *control; /* NULL: it could not be opened */
-    struct mu_mean *length;     /* [n_suites], of tasks that have finished */
+    struct mu_mean *length;     /* [n_suites], of tasks that have finished, without loading */
+    double *requests;           /* [n_suites], of a task; 0: not known yet */
+    struct mu_model_now *model; /* [n_models] */
+    int64_t scaled_ns;          /* when models were last looked at */
     uint64_t random;
     int64_t start_ns, shown_ns, waited_ns, charged_ns;
     struct mu_start *start; /* [MU_WORKERS_MAX], n_starts: of this round */
@@ -146,8 +163,22 @@ void mu_orchestra_need(struct mu_orchestration *x, int task); /* anew, after it 
 /* orchestrate_length.c: how long tasks take. */
 int mu_orchestra_open_lengths(struct mu_orchestration *x,
                               struct mu_err *e); /* the log is open, and tasks are numbered */
-void mu_orchestra_learn(struct mu_orchestration *x, int task, double seconds);
+void mu_orchestra_learn(struct mu_orchestration *x, int task, double seconds, double load_s);
+bool mu_orchestra_knows_length(const struct mu_orchestration *x, int task);
 double mu_orchestra_length(const struct mu_orchestration *x, int task, double unknown); /* seconds */
+double mu_orchestra_load_s(const struct mu_orchestration *x, int task); /* as measured, else predicted */
+
+/* orchestrate_scale.c: replicas of models. */
+int mu_orchestra_open_scales(struct mu_orchestration *x, struct mu_err *e); /* the log and the fleet are open */
+/* Lines of the queue: one, or one of each model; and which of them tasks may be taken from now. */
+int mu_orchestra_lines(const struct mu_orchestration *x);
+int mu_orchestra_line(const struct mu_orchestration *x, int task);
+void mu_orchestra_open_lines(struct mu_orchestration *x);
+/* What a task's worker does, before the task's own numbers are renewed; and how it ended. */
+void mu_orchestra_count_progress(struct mu_orchestration *x, int task, double done, double total);
+void mu_orchestra_count_end(struct mu_orchestration *x, int task, bool is_good, double load_s);
+/* Once a round: changes what is due, and ends idle workers that are too many. */
+int mu_orchestra_scale(struct mu_orchestration *x, struct mu_err *e);
 
 /* orchestrate_node.c: nodes in the log; those that are gone, and that are back. */
 int mu_orchestra_meet_nodes(struct mu_orchestration *x, struct mu_err *e);
@@ -210,6 +241,7 @@ void mu_orchestra_ask(struct mu_orchestration *x, int task, enum mu_asked why);
 /* How a task has ended. group_is_over: its worker has ended with it. */
 struct mu_task_end {
     int exit_status, signal;
+    double load_s;    /* of its time, that opening the model took */
     const char *line; /* the last it said */
     bool group_is_over, is_node_down, is_refused;
 };

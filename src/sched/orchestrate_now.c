@@ -58,6 +58,21 @@ static json_t *device_json(const struct mu_orchestration *x, int i)
                      d->is_healthy, "lent", d->is_lent);
 }
 
+/* Empty where the campaign does not scale. */
+static json_t *replicas_json(const struct mu_orchestration *x)
+{
+    json_t *out = json_array();
+    for (int i = 0; i < x->o->campaign->n_models && x->o->campaign->is_scaling; i++) {
+        const struct mu_model_now *m = &x->model[i];
+        json_array_append_new(out, json_pack("{s:s, s:i, s:i, s:i, s:f, s:f, s:f, s:s}", "model",
+                                             x->o->campaign->model[i].name, "allowed", m->scale.target, "workers",
+                                             m->hands, "tasks_waiting", m->ready, "requests_waiting", m->queued,
+                                             "demand", m->last.demand, "capacity", m->scale.capacity, "why",
+                                             mu_scale_why_text((int)m->last.why)));
+    }
+    return out;
+}
+
 static json_t *as_tree(const struct mu_orchestration *x)
 {
     json_t *running = json_array(), *workers = json_array(), *devices = json_array();
@@ -71,10 +86,10 @@ static json_t *as_tree(const struct mu_orchestration *x)
     }
     for (int i = 0; i < x->fleet->n_devices; i++)
         json_array_append_new(devices, device_json(x, i));
-    json_t *all =
-        json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:f, s:f}", "at", (json_int_t)time(NULL), "host", host, "pid",
-                  (int)getpid(), "running", running, "workers", workers, "devices", devices, "gpu_hours_max",
-                  x->o->campaign->budgets.gpu_hours, "walltime_max_s", x->o->campaign->budgets.walltime_s);
+    json_t *all = json_pack("{s:I, s:s, s:i, s:o, s:o, s:o, s:o, s:f, s:f}", "at", (json_int_t)time(NULL), "host", host,
+                            "pid", (int)getpid(), "running", running, "workers", workers, "devices", devices,
+                            "replicas", replicas_json(x), "gpu_hours_max", x->o->campaign->budgets.gpu_hours,
+                            "walltime_max_s", x->o->campaign->budgets.walltime_s);
     json_t *share = mu_orchestra_share_json(x);
     if (share)
         json_object_set_new(all, "share", share);

@@ -10,10 +10,8 @@
 #include "base/mem.h"
 #include "sched/orchestrate_int.h"
 
-#define PATH_BYTES   ((size_t)4096)
-#define SEATS_MAX    (MU_WORKERS_MAX * 3 / 4)
-#define LOAD_RATE    1e9 /* bytes a second, */
-#define LOAD_LEAST_S 2.0 /* and what a start takes: for weighing a load against a wait */
+#define PATH_BYTES ((size_t)4096)
+#define SEATS_MAX  (MU_WORKERS_MAX * 3 / 4)
 
 /* ---- the log ---- */
 
@@ -119,14 +117,14 @@ static int count_befores(struct mu_orchestration *x, int task, const int32_t *be
     return n_id;
 }
 
-static int add_task(struct mu_orchestration *x, int task, int campaign, int32_t *before, int *id, struct mu_err *e)
+static int add_task(struct mu_orchestration *x, int task, int32_t *before, int *id, struct mu_err *e)
 {
     const struct mu_campaign_task *t = mu_orchestra_task(x, task);
     struct mu_work *w = &x->work[task];
     bool is_lost;
     int n = mu_campaign_befores(x->o->campaign, task, before, x->o->campaign->n_tasks);
     int n_id = count_befores(x, task, before, n, id, &is_lost);
-    struct mu_queue_task q = {.campaign = campaign,
+    struct mu_queue_task q = {.campaign = mu_orchestra_line(x, task),
                               .priority = (enum mu_priority)x->urgency[task],
                               .run_s = w->need.run_s,
                               .devices = w->need.devices,
@@ -193,12 +191,12 @@ void mu_orchestra_need(struct mu_orchestration *x, int task)
         at_once = MU_MAX(at_once, x->o->devices[i].tasks_max);
     }
     int devices = devices_of(x, task, memory);
-    int64_t bytes = x->o->weights ? x->o->weights[t->model] : 0;
     x->work[task].need = (struct mu_need){.devices = devices,
                                           .model = at_once == 1 ? t->model : -1,
                                           .weights = asked > 0 ? asked : memory / at_once,
                                           .run_s = mu_orchestra_length(x, task, MU_ORCHESTRA_RUN_S),
-                                          .load_s = LOAD_LEAST_S + (double)bytes / LOAD_RATE,
+                                          .is_guess = !mu_orchestra_knows_length(x, task),
+                                          .load_s = mu_orchestra_load_s(x, task),
                                           .deadline_s = mu_orchestra_now(x) + deadline_of(x, &t->policy),
                                           .priority = x->urgency[task],
                                           .is_preemptible = true,
@@ -230,20 +228,23 @@ static int check_edges(const struct mu_campaign *c, struct mu_err *e)
 static int fill_queue(struct mu_orchestration *x, struct mu_err *e)
 {
     const struct mu_campaign *c = x->o->campaign;
-    struct mu_queue_limits l = {
-        .tasks = MU_MAX(c->n_tasks, 1), .edges = (int)count_edges(c), .campaigns = 1, .age_s = MU_QUEUE_AGE_S};
+    struct mu_queue_limits l = {.tasks = MU_MAX(c->n_tasks, 1),
+                                .edges = (int)count_edges(c),
+                                .campaigns = mu_orchestra_lines(x),
+                                .age_s = MU_QUEUE_AGE_S};
     struct mu_dispatch_options d = MU_DISPATCH_DEFAULT;
     int32_t *before = NULL;
     int *id = NULL, campaign = 0, rc = MU_OK;
     MU_TRY(MU_NEW_ARRAY(&before, MU_MAX(c->n_tasks, 1), "tasks before a task", e));
     MU_TRY(MU_NEW_ARRAY(&id, MU_MAX(c->n_tasks, 1), "tasks before a task", e));
     MU_TRY(mu_queue_open(&x->queue, &l, e));
-    MU_TRY(mu_queue_campaign(x->queue, c->weight > 0 ? c->weight : 1, &campaign, e));
+    for (int i = 0; i < l.campaigns; i++)
+        MU_TRY(mu_queue_campaign(x->queue, c->weight > 0 ? c->weight : 1, &campaign, e));
     for (int i = 0; i < c->n_tasks; i++)
         x->work[c->order[i]].id = x->work[c->order[i]].hand = x->work[c->order[i]].last_hand = -1;
     for (int i = 0; i < c->n_tasks; i++) {
         mu_orchestra_need(x, c->order[i]);
-        MU_TRY(add_task(x, c->order[i], campaign, before, id, e));
+        MU_TRY(add_task(x, c->order[i], before, id, e));
     }
     if (c->strategy)
         MU_TRY(mu_strategy_kind_find(&d.strategy, c->strategy, e));
@@ -303,6 +304,7 @@ int mu_orchestra_open(struct mu_orchestration *x, struct mu_err *e)
     MU_TRY_RETURN(meet_log(x, e));
     MU_TRY_RETURN(number_tasks(x, e));
     MU_TRY_RETURN(mu_orchestra_meet_nodes(x, e));
+    MU_TRY_RETURN(mu_orchestra_open_scales(x, e));
     MU_TRY_RETURN(mu_orchestra_open_lengths(x, e));
     MU_TRY_RETURN(mu_orchestra_settle_urgency(x, e));
     MU_TRY_RETURN(fill_queue(x, e));
@@ -325,6 +327,8 @@ void mu_orchestra_close(struct mu_orchestration *x)
     mu_free(x->start);
     mu_free(x->node);
     mu_free(x->length);
+    mu_free(x->requests);
+    mu_free(x->model);
     mu_free(x->followers);
     mu_free(x->urgency);
 }

@@ -47,11 +47,11 @@ int mu_orchestra_end_task(struct mu_orchestration *x, int task, bool is_good, co
     return mu_orchestra_append_ends(x, own, n_own, e);
 }
 
-static int finish(struct mu_orchestration *x, int task, double seconds, struct mu_err *e)
+static int finish(struct mu_orchestration *x, int task, double seconds, double load_s, struct mu_err *e)
 {
     struct mu_event ev = {
         .kind = MU_EVENT_TASK_FINISHED, .task = x->work[task].number, .attempt = mu_orchestra_attempt(x, task)};
-    mu_orchestra_learn(x, task, seconds);
+    mu_orchestra_learn(x, task, seconds, load_s);
     MU_TRY_RETURN(mu_orchestra_end_task(x, task, true, &ev, 1, e));
     mu_orchestra_tell(x, MU_EVENT_TASK_FINISHED, task, NULL, seconds, 0);
     return MU_OK;
@@ -165,12 +165,13 @@ int mu_orchestra_ended(struct mu_orchestration *x, int task, const struct mu_tas
     double seconds = (double)(mu_now_ns(x->o->clock) - w->started_ns) * 1e-9;
     if (!end->group_is_over)
         mu_fleet_loaded(x->fleet, w->run);
+    mu_orchestra_count_end(x, task, end->exit_status == 0, end->load_s);
     MU_TRY_RETURN(settle(x, task, seconds, e));
     bool is_over = x->log.state.tasks[w->number].state == MU_TASK_CANCELLED; /* since somebody wanted it */
     if (!is_over && end->exit_status == 0 && mu_orchestra_is_probe(x, task))
         MU_TRY_RETURN(mu_orchestra_probe_lived(x, task, seconds, e));
     else if (!is_over && end->exit_status == 0)
-        MU_TRY_RETURN(finish(x, task, seconds, e));
+        MU_TRY_RETURN(finish(x, task, seconds, end->load_s, e));
     else if (!is_over)
         MU_TRY_RETURN(end_badly(x, task, end, seconds, e));
     return end->group_is_over ? drain_group(x, group, e) : MU_OK;
@@ -304,6 +305,7 @@ int mu_orchestra_start(struct mu_orchestration *x, int task, int run, const stru
                              .group = h->group,
                              .amount = MU_ORCHESTRA_LEASE_NS}};
     bool is_new = h->worker == 0;
+    w->busy_ns = !is_new && h->is_working ? w->started_ns : 0;
     MU_TRY_RETURN(mu_state_log_append(&x->log, ev, MU_COUNT(ev), e));
     if (give(x, task, &why) != MU_OK)
         return fail_start(x, task, &why, e);

@@ -188,7 +188,7 @@ int mu_orchestra_start_hand(struct mu_orchestration *x, int hand, struct mu_err 
     MU_TRY(x->o->launcher->ops->start(x->o->launcher, &o, &h->worker, e));
     h->started_ns = mu_now_ns(x->o->clock);
     h->heard_ns = 0;
-    h->is_leaving = h->is_killed = false;
+    h->is_leaving = h->is_killed = h->is_working = false;
 out:
     mu_buf_fini(&log);
     return rc;
@@ -208,6 +208,7 @@ static int hand_of(const struct mu_orchestration *x, int64_t worker)
 static void take_progress(struct mu_orchestration *x, int task, const struct mu_worker_line *l)
 {
     struct mu_work *w = &x->work[task];
+    mu_orchestra_count_progress(x, task, l->done, l->total);
     w->done = l->done;
     w->total = l->total;
     w->per_s = l->per_s;
@@ -220,7 +221,7 @@ static int take_end_of_task(struct mu_orchestration *x, struct mu_hand *h, const
                             struct mu_err *e)
 {
     int task = h->task;
-    struct mu_task_end end = {.exit_status = l->status, .line = l->why};
+    struct mu_task_end end = {.exit_status = l->status, .load_s = l->load_s, .line = l->why};
     h->task = -1;
     /* After a failure it may be on its way out itself. */
     bool leaves = h->model < 0 || x->work[task].asked != MU_ASKED_NOT || l->status != 0;

@@ -52,7 +52,8 @@ static double blend(const struct mu_scale *s, double old, double new)
 
 static void take_sample(struct mu_scale *s, const struct mu_scale_sample *x)
 {
-    double dt = x->now_s - s->last_s, grown = isfinite(dt) ? (x->queued - s->last_queued) / dt : 0;
+    double open = x->queued + x->in_work;
+    double dt = x->now_s - s->last_s, grown = isfinite(dt) ? (open - s->last_open) / dt : 0;
     double demand = MU_MAX(x->throughput + grown, 0);
     if (x->replicas > 0 && x->utilisation >= MEASURABLE && x->throughput > 0)
         s->capacity = blend(s, s->capacity, x->throughput / (x->replicas * x->utilisation));
@@ -60,7 +61,7 @@ static void take_sample(struct mu_scale *s, const struct mu_scale_sample *x)
     if (s->demand < NOTHING * s->capacity)
         s->demand = 0; /* it would fade for ever, and the last replica never go */
     s->last_s = x->now_s;
-    s->last_queued = x->queued;
+    s->last_open = open;
 }
 
 static double load_of(const struct mu_scale *s, int n)
@@ -79,9 +80,14 @@ static int wanted(const struct mu_scale *s, const struct mu_scale_sample *x, enu
     if (is_long || is_busy) {
         double rate = MU_MAX(s->demand / r->busy_high, is_long ? s->demand + x->queued / r->drain_s : 0);
         double least = ceil(rate / s->capacity - 1e-9);
-        return (int)MU_MIN(MU_MAX(least, n + 1), (double)(n + r->step_most));
+        int most = n + r->step_most;
+        if (x->useful > 0)
+            most = MU_MIN(most, MU_MAX(x->useful, n));
+        *why = most > n ? *why : MU_SCALE_USELESS;
+        return (int)MU_MIN(MU_MAX(least, n + 1), (double)most);
     }
-    if (n > 0 && load_of(s, n - 1) <= r->busy_low && x->queued <= room * (n - 1) / n / 2) {
+    bool was_busy = x->utilisation * x->replicas > r->busy_low * (n - 1);
+    if (n > 0 && load_of(s, n - 1) <= r->busy_low && !was_busy && x->queued <= room * (n - 1) / n / 2) {
         *why = MU_SCALE_IDLE;
         return n - 1;
     }
@@ -140,7 +146,7 @@ int mu_scale_evaluate(struct mu_scale *s, const struct mu_scale_sample *x, struc
                       struct mu_err *e)
 {
     *out = (struct mu_scale_decision){.why = MU_SCALE_EARLY, .from = s->target, .to = s->target, .queued = x->queued};
-    if (!isfinite(x->now_s) || x->replicas < 0 || !(x->queued >= 0) || !(x->throughput >= 0) ||
+    if (!isfinite(x->now_s) || x->replicas < 0 || !(x->queued >= 0) || !(x->in_work >= 0) || !(x->throughput >= 0) ||
         !(x->utilisation >= 0) || !(x->utilisation <= 1.001))
         return mu_fail(e, MU_EINVAL, "a sample of %d replicas, %g waiting, %g a second, busy %g: no such thing",
                        x->replicas, x->queued, x->throughput, x->utilisation);
@@ -158,21 +164,31 @@ int mu_scale_evaluate(struct mu_scale *s, const struct mu_scale_sample *x, struc
     return decide(s, x, out, e);
 }
 
+const char *mu_scale_why_text(int why)
+{
+    static const char *const words[MU_SCALE_WHYS] = {
+        [MU_SCALE_HOLD] = "the load is between the bounds",
+        [MU_SCALE_EARLY] = "the interval is not over",
+        [MU_SCALE_STARTING] = "replicas asked for are not there yet",
+        [MU_SCALE_UNSTABLE] = "a change is wanted, but not often enough in a row",
+        [MU_SCALE_COOLDOWN] = "a change is wanted, but too soon after the last",
+        [MU_SCALE_LIMIT] = "a change is wanted, but the limit is reached",
+        [MU_SCALE_BUSY] = "the load is too high",
+        [MU_SCALE_QUEUE] = "the queue is too long",
+        [MU_SCALE_IDLE] = "one fewer is enough",
+        [MU_SCALE_REFUSED] = "a change was refused",
+        [MU_SCALE_USELESS] = "more are wanted, but there is no work or no room for them",
+        [MU_SCALE_LOST] = "those asked for are not there"};
+    return why >= 0 && why < MU_SCALE_WHYS ? words[why] : "?";
+}
+
 const char *mu_scale_text(char text[MU_SCALE_TEXT_MAX], const struct mu_scale_decision *d)
 {
-    static const char *const words[] = {[MU_SCALE_HOLD] = "the load is between the bounds",
-                                        [MU_SCALE_EARLY] = "the interval is not over",
-                                        [MU_SCALE_STARTING] = "replicas asked for are not there yet",
-                                        [MU_SCALE_UNSTABLE] = "a change is wanted, but not often enough in a row",
-                                        [MU_SCALE_COOLDOWN] = "a change is wanted, but too soon after the last",
-                                        [MU_SCALE_LIMIT] = "a change is wanted, but the limit is reached",
-                                        [MU_SCALE_BUSY] = "the load is too high",
-                                        [MU_SCALE_QUEUE] = "the queue is too long",
-                                        [MU_SCALE_IDLE] = "one fewer is enough",
-                                        [MU_SCALE_REFUSED] = "a change was refused"};
+    const char *more = d->from == 1 ? "" : "s", *why = mu_scale_why_text((int)d->why);
     int n = d->from == d->to
-                ? snprintf(text, MU_SCALE_TEXT_MAX, "%d replicas stay: %s", d->from, words[d->why])
-                : snprintf(text, MU_SCALE_TEXT_MAX, "%d replicas become %d: %s", d->from, d->to, words[d->why]);
+                ? snprintf(text, MU_SCALE_TEXT_MAX, "%d replica%s stay%s: %s", d->from, more, *more ? "" : "s", why)
+                : snprintf(text, MU_SCALE_TEXT_MAX, "%d replica%s become%s %d: %s", d->from, more, *more ? "" : "s",
+                           d->to, why);
     if (d->why != MU_SCALE_EARLY && n > 0 && n < MU_SCALE_TEXT_MAX)
         snprintf(text + n, (size_t)(MU_SCALE_TEXT_MAX - n), " (%.4g requests/s come, a replica does %.4g, %.4g wait)",
                  d->demand, d->capacity, d->queued);

@@ -2,11 +2,12 @@
  *
  * Pure: called with a sample and the time, answers a number of replicas. From samples come, smoothed,
  *   capacity  requests a second that one replica does when it is busy: throughput / (replicas x utilisation)
- *   demand    requests a second that come: throughput and what the queue grows by
+ *   demand    requests a second that come: throughput and what grows of those that wait or are under way
  *   load(n)   demand / (n x capacity)
  * More, when load(now) is above busy_high or the queue would take all replicas longer than drain_s: to the fewest with
- * load(n) at most busy_high that also work the queue off in drain_s. One fewer, when load(now - 1) is at most busy_low
- * and the queue is short. Either only after `stable` evaluations in a row that want it, and after the cooldown.
+ * load(n) at most busy_high that also work the queue off in drain_s. One fewer, when load(now - 1) is at most busy_low,
+ * what was busy since the last look would be no more of one fewer, and the queue is short. Either only after `stable`
+ * evaluations in a row that want it, and after the cooldown.
  *
  * Why it holds still on a steady load: after a step up load(n - 1) is above busy_high, or there was a queue; after a
  * step down load(n) is at most busy_low, below busy_high. So on one demand it goes up at most once, then down, then
@@ -48,8 +49,11 @@ struct mu_scale_sample {
     double queued;      /* requests that wait */
     double throughput;  /* requests done a second since the last sample */
     double utilisation; /* share of that time replicas were busy, 0 to 1 */
+    int useful;         /* replicas that there is work and room for: more are not asked for; 0: not known */
+    double in_work;     /* requests that a replica has taken and not done, where it takes many at once */
 };
 
+/* The numbers stand in event logs. */
 enum mu_scale_why {
     MU_SCALE_HOLD,     /* the load is between the bounds */
     MU_SCALE_EARLY,    /* the interval is not over; nothing was looked at */
@@ -61,6 +65,9 @@ enum mu_scale_why {
     MU_SCALE_QUEUE,    /* up, for the queue */
     MU_SCALE_IDLE,     /* down */
     MU_SCALE_REFUSED,  /* the callback failed */
+    MU_SCALE_USELESS,  /* it would, but there is no work or no room for more */
+    MU_SCALE_LOST,     /* replicas that were asked for are not there */
+    MU_SCALE_WHYS
 };
 
 struct mu_scale_decision {
@@ -77,9 +84,9 @@ struct mu_scale {
     struct mu_scale_rules rules;
     mu_scale_call call;
     void *arg;
-    int target;                 /* replicas asked for */
-    double demand, capacity;    /* smoothed; demand below 0: no sample yet */
-    double last_s, last_queued; /* sample looked at */
+    int target;               /* replicas asked for */
+    double demand, capacity;  /* smoothed; demand below 0: no sample yet */
+    double last_s, last_open; /* sample looked at: its time, requests that were waiting or under way */
     double changed_s;
     int wants, wants_n; /* direction, how often in a row */
     int changes;
@@ -91,6 +98,8 @@ int mu_scale_init(struct mu_scale *s, const struct mu_scale_rules *r, int replic
 /* MU_EINVAL: a sample that cannot be; the callback's code where that failed. The decision is filled either way. */
 int mu_scale_evaluate(struct mu_scale *s, const struct mu_scale_sample *x, struct mu_scale_decision *out,
                       struct mu_err *e);
+
+const char *mu_scale_why_text(int why); /* "the load is too high"; "?" */
 
 #define MU_SCALE_TEXT_MAX 256
 const char *mu_scale_text(char text[MU_SCALE_TEXT_MAX], const struct mu_scale_decision *d);

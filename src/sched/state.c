@@ -24,6 +24,7 @@ void mu_state_fini(struct mu_state *s)
     mu_free(s->nodes);
     mu_free(s->devices);
     mu_free(s->jobs);
+    mu_free(s->models);
     mu_free(s->group_devices);
     mu_free(s->searches);
     mu_free(s->skips);
@@ -176,6 +177,7 @@ static mu_state_fn *const folds[MU_EVENT_KIND_END] = {
     [MU_EVENT_GROUP_LOST] = mu_state_group_lost,
     [MU_EVENT_GROUP_DRAINING] = mu_state_group_draining,
     [MU_EVENT_GROUP_DRAINED] = mu_state_group_drained,
+    [MU_EVENT_SCALED] = mu_state_scaled,
     [MU_EVENT_NODE_SEEN] = mu_state_node_seen,
     [MU_EVENT_NODE_QUARANTINED] = mu_state_node_quarantined,
     [MU_EVENT_NODE_BACK] = mu_state_node_back,

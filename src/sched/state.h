@@ -40,6 +40,7 @@
 #define MU_STATE_JOBS_MAX          (1 << 16)
 #define MU_STATE_SEARCHES_MAX      (1 << 20)
 #define MU_STATE_SKIPS_MAX         (1 << 20)
+#define MU_STATE_MODELS_MAX        4096                /* whose replicas were ever scaled */
 #define MU_STATE_NAMES_MAX         ((size_t)256 << 20) /* bytes of all names */
 #define MU_STATE_RATE_WINDOW       256                 /* the last finishes that rates are taken from */
 #define MU_STATE_RATE_LEAST        8                   /* with fewer there is no rate */
@@ -128,6 +129,13 @@ struct mu_state_job {
     int64_t left_ns, warned_wall_ns;
 };
 
+/* A model whose number of workers has changed by rules (scale.h). */
+struct mu_state_model {
+    size_t name;
+    int32_t replicas, changes; /* workers that may hold it; how often that has changed */
+    uint8_t why;               /* enum mu_scale_why, of the last change */
+};
+
 struct mu_state {
     int64_t seq, fence;
     int64_t wall_ns, opened_wall_ns; /* of the last and the first event */
@@ -136,25 +144,26 @@ struct mu_state {
     uint8_t campaign;  /* enum mu_campaign_state */
     size_t hash;       /* in names */
 
-    int32_t n_tasks, n_attempts, n_groups, n_nodes, n_devices, n_jobs, n_group_devices, n_searches, n_skips;
+    int32_t n_tasks, n_attempts, n_groups, n_nodes, n_devices, n_jobs, n_models, n_group_devices, n_searches, n_skips;
     struct mu_state_task *tasks;
     struct mu_state_attempt *attempts;
     struct mu_state_group *groups;
     struct mu_state_node *nodes;
     struct mu_state_device *devices;
     struct mu_state_job *jobs;
+    struct mu_state_model *models;
     int32_t *group_devices;
     struct mu_search *searches;
     struct mu_state_skip *skips;
-    int32_t cap_tasks, cap_attempts, cap_groups, cap_nodes, cap_devices, cap_jobs, cap_group_devices, cap_searches;
-    int32_t cap_skips;
+    int32_t cap_tasks, cap_attempts, cap_groups, cap_nodes, cap_devices, cap_jobs, cap_models, cap_group_devices;
+    int32_t cap_searches, cap_skips;
     struct mu_buf names; /* each with its NUL */
 
     int32_t by_priority[MU_PRIORITY_N][MU_TASK_STATES];
     int32_t by_group_state[MU_GROUP_STATES];
     int64_t failures[MU_FAILURES]; /* attempts that ended so */
     int64_t spent_ns[MU_BUDGETS];
-    int64_t n_alerts, n_degraded, n_skipped_requests;
+    int64_t n_alerts, n_degraded, n_skipped_requests, n_scaled;
     int32_t nodes_out, devices_out;            /* in quarantine */
     int64_t finished_ns[MU_STATE_RATE_WINDOW]; /* active time, a ring */
     int64_t n_finished;
@@ -172,6 +181,9 @@ const char *mu_campaign_state_name(int state);
 bool mu_task_state_is_end(int state);
 const char *mu_state_name(const struct mu_state *s, size_t name);
 
+/* Of a model by its name; NULL: its replicas were never scaled. */
+const struct mu_state_model *mu_state_find_model(const struct mu_state *s, const char *name);
+
 /* A device that work may be put on: neither it nor its node is in quarantine. */
 bool mu_state_device_is_good(const struct mu_state *s, int32_t device);
 
@@ -188,7 +200,7 @@ struct mu_counts {
     int32_t groups[MU_GROUP_STATES];
     int32_t nodes, nodes_out, devices, devices_out;
     int64_t spent_ns[MU_BUDGETS];
-    int64_t alerts, degraded, skipped_requests;
+    int64_t alerts, degraded, skipped_requests, scaled;
     int64_t active_ns;
     double finished_per_s; /* of active time, over the last finishes; 0: not known yet */
     double left_s;         /* at this rate; -1: not known yet */

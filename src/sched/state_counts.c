@@ -38,6 +38,7 @@ void mu_state_counts(const struct mu_state *s, int64_t idle_ns, struct mu_counts
                               .alerts = s->n_alerts,
                               .degraded = s->n_degraded,
                               .skipped_requests = s->n_skipped_requests,
+                              .scaled = s->n_scaled,
                               .active_ns = now_ns,
                               .finished_per_s = rate_of(s, now_ns)};
     add_tasks(s, out);

@@ -36,6 +36,9 @@ mu_state_fn mu_state_lease_taken, mu_state_lease_renewed, mu_state_lease_expired
 mu_state_fn mu_state_group_started, mu_state_group_placed;
 mu_state_fn mu_state_group_lost, mu_state_group_draining, mu_state_group_drained;
 
+/* state_scale.c */
+mu_state_fn mu_state_scaled;
+
 /* state_machine.c */
 mu_state_fn mu_state_node_seen, mu_state_node_quarantined, mu_state_node_back;
 mu_state_fn mu_state_device_quarantined, mu_state_device_back;

@@ -17,16 +17,17 @@ static int parse(const char *text)
 
 XT_TEST(all_of_it_is_read)
 {
-    XT_OK(
-        parse("{\"at\": 1000.5, \"host\": \"n1\", \"pid\": 7, \"gpu_hours_max\": 12, \"running\": ["
-              "{\"task\": \"b/x\", \"worker\": 18, \"devices\": \"2\", \"node\": \"n2\", \"seconds\": 1, \"done\": 0, "
-              "\"total\": 0, \"per_s\": 0, \"alive_s\": -1},"
-              "{\"task\": \"a/mmlu\", \"worker\": 17, \"devices\": \"0-1\", \"node\": \"n1\", \"seconds\": 12.5, "
-              "\"done\": 120, \"total\": 400, \"per_s\": 3.5, \"alive_s\": 0.4}],"
-              "\"workers\": [{\"worker\": 17, \"model\": \"a\", \"devices\": \"0\", \"node\": \"n1\", \"state\": "
-              "\"running\"}],"
-              "\"devices\": [{\"device\": 3, \"node\": \"n1\", \"memory\": 80, \"free\": 20, \"tasks\": 1, "
-              "\"healthy\": false}], \"later\": {}}"));
+    XT_OK(parse(
+        "{\"at\": 1000.5, \"host\": \"n1\", \"pid\": 7, \"gpu_hours_max\": 12, \"running\": ["
+        "{\"task\": \"b/x\", \"worker\": 18, \"devices\": \"2\", \"node\": \"n2\", \"seconds\": 1, \"done\": 0, "
+        "\"total\": 0, \"per_s\": 0, \"alive_s\": -1},"
+        "{\"task\": \"a/mmlu\", \"worker\": 17, \"devices\": \"0-1\", \"node\": \"n1\", \"seconds\": 12.5, "
+        "\"done\": 120, \"total\": 400, \"per_s\": 3.5, \"alive_s\": 0.4}],"
+        "\"workers\": [{\"worker\": 17, \"model\": \"a\", \"devices\": \"0\", \"node\": \"n1\", \"state\": "
+        "\"running\"}],"
+        "\"devices\": [{\"device\": 3, \"node\": \"n1\", \"memory\": 80, \"free\": 20, \"tasks\": 1, "
+        "\"healthy\": false}], \"replicas\": [{\"model\": \"a\", \"allowed\": 3, \"workers\": 2, \"tasks_waiting\": 5, "
+        "\"requests_waiting\": 4000, \"demand\": 30, \"capacity\": 12.5, \"why\": \"so\"}], \"later\": {}}"));
     XT_NEAR(now.at, 1000.5, 0);
     XT_STREQ(now.host, "n1");
     XT_EQ(now.pid, 7);
@@ -40,6 +41,9 @@ XT_TEST(all_of_it_is_read)
     XT_CHECK(!mu_now_find(&now, "c/y"));
     XT_STREQ(now.workers[0].state, "running");
     XT_CHECK(now.devices[0].device == 3 && now.devices[0].free == 20 && !now.devices[0].is_healthy);
+    const struct mu_now_replicas *r = now.replicas;
+    XT_CHECK(now.n_replicas == 1 && r->allowed == 3 && r->workers == 2 && r->tasks_waiting == 5);
+    XT_CHECK(r->requests_waiting == 4000 && r->demand == 30 && r->capacity == 12.5 && strcmp(r->why, "so") == 0);
     mu_now_fini(&now);
     XT_CHECK(!mu_now_find(&now, "a/mmlu"));
 }
@@ -68,7 +72,9 @@ XT_TEST(damage_is_told_and_leaves_nothing)
                                       "{\"at\": 1, \"running\": [{\"task\": \"a\", \"done\": -1}]}",
                                       "{\"at\": 1, \"running\": [{\"task\": \"a\", \"per_s\": \"fast\"}]}",
                                       "{\"at\": 1, \"workers\": [{\"model\": \"a\"}]}",
-                                      "{\"at\": 1, \"devices\": [{\"device\": 0, \"healthy\": 1}]}"};
+                                      "{\"at\": 1, \"devices\": [{\"device\": 0, \"healthy\": 1}]}",
+                                      "{\"at\": 1, \"replicas\": [{\"allowed\": 1}]}",
+                                      "{\"at\": 1, \"replicas\": [{\"model\": \"a\", \"allowed\": -1}]}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         XT_FAILS(parse(bad[i]), MU_EFORMAT, "now.json");
         XT_CHECK(!now.tree && !now.running && now.n_running == 0);

@@ -17,6 +17,7 @@
 #include "cli/campaign_json.h"
 #include "cli/campaign_page.h"
 #include "sched/orchestrate.h"
+#include "sched/scale.h"
 #include "xt.h"
 
 #define SEC 1000000000ll
@@ -425,6 +426,39 @@ XT_TEST(a_list_ends_where_it_ends)
     mu_page_begin(&p, 80);
     mu_campaign_page(&p, &v, &c);
     XT_CHECK(c.first == 0 && strstr(p.text.p, "failed, 1"));
+    mu_page_fini(&p);
+    end();
+}
+
+/* By the events alone, and with what runs now. */
+XT_TEST(replicas_are_shown)
+{
+    struct mu_page p = {.is_utf8 = true};
+    struct mu_page_choice c = {.folder = "runs/x", .rows = 70};
+    begin(4);
+    rig_start(&r, 0);
+    rig_add(&r, (struct mu_event){.kind = MU_EVENT_SCALED, .value = 2, .amount = MU_SCALE_BUSY, .text = "qwen"});
+    rig_add(&r, (struct mu_event){.kind = MU_EVENT_SCALED, .value = 5, .amount = MU_SCALE_QUEUE, .text = "qwen"});
+    look(SEC);
+    XT_EQ(v.n_events, 3);
+    mu_page_begin(&p, 100);
+    mu_campaign_page(&p, &v, &c);
+    XT_CHECKF(strstr(p.text.p, "workers allowed for models: qwen 5\n"), "%s", p.text.p);
+    XT_CHECKF(strstr(p.text.p, "replicas scaled: qwen may have 5 workers: the queue is too long"), "%s", p.text.p);
+    json_t *tree = mu_campaign_json(&v, false), *one = json_array_get(json_object_get(tree, "replicas"), 0);
+    XT_EQ(json_integer_value(json_object_get(one, "allowed")), 5);
+    XT_EQ(json_integer_value(json_object_get(tree, "scaled")), 2);
+    json_decref(tree);
+    write_now((double)time(NULL), "\"replicas\": [{\"model\": \"qwen\", \"allowed\": 5, \"workers\": 3}, "
+                                  "{\"model\": \"llama\", \"allowed\": 1}]");
+    look(SEC);
+    mu_page_begin(&p, 100);
+    mu_campaign_page(&p, &v, &c);
+    XT_CHECKF(strstr(p.text.p, "workers of models, of those allowed: qwen 3 of 5, llama 0 of 1\n"), "%s", p.text.p);
+    tree = mu_campaign_json(&v, false);
+    one = json_array_get(json_object_get(tree, "replicas"), 0);
+    XT_EQ(json_integer_value(json_object_get(one, "workers")), 3);
+    json_decref(tree);
     mu_page_fini(&p);
     end();
 }

@@ -166,12 +166,16 @@ static void begin_task(struct fake_launcher *f, struct fake_worker *w, const cha
         w->has_begun = !has_to_do(w);
         w->done = count_done(w);
     }
+    w->load_s = w->is_loaded ? 0 : f->load_s;
+    w->is_loaded = true;
+    w->from_ns = mu_now_ns(&f->clock) + (int64_t)(w->load_s * 1e9);
+    w->ends_ns = w->from_ns + (f->seconds > 0 ? (int64_t)(f->seconds * 1e9) : SEC);
     for (int i = 0; i < f->n_scripts; i++) {
         const struct fake_script *s = &f->script[i];
         if (strcmp(s->task, name) != 0)
             continue;
         w->status = s->status[MU_MIN(f->tries[i], 7)];
-        w->ends_ns = mu_now_ns(&f->clock) + (int64_t)(s->seconds * 1e9);
+        w->ends_ns = w->from_ns + (int64_t)(s->seconds * 1e9);
         f->tries[i]++;
     }
 }
@@ -218,7 +222,7 @@ static void end_worker(struct fake_launcher *f, struct fake_worker *w, int statu
 /* What a worker whose time has come does; false: nothing that is heard. */
 static bool act(struct fake_launcher *f, struct fake_worker *w, struct mu_worker_told *out)
 {
-    struct mu_worker_line line = {.kind = MU_LINE_ENDED, .task = w->task, .status = w->status};
+    struct mu_worker_line line = {.kind = MU_LINE_ENDED, .task = w->task, .status = w->status, .load_s = w->load_s};
     int status = w->status;
     if (w->documents && !w->has_begun && !w->is_dying) {
         line = begin_documents(w);
@@ -255,6 +259,16 @@ static bool act(struct fake_launcher *f, struct fake_worker *w, struct mu_worker
     return true;
 }
 
+/* Its requests are done one after the other at the launcher's rate. */
+static void tell_progress(const struct fake_launcher *f, const struct fake_worker *w, struct mu_worker_line *line)
+{
+    bool has_end = w->task >= 0 && w->ends_ns != INT64_MAX;
+    int64_t ran_ns = has_end ? MU_MAX(mu_now_ns(&f->clock) - w->from_ns, 0) : 0;
+    line->total = has_end ? f->rate * (double)(w->ends_ns - w->from_ns) * 1e-9 : 0;
+    line->done = MU_MIN(f->rate * (double)ran_ns * 1e-9, line->total);
+    line->per_s = ran_ns > 0 ? f->rate : 0;
+}
+
 static bool beat(struct fake_launcher *f, struct mu_worker_told *out)
 {
     int64_t now = mu_now_ns(&f->clock);
@@ -266,6 +280,8 @@ static bool beat(struct fake_launcher *f, struct mu_worker_told *out)
         if (w->documents)
             line.done = w->done, line.total = w->last - w->first + 1;
         w->beat_ns = now;
+        if (f->rate > 0)
+            tell_progress(f, w, &line);
         print(out, w, &line);
         return true;
     }

@@ -49,7 +49,9 @@ struct fake_worker {
     int64_t number, ends_ns, beat_ns; /* ends_ns INT64_MAX: nothing to do */
     int64_t task;                     /* -1: none */
     int status;
-    bool is_dying;
+    bool is_dying, is_loaded;
+    int64_t from_ns; /* when its task's requests began */
+    double load_s;   /* of its task, */
     char node[64];
 };
 
@@ -64,6 +66,9 @@ struct fake_launcher {
     int n, most;      /* at a time */
     int64_t started;  /* workers, */
     int tasks;        /* and tasks given to them */
+    double rate;      /* requests a second of a task; 0: signs of life tell nothing of use */
+    double load_s;    /* that a worker's first task takes longer */
+    double seconds;   /* of tasks without a script; 0: one */
     const char *says; /* each that ends badly; NULL: a sentence */
     char order[2048]; /* tasks as they were given, blanks between */
     int tries[16];    /* of a script's task */

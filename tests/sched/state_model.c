@@ -127,6 +127,8 @@ bool model_is_legal(const struct mu_event *ev)
         return ev->device < m.n_devices && !m.device[ev->device].is_out;
     case MU_EVENT_DEVICE_BACK:
         return ev->device < m.n_devices && m.device[ev->device].is_out;
+    case MU_EVENT_SCALED:
+        return ev->value <= 4096 && ev->amount < 12;
     case MU_EVENT_BUDGET_SPENT:
         return ev->value < 2;
     case MU_EVENT_ALERT_SENT:
@@ -319,6 +321,10 @@ void model_do(const struct mu_event *ev)
     case MU_EVENT_DEVICE_BACK:
         m.device[ev->device].is_out = ev->kind == MU_EVENT_DEVICE_QUARANTINED;
         break;
+    case MU_EVENT_SCALED:
+        m.model[ev->text[6] - '0'].replicas = ev->value;
+        m.model[ev->text[6] - '0'].changes++;
+        break;
     case MU_EVENT_BUDGET_SPENT:
         m.spent[ev->value] += ev->amount;
         break;
@@ -419,6 +425,17 @@ static void compare_groups(const struct mu_state *s, struct mu_counts *c)
     }
 }
 
+static void compare_models(const struct mu_state *s)
+{
+    for (int i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "model-%d", i);
+        const struct mu_state_model *a = mu_state_find_model(s, name);
+        XT_EQ(a ? a->replicas : 0, m.model[i].replicas);
+        XT_EQ(a ? a->changes : 0, m.model[i].changes);
+    }
+}
+
 static bool is_all_zero(const void *p, size_t n)
 {
     const unsigned char *b = p;
@@ -449,6 +466,7 @@ void model_compare(const struct mu_state *s)
         XT_EQ(s->jobs[j].requeues, m.job[j].requeues);
         XT_EQ(s->jobs[j].is_warned, m.job[j].is_warned != 0);
     }
+    compare_models(s);
     XT_EQ(c.spent_ns[0], m.spent[0]);
     XT_EQ(c.spent_ns[1], m.spent[1]);
     XT_EQ(c.alerts, m.alerts);
@@ -503,6 +521,10 @@ struct mu_event model_random(uint64_t *r, char text[48])
     ev.text = "text";
     if (ev.kind == MU_EVENT_TASK_ADDED)
         snprintf(text, 48, "task-%d", ev.task), ev.text = text;
+    if (ev.kind == MU_EVENT_SCALED) {
+        snprintf(text, 48, "model-%d", model_below(r, 8)), ev.text = text;
+        ev.amount %= 13; /* the last is no reason */
+    }
     if (ev.kind == MU_EVENT_JOB_SEEN)
         ev.text = words[model_below(r, 6)];
     if (ev.kind == MU_EVENT_GROUP_STARTED) {

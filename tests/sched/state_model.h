@@ -37,6 +37,9 @@ struct model {
         char word[16];
         int requeues, is_warned;
     } job[MODEL_MAX];
+    struct {
+        int replicas, changes;
+    } model[8]; /* by the last letter of its name */
     int64_t spent[2], alerts, degraded, active, finishes;
 };
 extern struct model m;

@@ -54,7 +54,7 @@ XT_TEST(all_that_can_be_said_of_a_campaign)
                     "site: mn5\n"
                     "weight: 2.5\n"
                     "budgets: {gpu_hours: 120.5, walltime: 3d}\n"
-                    "concurrency: {tasks: 8, per_device: 2}\n"
+                    "concurrency: {tasks: 8, per_device: 1}\n"
                     "alerts: {command: mail -s x ops, webhook: 'https://example.org/h', timeout: 5s}\n"
                     "scaling:\n"
                     "  least: 2\n"
@@ -78,7 +78,7 @@ XT_TEST(all_that_can_be_said_of_a_campaign)
     XT_NEAR(c->budgets.gpu_hours, 120.5, 0);
     XT_NEAR(c->budgets.walltime_s, 3 * 86400, 0);
     XT_EQ(c->concurrency.tasks, 8);
-    XT_EQ(c->concurrency.per_device, 2);
+    XT_EQ(c->concurrency.per_device, 1);
     XT_STREQ(c->alerts.command, "mail -s x ops");
     XT_STREQ(c->alerts.webhook, "https://example.org/h");
     XT_NEAR(c->alerts.timeout_s, 5, 0);
@@ -93,6 +93,14 @@ XT_TEST(all_that_can_be_said_of_a_campaign)
     XT_EQ(c->failure[1].failure, MU_FAILURE_WALLTIME);
     XT_EQ(c->failure[1].then, MU_ACTION_STOP);
     XT_EQ(c->failure[1].tries, 9);
+    mu_campaign_free(c);
+}
+
+/* Not of one that scales too: that is a fault (test_campaign_faults.c). */
+XT_TEST(tasks_may_share_a_device)
+{
+    struct mu_campaign *c = campaign_of(HEAD "concurrency: {per_device: 2}\n");
+    XT_EQ(c->concurrency.per_device, 2);
     mu_campaign_free(c);
 }
 

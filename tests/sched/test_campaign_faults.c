@@ -144,6 +144,8 @@ XT_TEST(a_text_that_is_no_yaml)
 XT_TEST(scaling_that_would_swing)
 {
     FAULTS(HEAD "scaling: {least: 4, most: 2}\n", NULL, {4, "scaling: 4 replicas between 4 and 2"});
+    FAULTS(HEAD "concurrency: {per_device: 2}\nscaling: {least: 1}\n", NULL,
+           {5, "scaling: with a concurrency of 2 tasks per_device no worker keeps its model"});
     FAULTS(HEAD "scaling: {busy_low: 0.8}\n", NULL, {4, "scaling: bounds of load 0.8 and 0.85: the upper one must be"});
     FAULTS(HEAD "scaling: {interval: 0, smooth: 2}\n", NULL, {4, "interval is 0; it must lie between 0.1 s and 1 d"},
            {4, "smooth is 2; it must be a number from 0.001 to 1"});

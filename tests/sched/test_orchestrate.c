@@ -302,6 +302,53 @@ XT_TEST(a_worker_keeps_its_model)
     end(&p);
 }
 
+#define FOUR                                                                                                           \
+    "suites: [{name: x, tasks: x}, {name: y, tasks: y}, {name: z, tasks: z}, {name: w, tasks: w}]\noutput: out\n"
+
+/* Four models on four devices: a worker each, though nothing is known of how long anything takes. */
+XT_TEST(short_tasks_of_a_model_follow_each_other_in_its_worker)
+{
+    struct play p;
+    begin(&p, "follow", FOUR "models: [a, b, c, d]\n", NULL, 0);
+    p.n_devices = 4;
+    p.f.rate = 10;
+    XT_EQ(play(&p), MU_OK);
+    ENDED(&p, 16, 0, 0);
+    XT_EQ(p.f.started, 4);
+    XT_EQ(p.f.most, 4);
+    end(&p);
+    begin(&p, "alone", FOUR "models: [a]\n", NULL, 0);
+    p.n_devices = 4;
+    p.f.rate = 10;
+    XT_EQ(play(&p), MU_OK);
+    XT_EQ(p.f.started, 1);
+    end(&p);
+}
+
+/* What a load takes is measured: 20 s, which is more than tasks of 10 s; so the other devices are left alone. Tasks of
+ * 100 s are worth one, and that is known as soon as the first has begun to answer. */
+XT_TEST(long_tasks_of_a_model_are_worth_a_load)
+{
+    struct play p;
+    begin(&p, "long", FOUR "models: [a]\n", NULL, 0);
+    p.n_devices = 4;
+    p.f.rate = 1;
+    p.f.seconds = 100;
+    int64_t from = mu_now_ns(&p.f.clock);
+    XT_EQ(play(&p), MU_OK);
+    XT_EQ(p.f.started, 4);
+    XT_CHECKF(mu_now_ns(&p.f.clock) - from <= 110 * SEC, "%.0f s", (double)(mu_now_ns(&p.f.clock) - from) * 1e-9);
+    end(&p);
+    begin(&p, "costly", FOUR "models: [a]\nsettings: [{for: [a/y, a/z, a/w], after: a/x}]\n", NULL, 0);
+    p.n_devices = 4;
+    p.f.rate = 1;
+    p.f.seconds = 10;
+    p.f.load_s = 20;
+    XT_EQ(play(&p), MU_OK);
+    XT_EQ(p.f.started, 1);
+    end(&p);
+}
+
 XT_TEST(two_small_models_stay_on_one_device_and_a_large_one_takes_it)
 {
     struct play p;

@@ -69,6 +69,13 @@ static const struct scene scenes[] = {
     {"a deadline that has passed", TWO_SUITES "settings: [{for: a/y, deadline: \"2020-01-01T00:00:00Z\"}]\n",
      .told = {"\"kind\": \"deadline_missed\", \"severity\": \"critical\", \"task\": \"a/y\"", "\"kind\": \"finished\""},
      .n = 2},
+    {"one worker more",
+     "models: [a]\nsuites: [{name: x, tasks: x}, {name: y, tasks: y}]\n"
+     "scaling: {most: 2, interval: 1s, stable: 1, up_cooldown: 0, drain: 1s}\n",
+     .script = {{"a/x", {0}, 60}, {"a/y", {0}, 60}},
+     .told = {"\"kind\": \"scaled\", \"severity\": \"info\", \"task\": null, \"about\": \"a\"",
+              "\"kind\": \"finished\""},
+     .n = 2},
     /* Of twelve the last is to be done within 60 s of the wall's clock, which stands still here; after eight a rate is
      * known, and by that it will not. */
     {"a deadline that comes near", TWELVE "settings: [{for: f/y, after: [\"*/x\", \"[a-e]/y\"], deadline: 60s}]\n",
@@ -129,7 +136,8 @@ static int play(struct play *p, const char *command)
     int n = 0;
     while (n < 4 && p->s->script[n].task)
         n++;
-    bool needs_two = p->s->script[0].status[0] == FAKE_NODE || p->s->says; /* one goes, the other stays */
+    bool needs_two = p->s->script[0].status[0] == FAKE_NODE || p->s->says || /* one goes, the other stays */
+                     strstr(p->s->text, "scaling");
     snprintf(text, sizeof text, "name: nightly\noutput: out\n%salerts: {command: \"%s\", timeout: 60s}\n", p->s->text,
              command);
     struct mu_campaign *c = campaign_of(text);

@@ -147,7 +147,7 @@ static struct mu_scale_decision ask(struct mu_scale *s, double now_s, int replic
                                     double busy)
 {
     struct mu_err err = MU_ERR_INIT;
-    struct mu_scale_sample x = {now_s, replicas, queued, throughput, busy};
+    struct mu_scale_sample x = {now_s, replicas, queued, throughput, busy, 0, 0};
     struct mu_scale_decision d;
     XT_OK(mu_scale_evaluate(s, &x, &d, &err));
     return d;
@@ -188,6 +188,53 @@ XT_TEST(limits_hold)
         XT_EQ(ask(&s, 10 * i, 1, 0, 0, 0).why, MU_SCALE_LIMIT);
 }
 
+/* A queue that would take ten replicas, and devices for three: three. Then it stays, however long the queue is. */
+XT_TEST(no_more_are_asked_for_than_are_of_use)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_scale_rules r = MU_SCALE_DEFAULT;
+    struct mu_scale_decision d = {0};
+    struct mu_scale s;
+    XT_OK(mu_scale_init(&s, &r, 1, NULL, NULL, &err));
+    for (int i = 1; i <= 20; i++) {
+        struct mu_scale_sample x = {
+            .now_s = 10 * i, .replicas = s.target, .queued = 600, .throughput = 1, .utilisation = 1, .useful = 3};
+        XT_OK(mu_scale_evaluate(&s, &x, &d, &err));
+    }
+    XT_EQ(s.target, 3);
+    XT_EQ(s.changes, 1);
+    XT_EQ(d.why, MU_SCALE_USELESS);
+}
+
+/* Three that are each at a task of 400 requests, of which nothing is known to come: they are not idle, and a task that
+ * is taken out of the queue is not done. With one at work one fewer goes. */
+XT_TEST(who_is_at_work_is_not_idle)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_scale_rules r = MU_SCALE_DEFAULT;
+    struct mu_scale_decision d = {0};
+    struct mu_scale s;
+    r.down_cooldown_s = 0, r.drain_s = 600;
+    XT_OK(mu_scale_init(&s, &r, 3, NULL, NULL, &err));
+    for (int i = 0; i < 36; i++) {
+        double begun = i < 4 ? 0 : 400; /* the last three are taken at 40 s */
+        struct mu_scale_sample x = {.now_s = 10 * i,
+                                    .replicas = 3,
+                                    .queued = begun > 0 ? 0 : 400,
+                                    .throughput = 3,
+                                    .utilisation = 1,
+                                    .in_work = 1200 + begun - 30 * i};
+        XT_OK(mu_scale_evaluate(&s, &x, &d, &err));
+        XT_EQ(d.to, 3);
+    }
+    for (int i = 36; i < 40; i++) {
+        struct mu_scale_sample x = {
+            .now_s = 10 * i, .replicas = s.target, .throughput = 1, .utilisation = 1.0 / 3, .in_work = 520 - 10 * i};
+        XT_OK(mu_scale_evaluate(&s, &x, &d, &err));
+    }
+    XT_EQ(s.target, 2);
+}
+
 static int says_no(void *arg, const struct mu_scale_decision *d, struct mu_err *e)
 {
     ++*(int *)arg;
@@ -204,7 +251,7 @@ XT_TEST(a_refused_change_is_no_change)
     int asked = 0;
     XT_OK(mu_scale_init(&s, &r, 1, says_no, &asked, &err));
     for (int i = 1; i <= 12; i++) {
-        struct mu_scale_sample x = {10 * i, 1, 1000, 1, 1};
+        struct mu_scale_sample x = {10 * i, 1, 1000, 1, 1, 0, 0};
         int rc = mu_scale_evaluate(&s, &x, &d, &err);
         XT_EQ(rc, i % 3 == 0 ? MU_EPEER : MU_OK);
         XT_EQ(d.to, 1);
@@ -220,8 +267,9 @@ XT_TEST(bad_rules_and_samples)
     struct mu_scale s;
     struct mu_scale_decision d;
     XT_OK(mu_scale_init(&s, &r, 1, NULL, NULL, &err));
-    XT_FAILS(mu_scale_evaluate(&s, &(struct mu_scale_sample){10, 1, NAN, 1, 1}, &d, &err), MU_EINVAL, "nan waiting");
-    XT_FAILS(mu_scale_evaluate(&s, &(struct mu_scale_sample){10, 1, 0, 1, 2}, &d, &err), MU_EINVAL, "busy 2");
+    XT_FAILS(mu_scale_evaluate(&s, &(struct mu_scale_sample){10, 1, NAN, 1, 1, 0, 0}, &d, &err), MU_EINVAL,
+             "nan waiting");
+    XT_FAILS(mu_scale_evaluate(&s, &(struct mu_scale_sample){10, 1, 0, 1, 2, 0, 0}, &d, &err), MU_EINVAL, "busy 2");
     r.busy_low = 0.8;
     XT_FAILS(mu_scale_init(&s, &r, 1, NULL, NULL, &err), MU_EINVAL, "at least 0.1 above");
     r = (struct mu_scale_rules)MU_SCALE_DEFAULT;
