@@ -1,6 +1,7 @@
 /* campaign_machine.c - see campaign_machine.h */
 #include "cli/campaign_machine.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,14 @@ static int choose_launcher(struct mu_campaign_machine *m, const char *launcher, 
     return m->here.job > 0 ? MU_OK : mu_fail(e, MU_EINVAL, "--launcher steps: this is called in no Slurm job");
 }
 
+/* Numbers are a cluster's own, and clusters may share the folder of a campaign. */
+static void name_job(struct mu_campaign_machine *m)
+{
+    const char *cluster = getenv("SLURM_CLUSTER_NAME");
+    if (m->here.job > 0)
+        snprintf(m->job, sizeof m->job, "%.64s:%" PRId64, cluster ? cluster : "", m->here.job);
+}
+
 static int name_nodes(struct mu_campaign_machine *m, struct mu_err *e)
 {
     const char *at = NULL;
@@ -129,6 +138,7 @@ int mu_campaign_machine_look(struct mu_campaign_machine *m, const struct mu_camp
 {
     *m = (struct mu_campaign_machine){.here = MU_SLURM_HERE_INIT, .lead_s = lead_s, .ends_s = INFINITY};
     MU_TRY_RETURN(choose_launcher(m, launcher, e));
+    name_job(m);
     MU_TRY_RETURN(name_nodes(m, e));
     MU_TRY_RETURN(cut_nodes(m, c, devices, e));
     return look_at_models(m, c, e);

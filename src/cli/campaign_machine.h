@@ -16,6 +16,7 @@ struct mu_campaign_machine {
     bool is_job;      /* work runs as steps of a job */
     char name[256];   /* of this machine */
     struct mu_slurm_here here;
+    char job[96];   /* its name among all jobs, "CLUSTER:NUMBER"; "": this process is in none */
     int64_t lead_s; /* of the job's warning */
     double asked_s; /* when the controller was asked for the job's end, by the steady clock; 0: not yet */
     double ends_s;  /* and when that is; INFINITY: never */

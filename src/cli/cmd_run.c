@@ -143,6 +143,8 @@ static int run_here(const struct mu_campaign *c, const struct run_args *a, struc
                                    .output = c->output,
                                    .program = program,
                                    .launcher = l,
+                                   .job = m->job[0] ? m->job : NULL,
+                                   .turn = m->here.restarts,
                                    .clock = mu_clock_real(),
                                    .nodes = m->node,
                                    .devices = m->device,

@@ -1,7 +1,8 @@
 /* event_log.c - see event_log.h
  *
  * Tables: event, one row an event, of which a column that its kind does not use is NULL; owner, one row an owner, the
- * last of which is the present one. sum is the hash of all that a row tells. */
+ * last of which is the present one; claim, the last turn of each job that wanted to be one. sum is the hash of all that
+ * a row tells. */
 #include "sched/event_log.h"
 
 #include <inttypes.h>
@@ -13,6 +14,9 @@
 #include "base/mem.h"
 #include "sched/event_log_int.h"
 
+/* The first files of version 1 are without it. */
+#define CLAIM_TABLE "CREATE TABLE IF NOT EXISTS claim (job TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;"
+
 static const struct mu_db_kind log_kind = {
     .noun = "campaign store",
     .schema = "CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, fence INTEGER NOT NULL, "
@@ -21,7 +25,8 @@ static const struct mu_db_kind log_kind = {
               "key TEXT UNIQUE, sum INTEGER NOT NULL);"
               "CREATE TABLE IF NOT EXISTS owner (fence INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, "
               "start INTEGER NOT NULL, boot TEXT NOT NULL, space TEXT NOT NULL, token TEXT NOT NULL, "
-              "span INTEGER NOT NULL, renewals INTEGER NOT NULL, wall INTEGER NOT NULL, given_up INTEGER NOT NULL);",
+              "span INTEGER NOT NULL, renewals INTEGER NOT NULL, wall INTEGER NOT NULL, "
+              "given_up INTEGER NOT NULL);" CLAIM_TABLE,
     .kept = "events of earlier appends are kept",
     .anew = "to run the campaign anew (its journals keep the answers)",
     .application_id = 0x4d554556, /* "MUEV" */
@@ -46,6 +51,9 @@ static const char *const statement_sql[MU_LOG_STATEMENTS] = {
                    "VALUES (?1, ?2, ?3, 0, ?4, 0, ?5, ?6, ?7, ?8, ?9)",
     [MU_LOG_RENEW] = "UPDATE owner SET renewals = ?3, wall = ?4, given_up = ?5 WHERE fence = ?1 AND token = ?2 "
                      "AND fence = (SELECT max(fence) FROM owner)",
+    [MU_LOG_CLAIM] = "INSERT INTO claim (job, turn) VALUES (?1, ?2) "
+                     "ON CONFLICT (job) DO UPDATE SET turn = max(turn, excluded.turn)",
+    [MU_LOG_CLAIMED] = "SELECT turn FROM claim WHERE job = ?1",
 };
 
 enum column { SEQ, FENCE, WALL, MONO, KIND, TASK, ATTEMPT, GROUP, NODE, DEVICE, JOB, VALUE, AMOUNT, TEXT, KEY, SUM };
@@ -100,8 +108,11 @@ int mu_event_log_open(struct mu_event_log **out, const char *path, const struct 
     l->clock = o->clock ? o->clock : mu_clock_real();
     MU_TRY(mu_owner_know_self(&l->self, o->span_ns > 0 ? o->span_ns : MU_EVENT_LOG_SPAN_NS, e));
     const enum mu_db_access access = o->is_reader ? MU_DB_READ : o->is_many_nodes ? MU_DB_ROLLBACK : MU_DB_SHARED;
+    MU_TRY(mu_turn_open(l, o->job ? o->job : "", o->turn, e));
     MU_TRY(mu_db_open(&l->db, path, &log_kind, access, !o->was_checked, e));
-    MU_TRY(mu_db_prepare(&l->db, statement_sql, l->statement, MU_LOG_STATEMENTS, e));
+    if (!o->is_reader)
+        MU_TRY(mu_db_exec(&l->db, CLAIM_TABLE, e));
+    MU_TRY(mu_db_prepare(&l->db, statement_sql, l->statement, o->is_reader ? MU_LOG_CLAIM : MU_LOG_STATEMENTS, e));
     MU_TRY(find_last(l, e));
     *out = l;
     l = NULL;

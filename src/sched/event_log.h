@@ -17,6 +17,12 @@
  * clock. A machine that sleeps stops that clock: it wakes up as an owner that was taken over, and its next append says
  * so.
  *
+ * Turns. A job of a batch system that is queued again has another turn. The processes of the one before may go on all
+ * the same, where its node was cut off from the batch system and not from the storage. So a turn claims the log, in the
+ * file, before it asks for it. An owner of an earlier turn finds that when it renews: it fails as if it had been taken
+ * over, ends its work and gives up; the later turn waits for that, within MU_OWNER_AWAY_NS in any case. An earlier turn
+ * that asks is refused.
+ *
  * Several processes may read while one appends. On this machine's own file systems the file is in WAL mode; WAL's
  * shared memory does not reach other nodes, so on all others it has a rollback journal, with which a reader may hold an
  * append up. Assumed there: fcntl locks that hold between nodes, and fsync that is done when it returns (NFS from
@@ -43,6 +49,8 @@ struct mu_event_log_opts {
     bool is_many_nodes;     /* a rollback journal whatever the file system says */
     bool was_checked;       /* the file as a whole, a moment ago: rows only as they are read. For who looks often */
     struct mu_clock *clock; /* borrowed; NULL: the machine's */
+    const char *job;        /* that this process is in, by a name that no other job has; NULL: in none */
+    int turn;               /* of the job: how often it was queued again */
 };
 
 /* Creates the file when there is none. MU_EFORMAT: another program's, or damaged; MU_EUNSUPPORTED: of another
@@ -78,8 +86,8 @@ struct mu_owner {
 /* One look: owns it, or MU_EPEER with who has it. Looks of one log add up to a watch, so ask again. */
 int mu_event_log_try_own(struct mu_event_log *l, struct mu_err *e);
 /* The same until wait_ns are over, or it is clear before that an owner is at work: one that lives on this machine is
- * given MU_OWNER_HERE_NS to end, one elsewhere until it renews. MU_OWNER_AWAY_NS is enough to see that a lease of the
- * usual span has run out. */
+ * given MU_OWNER_HERE_NS to end, one elsewhere until it renews. A job's second turn and later ones wait on.
+ * MU_OWNER_AWAY_NS is enough to see that a lease of the usual span has run out. */
 #define MU_OWNER_HERE_NS 2000000000ll
 #define MU_OWNER_AWAY_NS (MU_EVENT_LOG_SPAN_NS + MU_EVENT_LOG_SPAN_NS / 4)
 int mu_event_log_own(struct mu_event_log *l, int64_t wait_ns, struct mu_err *e);

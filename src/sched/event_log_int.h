@@ -6,6 +6,7 @@
 #include "sched/event_log.h"
 
 #define MU_OWNER_WORD_MAX 64 /* boot, namespace, token */
+#define MU_TURN_JOB_MAX   128
 
 enum mu_event_log_statement {
     MU_LOG_BEGIN,
@@ -18,6 +19,8 @@ enum mu_event_log_statement {
     MU_LOG_OWNER,
     MU_LOG_OWN,
     MU_LOG_RENEW,
+    MU_LOG_CLAIM, /* from here on not of readers: the file may be of a time before there were claims */
+    MU_LOG_CLAIMED,
     MU_LOG_STATEMENTS
 };
 
@@ -38,6 +41,9 @@ struct mu_event_log {
     int64_t renewed_ns;        /* begun, by the clock */
     struct mu_owner seen;      /* who is watched */
     int64_t seen_ns;           /* since when its renewals have stood still */
+
+    char job[MU_TURN_JOB_MAX]; /* "": in none */
+    int turn;
 };
 
 int mu_event_log_run(struct mu_event_log *l, enum mu_event_log_statement which, struct mu_err *e);
@@ -54,5 +60,12 @@ bool mu_owner_is_gone(const struct mu_owner_self *self, const struct mu_owner_se
 bool mu_owner_is_here(const struct mu_owner_self *self, const struct mu_owner_self *o);
 /* Inside a transaction: still the owner, and the renewal counts with it. */
 int mu_owner_hold(struct mu_event_log *l, struct mu_err *e);
+
+/* ---- event_turn.c: the turns of a job; in none nothing is done ---- */
+
+int mu_turn_open(struct mu_event_log *l, const char *job, int turn, struct mu_err *e);
+/* Writes down that this turn has begun. MU_EPEER: a later one has. */
+int mu_turn_claim(struct mu_event_log *l, struct mu_err *e);
+int mu_turn_check(struct mu_event_log *l, struct mu_err *e);
 
 #endif

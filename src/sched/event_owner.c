@@ -94,6 +94,8 @@ static int fail_taken_over(struct mu_event_log *l, struct mu_err *e)
 static int write_renewal(struct mu_event_log *l, bool gives_up, struct mu_err *e)
 {
     sqlite3_stmt *s = l->statement[MU_LOG_RENEW];
+    if (!gives_up)
+        MU_TRY_RETURN(mu_turn_check(l, e));
     const int64_t n[] = {l->self.pub.renewals + 1, mu_event_wall_ns(), gives_up};
     int rc = sqlite3_bind_int64(s, 1, l->self.pub.fence);
     if (rc == SQLITE_OK)
@@ -197,6 +199,7 @@ static int insert_owner(struct mu_event_log *l, int64_t fence, struct mu_err *e)
 static int take_if_free(struct mu_event_log *l, int64_t *fence, struct mu_err *e)
 {
     struct mu_owner_self o;
+    MU_TRY_RETURN(mu_turn_check(l, e));
     MU_TRY_RETURN(read_owner(l, &o, e));
     bool is_free = o.pub.fence == 0 || o.pub.has_given_up || mu_owner_is_gone(&l->self, &o);
     if (!is_silent(l, &o.pub) && !is_free)
@@ -241,10 +244,13 @@ bool mu_owner_is_here(const struct mu_owner_self *self, const struct mu_owner_se
            o->start > 0 && mu_process_start(o->pub.pid) == o->start;
 }
 
-/* Whether to wait on is no use: it lives here and had its time, or it has renewed while we looked. */
+/* Whether to wait on is no use: it lives here and had its time, or it has renewed while we looked. One of an earlier
+ * turn ends when it renews next, and what else an earlier turn has left may take its time to end. */
 static bool is_owned_still(struct mu_event_log *l, const struct mu_owner_self *first, int64_t begin_ns)
 {
     struct mu_owner_self now;
+    if (l->turn > 0)
+        return mu_turn_check(l, NULL) != MU_OK;
     if (read_owner(l, &now, NULL) != MU_OK)
         return false;
     if (mu_owner_is_here(&l->self, &now))
@@ -256,6 +262,7 @@ int mu_event_log_own(struct mu_event_log *l, int64_t wait_ns, struct mu_err *e)
 {
     int64_t begin_ns = mu_now_ns(l->clock), until_ns = begin_ns + wait_ns;
     struct mu_owner_self first;
+    MU_TRY_RETURN(mu_turn_claim(l, e));
     MU_TRY_RETURN(read_owner(l, &first, e));
     for (;;) {
         int rc = mu_event_log_try_own(l, e);

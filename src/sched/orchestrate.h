@@ -44,6 +44,8 @@ struct mu_orchestra {
     const char *output;  /* a folder that is there */
     const char *program; /* muster */
     struct mu_launcher *launcher;
+    const char *job; /* of a batch system, that this runs in, and which turn of it (event_log.h); NULL: none */
+    int turn;
     struct mu_clock *clock;
     const char *const *nodes; /* their names, by the numbers devices have them */
     const struct mu_fleet_device *devices;
@@ -58,7 +60,8 @@ struct mu_orchestra {
 };
 
 /* Returns when every task has ended, well or not: *out has the counts. MU_ECANCELED: stopped, what ran was asked to end
- * and waits for the next start. MU_EPEER: another orchestrator has the store. MU_EINVAL: the store is another
+ * and waits for the next start. MU_EPEER: another orchestrator has the store, or
+ * a later turn of the job wants it. MU_EINVAL: the store is another
  * campaign's. MU_ELIMIT: the budget of walltime is spent. */
 int mu_orchestrate(const struct mu_orchestra *o, struct mu_counts *out, struct mu_err *e);
 

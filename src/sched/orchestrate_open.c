@@ -18,7 +18,7 @@
 static int open_log(struct mu_orchestration *x, struct mu_err *e)
 {
     struct mu_buf path = MU_BUF_INIT("a path", PATH_BYTES);
-    struct mu_event_log_opts o = {.clock = x->o->clock};
+    struct mu_event_log_opts o = {.clock = x->o->clock, .job = x->o->job, .turn = x->o->turn};
     int rc = MU_OK;
     MU_TRY(mu_path_join(&path, x->o->output, MU_ORCHESTRA_STORE, e));
     MU_TRY(mu_state_log_open(&x->log, path.p, &o, true, MU_OWNER_AWAY_NS, e));

@@ -687,6 +687,121 @@ XT_TEST(a_pid_that_is_another_process_now_is_gone)
     mu_event_log_close(third);
 }
 
+/* ---- turns of a job ---- */
+
+static struct mu_event_log *open_turn(const char *job, int turn)
+{
+    return open_log(&(struct mu_event_log_opts){.job = job, .turn = turn});
+}
+
+XT_TEST(an_owner_of_an_earlier_turn_ends_and_gives_up)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_event_log *l = open_turn("here:71", 0), *next = open_turn("here:71", 1);
+    XT_OK(mu_event_log_own(l, 0, &err));
+    XT_OK(append_nth(l, 0, &err));
+    XT_FAILS(mu_event_log_own(next, 0, &err), MU_EPEER, "in use by process");
+    XT_FAILS(append_nth(l, 1, &err), MU_EPEER, "job here:71 was queued again, and its turn 1 goes on here");
+    XT_FAILS(mu_event_log_renew(l, &err), MU_EPEER, "this one, turn 0, must stop");
+    XT_FAILS(mu_event_log_try_own(next, &err), MU_EPEER, "in use by process"); /* it has not ended its work yet */
+    XT_OK(mu_event_log_disown(l, &err));
+    XT_OK(mu_event_log_own(next, 0, &err));
+    XT_OK(append_nth(next, 1, &err));
+    XT_EQ(count_row(next), 2);
+    mu_event_log_close(l);
+    mu_event_log_close(next);
+}
+
+XT_TEST(an_earlier_turn_does_not_come_back)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_event_log *l = open_turn("here:71", 2), *before = open_turn("here:71", 1);
+    XT_OK(mu_event_log_own(l, 0, &err));
+    mu_event_log_close(l); /* drained, and waits for its next turn */
+    int64_t begun = mu_now_ns(mu_clock_real());
+    XT_FAILS(mu_event_log_own(before, 20 * SEC, &err), MU_EPEER, "turn 2 goes on here");
+    XT_CHECK(mu_now_ns(mu_clock_real()) - begun < 10 * SEC); /* no use to wait */
+    mu_event_log_close(before);
+}
+
+XT_TEST(turns_of_other_jobs_are_nobody_s_concern)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_event_log *l = open_turn("here:71", 0), *other = open_turn("here:72", 5), *alone = open_log(NULL);
+    XT_OK(mu_event_log_own(l, 0, &err));
+    XT_FAILS(mu_event_log_own(other, 0, &err), MU_EPEER, "in use by process");
+    XT_FAILS(mu_event_log_own(alone, 0, &err), MU_EPEER, "in use by process");
+    XT_OK(append_nth(l, 0, &err));
+    XT_OK(mu_event_log_disown(l, &err));
+    XT_OK(mu_event_log_own(alone, 0, &err));
+    mu_event_log_close(alone);
+    XT_OK(mu_event_log_own(other, 0, &err));
+    mu_event_log_close(other);
+    mu_event_log_close(l);
+}
+
+/* Where it was cut off from the batch system alone it renews, until it finds that it has no turn any more. */
+static int renew_until_told(void)
+{
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_event_log *l = NULL;
+    const struct mu_event_log_opts o = {.span_ns = 300 * MS, .job = "here:71", .turn = 3};
+    int rc = mu_event_log_open(&l, file(), &o, &err);
+    if (rc == MU_OK)
+        rc = mu_event_log_own(l, 0, &err);
+    for (int i = 0; rc == MU_OK && i < 200; i++) {
+        usleep(100000);
+        rc = mu_event_log_renew(l, &err);
+    }
+    usleep(500000); /* its work ends */
+    mu_event_log_close(l);
+    return rc == MU_EPEER ? 0 : 1;
+}
+
+XT_TEST(a_turn_waits_for_the_one_before)
+{
+    struct mu_err err = MU_ERR_INIT;
+    int status;
+    file();
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(renew_until_told());
+    struct mu_event_log *l = open_turn("here:71", 4);
+    struct mu_owner o = {0};
+    for (int i = 0; o.fence == 0 && i < 100 && usleep(50000) == 0; i++)
+        XT_OK(mu_event_log_owner(l, &o, &err));
+    XT_EQ(o.pid, pid);
+    XT_OK(mu_event_log_own(l, 20 * SEC, &err));
+    XT_EQ(mu_event_log_fence(l), 2);
+    mu_event_log_close(l);
+    waitpid(pid, &status, 0);
+    XT_EQ(status, 0);
+}
+
+XT_TEST(a_log_from_before_there_were_turns_has_them_now)
+{
+    struct mu_err err = MU_ERR_INIT;
+    fill(2);
+    change("DROP TABLE claim");
+    struct mu_event_log *reader = open_log(&(struct mu_event_log_opts){.is_reader = true});
+    XT_EQ(count_row(reader), 2);
+    mu_event_log_close(reader);
+    struct mu_event_log *l = open_turn("here:71", 1);
+    XT_OK(mu_event_log_own(l, 0, &err));
+    XT_EQ(count_row(l), 2);
+    mu_event_log_close(l);
+}
+
+XT_TEST(a_job_with_an_endless_name_is_refused)
+{
+    char name[400];
+    struct mu_err err = MU_ERR_INIT;
+    struct mu_event_log *l = NULL;
+    memset(name, 'x', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    XT_FAILS(mu_event_log_open(&l, file(), &(struct mu_event_log_opts){.job = name}, &err), MU_ELIMIT, "127 bytes");
+}
+
 /* Takes the log over and over again, by force, and appends until it loses it: counts what it appended. */
 static int race(uint64_t seed, int64_t until_ns, bool is_many_nodes)
 {

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "campaign_text.h"
 #include "fake_launcher.h"
+#include "sched/event_log.h"
 #include "xt.h"
 
 #define SEC 1000000000ll
@@ -29,7 +30,10 @@ struct play {
     const int64_t *weights;
     double (*left_s)(void *arg);
     double closes_s;
-    int stops_after; /* news; 0: never */
+    int stops_after;     /* news; 0: never */
+    int next_turn_after; /* the same */
+    const char *job;
+    int turn;
     int n_news;
     struct mu_counts counts;
     struct mu_err err;
@@ -42,11 +46,25 @@ static bool has_had_enough(void *arg)
     return p->stops_after > 0 && p->n_news >= p->stops_after;
 }
 
+/* The job's next turn has begun elsewhere, and this one's node is cut off from the batch system alone. */
+static void let_next_turn_begin(struct play *p)
+{
+    struct mu_event_log *l = NULL;
+    struct mu_err err = MU_ERR_INIT;
+    const struct mu_event_log_opts o = {.job = "here:71", .turn = p->turn + 1};
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s", p->folder, MU_ORCHESTRA_STORE);
+    XT_OK(mu_event_log_open(&l, path, &o, &err));
+    XT_FAILS(mu_event_log_own(l, 0, &err), MU_EPEER, "in use by process");
+    mu_event_log_close(l);
+}
+
 static void hear(void *arg, const struct mu_news *n)
 {
     struct play *p = arg;
     (void)n;
-    p->n_news++;
+    if (++p->n_news == p->next_turn_after)
+        let_next_turn_begin(p);
 }
 
 static void begin(struct play *p, const char *name, const char *text, const struct fake_script *script, int n_scripts)
@@ -68,6 +86,8 @@ static int play(struct play *p)
                              .output = p->folder,
                              .program = "/bin/muster",
                              .launcher = &p->f.l,
+                             .job = p->job,
+                             .turn = p->turn,
                              .clock = &p->f.clock,
                              .nodes = p->node,
                              .devices = p->device,
@@ -569,6 +589,27 @@ XT_TEST(no_place_for_a_worker_is_no_failure)
     XT_EQ(play(&p), MU_OK);
     ENDED(&p, 4, 0, 0);
     XT_EQ(p.f.tries[0], 7);
+    end(&p);
+}
+
+XT_TEST(a_turn_that_is_over_ends_with_its_workers)
+{
+    static const struct fake_script s[] = {{"a/y", {FAKE_STUBBORN}, 1000}};
+    struct play p;
+    begin(&p, "turns", TWO_BY_TWO, s, 1);
+    p.job = "here:71";
+    p.next_turn_after = 2;
+    XT_EQ(play(&p), MU_EPEER);
+    XT_CHECKF(strstr(p.err.text, "its turn 1 goes on here: this one, turn 0, must stop"), "%s", p.err.text);
+    XT_EQ(p.f.n, 0);
+    int64_t took = mu_now_ns(&p.f.clock) - 1000 * SEC;
+    XT_CHECKF(took < 20 * SEC, "after %d s", (int)(took / SEC)); /* within a renewal */
+    p.next_turn_after = 0;
+    XT_EQ(play(&p), MU_EPEER); /* killed and started again by its script: no use */
+    p.f.n_scripts = 0;
+    p.turn = 1;
+    XT_EQ(play(&p), MU_OK); /* at once: the lease was given up */
+    ENDED(&p, 4, 0, 0);
     end(&p);
 }
 

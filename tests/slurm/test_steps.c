@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -246,6 +248,50 @@ static void await_steps(int wanted)
         XT_CHECKF(mu_now_ns(mu_clock_real()) < until, "%d steps, not %d", n, wanted);
         nanosleep(&pause, NULL);
     }
+}
+
+/* ---- refusals, by commands of our own in place of Slurm's ---- */
+
+static void write_command(const char *name, const char *body)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", xt_tmpdir(), name);
+    FILE *f = fopen(path, "w");
+    XT_CHECK(f);
+    fprintf(f, "#!/bin/sh\n%s\n", body);
+    fclose(f);
+    XT_EQ(chmod(path, 0755), 0);
+}
+
+static struct mu_worker_told end_of_srun(const char *body)
+{
+    const char *const c1 = "c1";
+    write_command("srun", body);
+    struct mu_worker_told told = await_end(start_on(&c1, 1, 1));
+    return told;
+}
+
+XT_TEST(what_srun_cannot_have_is_no_failure_of_the_work)
+{
+    char path[8192], *before = strdup(getenv("PATH"));
+    snprintf(path, sizeof path, "%s:%s", xt_tmpdir(), before);
+    write_command("squeue", "");
+    write_command("scontrol", "");
+    write_command("scancel", "");
+    setenv("PATH", path, 1);
+    setenv("SLURM_JOB_ID", "71", 1);
+    setenv("SLURM_JOB_NODELIST", "c[1-2]", 1);
+    XT_OK(mu_launcher_open_steps(&l, &err));
+    XT_CHECK(end_of_srun("echo 'srun: error: Unable to create step for job 71: Busy' >&2; exit 1").is_refused);
+    XT_CHECK(
+        end_of_srun("echo 'srun: error: Unable to confirm allocation for job 71: Job is pending execution' >&2; exit 1")
+            .is_refused);
+    XT_CHECK(!end_of_srun("echo 'srun: error: c1: task 0: Exited with exit code 1' >&2; exit 1").is_refused);
+    close_real();
+    setenv("PATH", before, 1);
+    unsetenv("SLURM_JOB_ID");
+    unsetenv("SLURM_JOB_NODELIST");
+    free(before);
 }
 
 XT_TEST(real_workers_side_by_side_hear_and_are_heard)

@@ -254,17 +254,25 @@ static void set_status(struct mu_worker_told *out)
         out->signal = out->exit_status - 128;
 }
 
+static bool begins_with(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
 /* Slurm 22.05 may give a job that was queued again while a node died no step with GPUs ever ("Invalid generic
- * resource"). Its next turn has them: so it is warned as before the end of its time, drains, and is queued again. */
+ * resource"). Its next turn has them: so it is warned as before the end of its time, drains, and is queued again.
+ * Not so where the controller is away, or does not confirm the allocation: the job may have its next turn by then. */
 static void note_refusal(struct steps *s, const struct step *t, struct mu_worker_told *out)
 {
-    static const char refused[] = "srun: error: Unable to create step";
-    if (t->heard_ns > 0 || out->exit_status != 1 || strncmp(out->line, refused, sizeof refused - 1) != 0)
+    bool is_unconfirmed = begins_with(out->line, "srun: error: Unable to confirm allocation");
+    bool is_away = is_unconfirmed || strstr(out->line, "contact slurm controller");
+    if (t->heard_ns > 0 || out->exit_status != 1 ||
+        (!is_unconfirmed && !begins_with(out->line, "srun: error: Unable to create step")))
         return;
     int64_t now = now_ns();
     bool is_first = s->refused_ns == 0 || now - s->refused_last_ns >= REFUSED_NS; /* since then none was asked for */
     out->is_refused = true;
-    if (is_first || strstr(out->line, "contact slurm controller"))
+    if (is_first || is_away)
         s->refused_ns = now;
     s->refused_last_ns = now;
     if (now - s->refused_ns < REFUSED_NS)
