@@ -4,10 +4,9 @@
 # nobody behind.
 #
 # Faults: a worker or a rank of one killed (SIGKILL) or stopped (SIGSTOP), the orchestrator killed, stopped for seconds,
-# or asked to end, and, where a small file system may be mounted (root), a full disk. A line of LOG a fault: campaign,
-# what, whose task, seconds until its attempt was known to have failed, and until that task (for the orchestrator and the
-# disk: any task) was started again, loading not counted; "-": the task had ended, or there was no such thing before the
-# campaign ended. Medians at the end (docs/faults.md). Not part of `make check`: a fault takes some three seconds.
+# or asked to end, and, where a small file system may be mounted (root), a full disk. LOG has a line a fault, with its
+# times (recovery.py; loading is not counted). Medians at the end (docs/faults.md). Not part of `make check`: a fault takes
+# some three seconds. ONLY=kill-rank makes one kind alone.
 set -u
 muster=$1 wanted=${2:-60} RANDOM=${3:-1}
 dir=$(mktemp -d)
@@ -54,8 +53,8 @@ END
 tasks() { for m in one two three; do for s in sums mixed more; do echo "$m/$s"; done; done; }
 gather() { for t in $(tasks); do collect "$1/$t" "$2/$t" || return 1; done; }
 
-start() { # the orchestrator, its news with the time
-    "$muster" run "$dir/hurt.yaml" --devices 2 >"$dir/out" 2> >(stamp) &
+start() { # the orchestrator
+    "$muster" run "$dir/hurt.yaml" --devices 2 >"$dir/out" 2>>"$dir/news" &
     run=$!
 }
 
@@ -119,7 +118,7 @@ while [ "$made" -lt "$wanted" ]; do
     while kill -0 $run 2>/dev/null; do
         sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
         kill -0 $run 2>/dev/null || break
-        what=${kinds[$((RANDOM % ${#kinds[@]}))]}
+        what=${ONLY:-${kinds[$((RANDOM % ${#kinds[@]}))]}}
         if [ "$here" -lt 20 ] && fault "$what"; then
             note "$what" "$task" "$at"
             here=$((here + 1))
@@ -140,7 +139,7 @@ while [ "$made" -lt "$wanted" ]; do
     answers "$out" $(tasks) | diff "$dir/asked" - >&2 || fail "campaign $campaigns: requests lost or doubled"
     for _ in $(seq 200); do [ -z "$(pgrep -f "^$muster")" ] && break; sleep 0.05; done
     [ -z "$(pgrep -f "^$muster")" ] || fail "campaign $campaigns left behind: $(pgrep -af "^$muster")"
-    recovered
+    recovered "$out" 2 2
     made=$((made + here))
     echo "campaign $campaigns: $here faults, $((SECONDS - begun)) s, the same bytes ($made of $wanted)"
 done
