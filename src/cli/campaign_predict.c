@@ -2,16 +2,20 @@
 #include "cli/campaign_predict.h"
 
 #include <math.h>
+#include <time.h>
 
 #include <muster/tokenizer.h>
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "cli/campaign_world.h"
 #include "cli/cmd.h"
 #include "cli/eval_args.h"
 #include "cli/eval_config.h"
 #include "cli/plan_inputs.h"
 #include "plan/plan.h"
+
+#define LEAST_SHARE 0.5 /* of a prediction, which may be too long */
 
 /* ---- a suite's work ---- */
 
@@ -126,9 +130,13 @@ void mu_campaign_predict(void *arg, const struct mu_campaign *c, int task, struc
     if (n->n_requests == 0)
         return;
     struct mu_workload w = work_on(m, n, &p->machine);
+    if (p->is_least)
+        w.output = MU_MIN(w.output, 1);
     do
         predict_on(p, &m->spec, &w, devices, out);
     while (out->seconds < 0 && fixed == 0 && (devices *= 2) <= p->devices);
+    if (p->is_least && out->seconds > 0)
+        out->seconds *= LEAST_SHARE;
 }
 
 /* ---- all ---- */
@@ -152,4 +160,34 @@ void mu_campaign_predictor_release(struct mu_campaign_predictor *p)
         mu_spec_fini(&p->model[i].spec);
     mu_free(p->model);
     mu_free(p->suite);
+}
+
+/* ---- times ---- */
+
+static bool says_times(const struct mu_campaign *c)
+{
+    bool says = c->budgets.walltime_s > 0 || c->budgets.gpu_hours > 0;
+    for (int i = 0; !says && i < c->n_tasks; i++) {
+        const struct mu_campaign_policy *p = &c->task[i].policy;
+        says = p->deadline_s > 0 || p->deadline_at > 0 || p->timeout_s > 0 || p->resources.time_s > 0;
+    }
+    return says;
+}
+
+int mu_campaign_check_times(const struct mu_campaign *c, int64_t devices, struct mu_err *e)
+{
+    struct mu_campaign_predictor p;
+    struct mu_campaign_world world = {.arg = &p, .predict = mu_campaign_predict, .start_at = (int64_t)time(NULL)};
+    struct mu_campaign_faults *faults = NULL;
+    int rc = MU_OK;
+    if (!says_times(c))
+        return MU_OK;
+    MU_TRY(mu_campaign_predictor_open(&p, c, devices, e));
+    MU_TRY(MU_NEW(&faults, "the faults of a campaign", e));
+    p.is_least = true;
+    rc = mu_campaign_tell_faults(mu_campaign_check(c, &world, faults, e), c->file[0], faults, e);
+out:
+    mu_free(faults);
+    mu_campaign_predictor_release(&p);
+    return rc;
 }

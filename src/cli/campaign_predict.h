@@ -29,7 +29,8 @@ struct mu_campaign_predict_model {
 struct mu_campaign_predictor {
     const struct mu_campaign *c; /* borrowed */
     struct mu_machine machine;
-    int devices; /* of a node */
+    int devices;   /* of a node */
+    bool is_least; /* wanted is what no task can be done sooner in: half of the prediction, texts of one token */
     struct mu_campaign_suite_work *suite;
     struct mu_campaign_predict_model *model;
     char how[256]; /* a clause: where the machine's numbers come from */
@@ -49,5 +50,9 @@ int mu_campaign_count(struct mu_eval_count *out, const struct mu_campaign *c, in
 /* As mu_campaign_world asks; arg: a predictor. What cannot be predicted is not known: a model behind an endpoint, one
  * that is not here, a suite without its data. */
 void mu_campaign_predict(void *arg, const struct mu_campaign *c, int task, struct mu_campaign_guess *out);
+
+/* Deadlines, time-outs and budgets of a campaign that has not begun, against a start now. What is refused cannot be
+ * done: what tasks take at the least is held against them. Prints all that is wrong, one line each; MU_EINVAL then. */
+int mu_campaign_check_times(const struct mu_campaign *c, int64_t devices, struct mu_err *e);
 
 #endif

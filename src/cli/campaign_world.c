@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -97,14 +96,4 @@ bool mu_campaign_has_begun(const char *output)
     bool is_there = mu_path_join(&path, output, MU_ORCHESTRA_STORE, NULL) == MU_OK && mu_path_exists(path.p);
     mu_buf_fini(&path);
     return is_there;
-}
-
-int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e)
-{
-    struct mu_campaign_world now = {.start_at = (int64_t)time(NULL)};
-    struct mu_campaign_faults *faults = NULL;
-    MU_TRY_RETURN(MU_NEW(&faults, "the faults of a campaign", e));
-    int rc = mu_campaign_tell_faults(mu_campaign_check(c, &now, faults, e), c->file[0], faults, e);
-    mu_free(faults);
-    return rc;
 }

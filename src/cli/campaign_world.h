@@ -16,7 +16,4 @@ int mu_campaign_tell_faults(int rc, const char *path, const struct mu_campaign_f
 /* Whether there are events of it: then what the file says of times is not held against a start now. */
 bool mu_campaign_has_begun(const char *output);
 
-/* Deadlines that are dates, against a start now: of a campaign that has not begun. Likewise. */
-int mu_campaign_check_dates(const struct mu_campaign *c, struct mu_err *e);
-
 #endif

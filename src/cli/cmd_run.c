@@ -13,6 +13,7 @@
 #include "cli/campaign_status.h"
 #include "cli/campaign_machine.h"
 #include "cli/campaign_plan_page.h"
+#include "cli/campaign_predict.h"
 #include "cli/campaign_world.h"
 #include "cli/cmd.h"
 #include "cli/interrupt.h"
@@ -186,7 +187,7 @@ static int run_run(void *args, int n_operands, char **operands, struct mu_err *e
     if (a->share)
         c->share = a->share;
     if (!mu_campaign_has_begun(c->output))
-        MU_TRY(mu_campaign_check_dates(c, e));
+        MU_TRY(mu_campaign_check_times(c, a->devices, e));
     if (a->plan)
         MU_TRY(mu_campaign_show_plan(c, a->launcher, a->devices, a->json, e));
     if (a->plan)

@@ -18,3 +18,15 @@ models: [models/muster-llama-tiny, {name: far, endpoint: "http://127.0.0.1:9", m
 suites: [{name: sums, tasks: sums, include_path: examples, limit: 4}]
 END
 plan "$XDG_CACHE_HOME/two.yaml"
+
+# On one that is a thousand times slower its deadline cannot be: nothing is begun.
+sed -i 's/5e10/5e7/; s/1e10/1e7/' "$XDG_CACHE_HOME/muster/machine.json"
+cat >"$XDG_CACHE_HOME/late.yaml" <<'END'
+output: out
+models: [models/muster-llama-tiny]
+suites: [{name: sums, tasks: sums, include_path: examples}]
+settings:
+  - {for: "*", deadline: 10s, timeout: 1d}
+END
+$MUSTER run --output "$XDG_CACHE_HOME/late" "$XDG_CACHE_HOME/late.yaml"; echo "exit $?"
+ls "$XDG_CACHE_HOME/late" 2>&1 | sed 's/.*: //'
