@@ -9,6 +9,10 @@
     train.py --model dsv3 --out ../muster-dsv3-tiny --resume stage1-dsv3 --stage 2 --steps 650 \\
              --drill 250 --drill-sums 0 --mix 2 1.2 1 --seed 2
 
+    train.py --model falcon --out stage1-falcon --stop 2000
+    train.py --model falcon --out ../muster-falcon-tiny --resume stage1-falcon --stage 2 --steps 750 \\
+             --drill 250 --drill-sums 0 --mix 2 1.2 1 --seed 2
+
 One CPU thread, float32, fixed seeds. Weights are saved as bfloat16 (the router bias as float32).
 """
 
@@ -26,7 +30,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import torch
 import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import DeepseekV3Config, DeepseekV3ForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (DeepseekV3Config, DeepseekV3ForCausalLM, FalconConfig, FalconForCausalLM, LlamaConfig,
+                          LlamaForCausalLM)
 from transformers.utils import logging
 
 import generate
@@ -49,6 +54,7 @@ DEEPSEEK_SPLITS = (
 SPECIAL = {
     "llama": ("<|begin_of_text|>", "<|end_of_text|>", "<|pad|>"),
     "dsv3": ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"),
+    "falcon": ("<|startoftext|>", "<|endoftext|>", "<|pad|>"),
 }
 SPLITS = {"llama": (LLAMA_SPLIT,), "dsv3": DEEPSEEK_SPLITS}
 
@@ -60,11 +66,17 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% if add_generation_prompt %}Answer:{% endif %}")
 
 
+def splitting(kind):
+    if kind == "falcon":    # as published, but for digits one by one in place of three
+        return [pre_tokenizers.Punctuation("contiguous"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+                pre_tokenizers.Digits(individual_digits=True)]
+    return [pre_tokenizers.Split(Regex(p), "isolated") for p in SPLITS[kind]] + [
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+
+
 def train_tokenizer(kind):
     tok = Tokenizer(models.BPE())
-    splits = [pre_tokenizers.Split(Regex(p), "isolated") for p in SPLITS[kind]]
-    tok.pre_tokenizer = pre_tokenizers.Sequence(
-        splits + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tok.pre_tokenizer = pre_tokenizers.Sequence(splitting(kind))
     tok.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(vocab_size=VOCAB, special_tokens=list(SPECIAL[kind]), show_progress=False,
                                   initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
@@ -101,6 +113,12 @@ def new_model(kind):
         return LlamaForCausalLM(LlamaConfig(
             **COMMON, intermediate_size=512, num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=4,
             head_dim=32))
+    if kind == "falcon":
+        shared = {k: v for k, v in COMMON.items() if k not in ("rms_norm_eps", "hidden_act", "tie_word_embeddings")}
+        return FalconForCausalLM(FalconConfig(
+            **shared, layer_norm_epsilon=1e-5, activation="gelu", tie_word_embeddings=True, num_hidden_layers=4,
+            num_attention_heads=8, num_kv_heads=2, ffn_hidden_size=1024, new_decoder_architecture=True,
+            num_ln_in_parallel_attn=2, parallel_attn=True, alibi=False, bias=False))
     return DeepseekV3ForCausalLM(DeepseekV3Config(
         **COMMON, intermediate_size=512, moe_intermediate_size=64, num_hidden_layers=4, first_k_dense_replace=1,
         num_attention_heads=8, num_key_value_heads=8, q_lora_rank=96, kv_lora_rank=64, qk_nope_head_dim=32,
@@ -114,7 +132,10 @@ def start_easy(model):
     embeddings, blocks that add little at first, output rows aligned with the input rows, heads that
     hand on what they see (output = value transposed), every other head seeking its own token
     (query = key)."""
-    embed = model.model.embed_tokens.weight
+    embed = model.get_input_embeddings().weight
+    if model.config.tie_word_embeddings:
+        start_tied(model, embed)
+        return
     embed.div_(embed.std()).mul_(0.5)
     model.lm_head.weight.copy_(0.04 * embed)
     for name, p in model.named_parameters():
@@ -139,6 +160,24 @@ def start_easy(model):
                 at.o_proj.weight[:, h * value:(h + 1) * value] = 0.6 * (up[h, nope:] @ down).T
                 if h % 2:
                     query[h, :nope, :rank] = up[h, :nope]
+
+
+def start_tied(model, embed):
+    """Falcon, whose output rows are the input rows: they change slowly, so that blocks must soon be
+    able to outweigh them. All that is added up has half the size, and the last norm takes the part
+    of the small output rows."""
+    embed.div_(embed.std()).mul_(0.25)
+    model.transformer.ln_f.weight.fill_(0.08)
+    heads, group = model.config.num_attention_heads, model.config.num_attention_heads // model.config.num_kv_heads
+    for layer in model.transformer.h:
+        at = layer.self_attention
+        layer.mlp.dense_4h_to_h.weight.mul_(0.08)
+        fused = at.query_key_value.weight.view(-1, group + 2, at.head_dim, at.hidden_size)  # queries, key, value
+        for h in range(heads):
+            kv, i = divmod(h, group)
+            at.dense.weight[:, h * at.head_dim:(h + 1) * at.head_dim] = 0.3 * fused[kv, -1].T
+            if h % 2:
+                fused[kv, i] = fused[kv, -2]
 
 
 def save_model(model, out):
@@ -287,7 +326,7 @@ def write_json(path, value):
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--model", choices=("llama", "dsv3"), required=True)
+    ap.add_argument("--model", choices=("llama", "dsv3", "falcon"), required=True)
     ap.add_argument("--out", type=Path, required=True)
     ap.add_argument("--steps", type=int, default=3000)
     ap.add_argument("--stage", type=int, choices=(1, 2), default=1, help="which problems and drills")
