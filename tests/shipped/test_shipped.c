@@ -153,4 +153,9 @@ XT_TEST(dsv3_tiny_gives_the_reference_numbers)
     check_model("muster-dsv3-tiny");
 }
 
+XT_TEST(falcon_tiny_gives_the_reference_numbers)
+{
+    check_model("muster-falcon-tiny");
+}
+
 XT_MAIN()
