@@ -7,9 +7,9 @@ out=${1:-build/campaign}
 muster=${MUSTER:-muster}
 
 set --
-for model in models/muster-llama-tiny models/muster-dsv3-tiny; do
+for model in models/muster-llama-tiny models/muster-dsv3-tiny models/muster-falcon-tiny; do
     dir=$out/$(basename "$model")
     "$muster" eval --model "$model" --tasks sums,muster --include-path examples --output "$dir" --log-samples --quiet
     set -- "$@" "$dir"
 done
-"$muster" report "$@" --title "Two small models" --output "$out/report.html"
+"$muster" report "$@" --title "Three small models" --output "$out/report.html"

@@ -13,7 +13,7 @@ field() { sed -nE "s/.*\"$1\": \"(([^\"\\\\]|\\\\.)*)\".*/\1/p"; }
 say "this machine (muster doctor)"
 "$muster" doctor
 
-for model in models/muster-llama-tiny models/muster-dsv3-tiny; do
+for model in models/muster-llama-tiny models/muster-dsv3-tiny models/muster-falcon-tiny; do
     say "$model: what it is (muster models)"
     "$muster" models "$model"
 done
@@ -32,7 +32,7 @@ done
 
 out=build/demo
 rm -rf "$out"
-for model in muster-llama-tiny muster-dsv3-tiny; do
+for model in muster-llama-tiny muster-dsv3-tiny muster-falcon-tiny; do
     say "models/$model on the shipped tasks, multiple choice and generated answers (muster eval)"
     "$muster" eval --model "models/$model" --tasks muster,muster_generate --output "$out/$model" --log-samples
 done
@@ -51,8 +51,9 @@ for many in $(find "$out/ranks" -name 'samples_*'); do
     echo "$task: the same bytes as one process"
 done
 
-say "both runs on one page: scores with error bars, significance, calibration, disagreements (muster report)"
-"$muster" report "$out/muster-llama-tiny" "$out/muster-dsv3-tiny" --title "The two shipped models" --output "$out/report.html"
+say "all three on one page: scores with error bars, significance, calibration, disagreements (muster report)"
+"$muster" report "$out/muster-llama-tiny" "$out/muster-dsv3-tiny" "$out/muster-falcon-tiny" --title "The shipped models" \
+    --output "$out/report.html"
 find "$out" -name 'results_*.json' | sort
 
 say "a layout for a machine that is elsewhere (muster plan)"

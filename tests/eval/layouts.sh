@@ -28,11 +28,13 @@ run() { # MODEL options...: a run of its own, compared with the model's first
 
 limit=8
 llama="tp=2 pp=2 dp=2 tp=2,pp=2"
+falcon="tp=3 tp=2,pp=2"
 experts="tp=2,ep=2 dp=2,ep=2 pp=2,dp=2,ep=2 tp=2,cp=2"
 if [ "$quick" != quick ]; then
     limit=24
     llama="tp=2 tp=3 tp=4 pp=2 pp=3 pp=4 dp=2 dp=3 tp=2,pp=2 tp=2,dp=2 pp=2,dp=2 pp=3,dp=2 tp=4,pp=2 tp=2,pp=3 tp=2,dp=3
         tp=2,pp=2,dp=2 tp=3,pp=2 tp=3,dp=2 tp=2,cp=2 tp=4,cp=2 tp=3,cp=3 tp=2,cp=2,pp=2 auto"
+    falcon="$llama tp=6 tp=8 tp=8,cp=4"
     experts="tp=2 tp=3 tp=4 pp=2 pp=3 dp=2 dp=3 tp=2,ep=2 dp=2,ep=2 dp=4,ep=4 tp=2,dp=2,ep=4 dp=8,ep=8 pp=2,dp=2,ep=2
         pp=2,tp=2,ep=2 dp=4,ep=2 tp=2,pp=2,dp=2,ep=4 pp=2,dp=4,ep=4 tp=2,dp=4,ep=4 tp=4,dp=2,ep=8 tp=2,cp=2 tp=4,cp=4
         tp=2,cp=2,dp=2,ep=4 tp=4,cp=2,pp=2"
@@ -48,12 +50,13 @@ try() { # MODEL LAYOUT
     fi
 }
 
-for model in muster-llama-tiny muster-dsv3-tiny; do
+every() { # MODEL LAYOUTS...
+    model=$1
+    shift
     run $model
-    layouts=$llama
-    [ $model = muster-llama-tiny ] || layouts=$experts
-    for l in $layouts; do
-        try $model "$l"
-    done
-done
+    for l; do try $model "$l"; done
+}
+every muster-llama-tiny $llama
+every muster-dsv3-tiny $experts
+every muster-falcon-tiny $falcon
 echo "ok: $n runs, the same bytes"

@@ -152,6 +152,10 @@ XT_TEST(an_int8_page_counts_its_scales)
     XT_OK(mu_model_sizes(&spec, &o, d, &z, &err));
     XT_EQ(z.kv_page, 4 * 16 * (64 + 16 + 3 * 2) + 4 * 32); /* 1376 in 64s is 1408 */
     mu_spec_fini(&spec);
+    rig_read_spec(&spec, "models/muster-falcon-tiny"); /* 4 layers, 2 KV heads of 32 */
+    XT_OK(mu_model_sizes(&spec, &o, d, &z, &err));
+    XT_EQ(z.kv_page, 4 * 2 * 2 * 16 * (32 + 2));
+    mu_spec_fini(&spec);
     mu_device_close(d);
 }
 

@@ -288,7 +288,8 @@ XT_TEST(shipped_models)
         {.tp = 2, .pp = 2, .lanes = 2, .ends = {1, -1}}, {.tp = 1, .pp = 4, .lanes = 1, .ends = {1, 2, 3, -1}},
         {.tp = 1, .pp = 1, .lanes = 4, .ends = {-1}},    {.tp = 1, .pp = 1, .lanes = 8, .ends = {-1}},
     };
-    static const char *const dirs[] = {"models/muster-llama-tiny", "models/muster-dsv3-tiny"};
+    static const char *const dirs[] = {"models/muster-llama-tiny", "models/muster-dsv3-tiny",
+                                       "models/muster-falcon-tiny"};
     for (size_t i = 0; i < MU_COUNT(dirs); i++) {
         lanes(&(struct shard_case){.dir = dirs[i]}, i, plans, MU_COUNT(plans));
         lanes(&(struct shard_case){.dir = dirs[i], .format = MU_WINT4, .kv_dtype = MU_BF16}, i + 1, plans, 4);

@@ -406,7 +406,7 @@ def main():
         make_mirror(args.data, args.mirror_only)
         return
 
-    models = args.model or [root / "models/muster-llama-tiny", root / "models/muster-dsv3-tiny",
+    models = args.model or [*(root / f"models/muster-{kind}-tiny" for kind in ("llama", "dsv3", "falcon")),
                             root.parent / "shared/data/models/stories260K-hf"]
     total = 0
     with tempfile.TemporaryDirectory() as tmp:

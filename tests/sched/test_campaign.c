@@ -278,8 +278,8 @@ XT_TEST(the_example_is_a_campaign)
     struct mu_err err = MU_ERR_INIT;
     struct mu_campaign *c = NULL;
     XT_OK(mu_campaign_load(&c, "examples/campaign.yaml", NULL, &faults, &err));
-    XT_STREQ(c->name, "two-small-models");
-    XT_EQ(c->n_tasks, 4);
+    XT_STREQ(c->name, "three-small-models");
+    XT_EQ(c->n_tasks, 6);
     waits_for(c, "muster-dsv3-tiny/muster", "muster-dsv3-tiny/sums");
     mu_campaign_free(c);
 }

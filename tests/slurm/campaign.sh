@@ -1,7 +1,8 @@
 #!/bin/bash
-# campaign.sh MUSTER TEST_STEPS [long]: campaigns as jobs of a real Slurm of the test's own. `muster submit CAMPAIGN` on two
-# nodes gives the bytes of `muster run`: undisturbed, and in a job whose worker is killed, whose controller is started anew,
-# and that is warned, drains and is queued again. Cancelled it stays cancelled. Beside it TEST_STEPS runs its real steps.
+# campaign.sh MUSTER TEST_STEPS [long]: the three shipped models by all shipped suites as a job of a real Slurm of the test's own.
+# `muster submit CAMPAIGN` on two nodes gives the bytes of `muster run`: undisturbed, and in a job whose worker is killed, whose
+# controller is started anew, and that is warned, drains and is queued again. Cancelled it stays cancelled. Beside it
+# TEST_STEPS runs its real steps.
 # long: also a node that goes down, and each fault in a job of its own. Skips where Slurm is not installed.
 set -u
 muster=$(realpath "$1") steps=$(realpath "$2") long=${3:-}
@@ -30,7 +31,7 @@ slurm_start
 own_program
 
 slurm_site "$muster" 2 8 16GiB 8 'signal_lead: 60s' 'restarts: 2' >"$dir/site.yaml"
-# One sequence at a time and nothing shared, so that small models take their time.
+# One sequence at a time, so that small models take their time.
 cat >"$dir/campaign.yaml" <<C
 name: fixture
 output: $dir/calm
@@ -38,9 +39,11 @@ site: $dir/site.yaml
 models:
   - {name: llama, model: models/muster-llama-tiny, batch_size: 1, threads: 1}
   - {name: dsv3, model: models/muster-dsv3-tiny, batch_size: 1, threads: 1}
+  - {name: falcon, model: models/muster-falcon-tiny, batch_size: 1, threads: 1}
 suites:
   - {name: sums, tasks: sums, include_path: examples, log_samples: true, bootstrap_iters: 100}
-  - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 60, work: naive, log_samples: true, bootstrap_iters: 100}
+  - {name: choices, tasks: muster, log_samples: true, bootstrap_iters: 100}
+  - {name: texts, tasks: muster_generate, log_samples: true, bootstrap_iters: 100}
 settings:
   - {retries: {limit: 100, wait: 1s, wait_max: 1s}}
 failures:
@@ -49,7 +52,7 @@ failures:
   link: {first: retry, tries: 100, then: give_up}
 C
 gather() { # OUTPUT ONE
-    for task in {llama,dsv3}/{sums,mixed}; do collect "$1/$task" "$2/$task" || return 1; done
+    for task in {llama,dsv3,falcon}/{sums,choices,texts}; do collect "$1/$task" "$2/$task" || return 1; done
 }
 same_as_calm() { # OUTPUT WHAT
     gather "$1" "$dir/got" || fail "$2: no results"
@@ -71,7 +74,7 @@ MUSTER_STEP_WORKER=$here/step_worker.sh salloc --quiet --no-kill --nodelist=c1,c
     "$steps" real >"$dir/steps.out" 2>&1 &
 real=$!
 
-"$muster" run "$dir/campaign.yaml" -q >"$dir/out" 2>"$dir/err" || fail "an undisturbed run: $(cat "$dir/err")"
+"$muster" run "$dir/campaign.yaml" --devices 2 -q >"$dir/out" 2>"$dir/err" || fail "an undisturbed run: $(cat "$dir/err")"
 gather "$dir/calm" "$dir/want" || fail "an undisturbed run: no results"
 
 submit "$dir/plain" --wait || fail "a job: status $?"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# muster submit: campaign two-small-models on cpu-site
-#SBATCH --job-name=two-small-models
+# muster submit: campaign three-small-models on cpu-site
+#SBATCH --job-name=three-small-models
 #SBATCH --output=build/campaign/%x-%j.log
 #SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@60
