@@ -22,9 +22,8 @@ struct mu_campaign_machine {
     double ends_s;  /* and when that is; INFINITY: never */
 };
 
-/* launcher: "local", "steps", or NULL and "auto": steps in a job of several nodes. devices: of a node, 0: its GPUs,
- * else one. lead_s: from a job's warning to its end. Nodes are taken to be alike: this one is looked at. MU_EINVAL:
- * steps in no job. */
+/* launcher: "local", "steps", or NULL and "auto": steps in a job of several nodes. devices: of a node, 0: one. lead_s:
+ * from a job's warning to its end. Nodes are taken to be alike: this one is looked at. MU_EINVAL: steps in no job. */
 int mu_campaign_machine_look(struct mu_campaign_machine *m, const struct mu_campaign *c, const char *launcher,
                              int64_t devices, int64_t lead_s, struct mu_err *e);
 /* Seconds until the job is warned of its end; INFINITY: there is no job, or no end. Asks Slurm once a minute. */

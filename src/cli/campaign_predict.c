@@ -145,7 +145,7 @@ int mu_campaign_predictor_open(struct mu_campaign_predictor *p, const struct mu_
                                struct mu_err *e)
 {
     *p = (struct mu_campaign_predictor){.c = c};
-    MU_TRY_RETURN(mu_plan_machine_here(&p->machine, (int)MU_MAX(devices, 1), 0, p->how, e));
+    MU_TRY_RETURN(mu_plan_cpus_here(&p->machine, (int)MU_MAX(devices, 1), 0, p->how, e));
     p->devices = devices > 0 ? (int)MU_MIN(devices, p->machine.devices) : p->machine.devices;
     MU_TRY_RETURN(MU_NEW_ARRAY(&p->suite, MU_MAX(c->n_suites, 1), "the work of a campaign", e));
     MU_TRY_RETURN(MU_NEW_ARRAY(&p->model, MU_MAX(c->n_models, 1), "the models of a campaign", e));

@@ -36,8 +36,8 @@ struct mu_campaign_predictor {
     char how[256]; /* a clause: where the machine's numbers come from */
 };
 
-/* devices: of this machine, 0: its GPUs, else one. Measures the machine for half a second where it is not calibrated.
- * Release it also after a failure. */
+/* devices: equal parts of this machine's cores, 0: one. Measures the machine for half a second where it is not
+ * calibrated. Release it also after a failure. */
 int mu_campaign_predictor_open(struct mu_campaign_predictor *p, const struct mu_campaign *c, int64_t devices,
                                struct mu_err *e);
 void mu_campaign_predictor_release(struct mu_campaign_predictor *p);

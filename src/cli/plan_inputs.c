@@ -185,21 +185,29 @@ out:
     return rc;
 }
 
-int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
+int mu_plan_cpus_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
 {
-    struct mu_gpus gpus;
-    MU_TRY_RETURN(mu_gpus_discover(&gpus, e));
-    if (gpus.n > 0)
-        return from_gpus(out, &gpus, how, e);
     bool is_kept;
     MU_TRY_RETURN(mu_machine_kept(out, NULL, &is_kept, e));
     if (is_kept) {
         mu_machine_resize(out, 1, MU_MAX(ranks, 1));
-        snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %s; the CPUs as muster calibrate measured them", gpus.how);
+        snprintf(how, MU_PLAN_HOW_MAX, "the CPUs as muster calibrate measured them");
         return MU_OK;
     }
     MU_TRY_RETURN(from_cpus(out, MU_MAX(ranks, 1), threads, e));
-    snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %s; the CPUs' %.1f GB/s and %.0f GFLOP/s were measured", gpus.how,
+    snprintf(how, MU_PLAN_HOW_MAX, "the CPUs' %.1f GB/s and %.0f GFLOP/s were measured",
              out->device.memory_rate * out->devices * 1e-9, out->device.flops[MU_RATE_F32] * out->devices * 1e-9);
+    return MU_OK;
+}
+
+int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e)
+{
+    struct mu_gpus gpus;
+    char cpus[MU_PLAN_HOW_MAX];
+    MU_TRY_RETURN(mu_gpus_discover(&gpus, e));
+    if (gpus.n > 0)
+        return from_gpus(out, &gpus, how, e);
+    MU_TRY_RETURN(mu_plan_cpus_here(out, ranks, threads, cpus, e));
+    snprintf(how, MU_PLAN_HOW_MAX, "no GPU by %.120s; %.120s", gpus.how, cpus);
     return MU_OK;
 }

@@ -27,6 +27,8 @@ int mu_machine_kept(struct mu_machine *out, const char *path, bool *is_there, st
 /* This machine: its GPUs, or its CPUs as they were calibrated, else measured in half a second, as `ranks` equal shares.
  * how: a clause that says what was found and what is missing. */
 #define MU_PLAN_HOW_MAX 256
+int mu_plan_cpus_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX],
+                      struct mu_err *e); /* whether there are GPUs or not */
 int mu_plan_machine_here(struct mu_machine *out, int ranks, int threads, char how[MU_PLAN_HOW_MAX], struct mu_err *e);
 
 #endif

@@ -30,8 +30,8 @@ share: $dir/share
 models: [models/muster-llama-tiny, models/muster-dsv3-tiny]
 suites:
   - {name: sums, tasks: sums, include_path: examples, log_samples: true, bootstrap_iters: 100}
-  - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 30, log_samples: true, bootstrap_iters: 100}
-  - {name: shots, tasks: muster_code, limit: 30, num_fewshot: 1, log_samples: true, bootstrap_iters: 100}
+  - {name: mixed, tasks: "muster_arithmetic,muster_code", limit: 80, work: naive, log_samples: true, bootstrap_iters: 100}
+  - {name: shots, tasks: muster_code, limit: 80, work: naive, num_fewshot: 1, log_samples: true, bootstrap_iters: 100}
 settings:
   - {retries: {limit: 100, wait: 0s, wait_max: 0s}}
 END

@@ -8,7 +8,7 @@ model=models/muster-llama-tiny
 command -v curl >/dev/null || { echo "skip: curl is missing"; exit 77; }
 unset OPENAI_API_KEY
 a= b=
-trap 'kill $server $a $b 2>/dev/null; rm -rf "$dir"' EXIT
+trap 'kill $server $a $b 2>/dev/null || true; rm -rf "$dir"' EXIT
 export MUSTER_SERVICES="$dir/services"
 record=$dir/services/night.json
 

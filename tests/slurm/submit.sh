@@ -87,6 +87,7 @@ bad=$?
 printf '#!/bin/sh\nexec sleep 60\n' >"$dir/sleeper"
 chmod +x "$dir/sleeper"
 sed "s|^muster: .*|muster: $dir/sleeper|" "$dir/site.yaml" >"$dir/sleep.yaml"
+rm -f "$dir/id" # of the job before
 timeout 60 "$muster" submit --site "$dir/sleep.yaml" --model "$model" --tasks x --output "$dir/dead" --wait >"$dir/id" \
     2>"$dir/err" &
 waiter=$!
