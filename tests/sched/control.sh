@@ -22,7 +22,7 @@ output: $out
 models: [models/muster-llama-tiny, models/muster-dsv3-tiny]
 suites:
   - {name: sums, tasks: sums, include_path: examples, bootstrap_iters: 100}
-  - {name: long, tasks: "muster_arithmetic,muster_code"}
+  - {name: long, tasks: "muster_arithmetic,muster_code", work: naive}
 settings:
   - {for: "*/long", after: "{model}/sums"}
 END
