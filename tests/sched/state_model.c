@@ -428,7 +428,7 @@ static void compare_groups(const struct mu_state *s, struct mu_counts *c)
 static void compare_models(const struct mu_state *s)
 {
     for (int i = 0; i < 8; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "model-%d", i);
         const struct mu_state_model *a = mu_state_find_model(s, name);
         XT_EQ(a ? a->replicas : 0, m.model[i].replicas);
