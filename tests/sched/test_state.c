@@ -63,7 +63,7 @@ static int run_history(uint64_t seed, int n_events, int *n_refused)
 
 XT_TEST(random_histories_fold_to_what_a_plain_model_says)
 {
-    int n = 0, n_refused = 0, n_seeds = XT_ASAN ? 30 : 60;
+    int n = 0, n_refused = 0, n_seeds = 60;
     for (uint64_t seed = 1; seed <= (uint64_t)n_seeds; seed++)
         n += run_history(seed, 3000, &n_refused);
     xt_note("%d events, %d refused ones between them", n, n_refused);
