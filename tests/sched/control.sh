@@ -3,19 +3,9 @@
 # by task while it waits, and as a whole while one runs.
 set -eu
 muster=$1
-dir=$(mktemp -d)
+# shellcheck source=/dev/null
+. "$(dirname "$0")/run_lib.sh"
 run=
-alive() { pgrep -f "$dir/" || true; }
-cleanup() {
-    for p in $(alive); do kill -9 "$p" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "failed: $*" >&2
-    tail -n 5 "$dir"/err* "$dir"/told 2>/dev/null >&2
-    exit 1
-}
 out=$dir/campaign
 cat >"$dir/campaign.yaml" <<END
 output: $out

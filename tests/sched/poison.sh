@@ -4,20 +4,10 @@
 # documents have the very samples of a run in which nobody died.
 set -eu
 muster=$1
-dir=$(mktemp -d)
+# shellcheck source=/dev/null
+. "$(dirname "$0")/run_lib.sh"
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../eval/results_lib.sh"
-alive() { pgrep -f "$dir/" || true; }
-cleanup() {
-    for p in $(alive); do kill -9 "$p" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "failed: $*" >&2
-    tail -n 20 "$dir"/err* >&2 2>/dev/null
-    exit 1
-}
 own_program
 bad=6 # of 0 to 11, which is document 2 of the second of three tasks
 

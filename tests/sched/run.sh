@@ -3,20 +3,10 @@
 # it is home: the same bytes as undisturbed, nobody left behind, nothing run after it had ended.
 set -eu
 muster=$1
-dir=$(mktemp -d)
+# shellcheck source=/dev/null
+. "$(dirname "$0")/run_lib.sh"
 # shellcheck source=/dev/null
 . "$(dirname "$0")/../eval/results_lib.sh"
-alive() { pgrep -f "$dir/" || true; }
-cleanup() {
-    for p in $(alive); do kill -9 "$p" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-fail() {
-    echo "failed: $*" >&2
-    tail -n 5 "$dir"/err* >&2 2>/dev/null
-    exit 1
-}
 
 own_program
 
